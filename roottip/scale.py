@@ -1,0 +1,127 @@
+"""How wide the roots of an image are, so that no user has to set a scale.
+
+Detectors see every image resized so that its roots are `REFERENCE_WIDTH` wide; window size,
+stride and suppression radius then mean the same on a scan and on a photograph of a plate.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roottip.windows import Image
+
+REFERENCE_WIDTH = 5.0
+"""Root width in px that detectors work at."""
+
+SMALLEST, LARGEST = 0.2, 2.0
+"""Limits of the resizing. Beyond 2 an enlarged image holds no more than the original did;
+below 0.2 the estimate has taken something else, a clamp or a shoot, for a root."""
+
+_SNAP = 0.2
+"""Within this of 1 an image is left as it is: resizing blurs, and scorers bear more than that."""
+
+_BIAS = 0.95
+"""What the measure below reads on roots whose width by eye is 1 (5 px in `osr`, read as 4.75)."""
+
+_LONG = 10.0
+"""A root is this many times longer than wide; seeds, dirt and letters are not."""
+
+_MARGIN = 0.05
+"""Share of the image left out along each edge: plate rims and paper edges are long and thin."""
+
+
+def normalising_scale(image: Image, root_width: float | None = None) -> float:
+    """By what factor to resize an image so that its roots become `REFERENCE_WIDTH` wide.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, 3) uint8
+    root_width : float, optional
+        Typical root width in px of this image. Estimated from the image where not given.
+
+    Returns
+    -------
+    float
+        1 where no root-like structure is found, and for estimates close to 1.
+    """
+    if root_width is not None:
+        return float(np.clip(REFERENCE_WIDTH / root_width, SMALLEST, LARGEST))
+    scale = 1.0
+    for _ in range(2):  # the measure is truest near the reference width: measure, resize, again
+        width = measured_width(resize(image, scale))
+        if width is None:
+            return 1.0
+        scale = float(np.clip(scale * REFERENCE_WIDTH / width, SMALLEST, LARGEST))
+        if abs(np.log(scale)) < _SNAP:
+            return 1.0
+    return scale
+
+
+def resize(image: Image, scale: float) -> Image:
+    """The image resized by `scale`, averaging where it shrinks; itself where `scale` is 1."""
+    if scale == 1.0:
+        return image
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size, interpolation=method), dtype=np.uint8)
+
+
+def measured_width(image: Image) -> float | None:
+    """Typical width of the long thin structures in an image, in px; None where there are none.
+
+    Pixels above half of the local contrast to a median-filtered background form a mask; twice
+    its distance transform on the mask's centre lines is the local full width at half maximum.
+    Long components count, the bright or the dark ones, whichever have more contrast; each
+    centre-line pixel with its squared contrast, in a quadratic mean: roots outvote root hairs.
+    """
+    top, left = (int(_MARGIN * side) for side in image.shape[:2])
+    image = np.ascontiguousarray(image[top : image.shape[0] - top, left : image.shape[1] - left])
+    channel, background, noise = _clearest_channel(image)
+    sides = [
+        _centre_lines(cv2.subtract(channel, background), noise),
+        _centre_lines(cv2.subtract(background, channel), noise),
+    ]
+    width, contrast = max(sides, key=lambda side: float(side[1].sum()))
+    if len(width) == 0:
+        return None
+    return float(np.sqrt(np.average(width**2, weights=contrast**2))) / _BIAS
+
+
+def _clearest_channel(image: Image) -> tuple[Image, Image, float]:
+    """The channel whose structure stands out most, its background and its noise."""
+    height, width = image.shape[:2]
+    quarter = (max(1, width // 4), max(1, height // 4))
+    best: tuple[float, cv2.typing.MatLike, cv2.typing.MatLike, float] | None = None
+    for channel in cv2.split(image):
+        small = cv2.resize(channel, quarter, interpolation=cv2.INTER_AREA)
+        background = cv2.medianBlur(small, 15)
+        difference = cv2.absdiff(small, background)
+        noise = float(np.median(difference)) + 1
+        clarity = float(np.percentile(difference, 99)) / noise
+        if best is None or clarity > best[0]:
+            best = (clarity, channel, background, noise)
+    assert best is not None  # an image has a channel
+    _, channel, background, noise = best
+    smooth = np.asarray(cv2.blur(channel, (3, 3)), dtype=np.uint8)
+    large = cv2.resize(background, (width, height), interpolation=cv2.INTER_LINEAR)
+    return smooth, np.asarray(large, dtype=np.uint8), noise
+
+
+def _centre_lines(
+    contrast: cv2.typing.MatLike, noise: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Full width at half maximum and contrast at the centre-line pixels of long structures."""
+    top = cv2.dilate(contrast, np.ones((25, 25), np.uint8))
+    mask = ((contrast > top // 2) & (contrast > 5 * noise)).astype(np.uint8)
+    inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
+    centre = (inside > 0) & (inside >= cv2.dilate(inside, np.ones((3, 3), np.uint8)))
+    y, x = np.nonzero(centre)
+    count, labels = cv2.connectedComponents(mask, connectivity=8)
+    component = labels[y, x]
+    width = 2 * inside[y, x].astype(np.float64) - 1
+    length = np.bincount(component, minlength=count)
+    mean_width = np.bincount(component, width, minlength=count) / np.maximum(length, 1)
+    is_long = (length > np.maximum(_LONG * mean_width, 8 * REFERENCE_WIDTH))[component]
+    return width[is_long], contrast[y, x][is_long].astype(np.float64)

@@ -1,0 +1,215 @@
+"""The sliding window that every detector shares.
+
+A window is a square cut of the image and is named by its centre pixel ``(x, y)``; the centre
+of the top-left pixel is ``(0, 0)``. The image's border is reflected (without repeating the
+edge pixel), so that every pixel, a corner too, can be a centre.
+
+All functions here are plain: arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from roottip.errors import InputError
+
+Image = NDArray[np.uint8]
+Centres = NDArray[np.int32]
+Points = NDArray[np.float64]
+Scores = NDArray[np.float32]
+
+BORDER = cv2.BORDER_REFLECT_101
+
+
+def lattice(length: int, stride: int) -> NDArray[np.int32]:
+    """Window centres along one axis: ``stride`` apart, the remainder shared by both ends.
+
+    Parameters
+    ----------
+    length : int
+        Pixels along the axis, at least 1.
+    stride : int
+        Pixels from one centre to the next, at least 1.
+
+    Returns
+    -------
+    (n,) int32
+        Rising; every pixel is at most ``stride / 2`` from one of them.
+    """
+    if length < 1 or stride < 1:
+        raise InputError(
+            f"a grid needs a length and a stride of at least 1 px, not {length} and {stride}"
+        )
+    return np.arange((length - 1) % stride // 2, length, stride, dtype=np.int32)
+
+
+def grid(shape: tuple[int, ...], stride: int) -> Centres:
+    """Centres of all windows over an image, row by row.
+
+    Parameters
+    ----------
+    shape : tuple
+        The image's shape, ``(H, W)`` or ``(H, W, 3)``.
+    stride : int
+        Pixels between neighbouring centres, along both axes.
+
+    Returns
+    -------
+    (N, 2) int32
+        ``x, y`` of each centre; along each axis every pixel is within half a stride of one.
+    """
+    x, y = np.meshgrid(lattice(shape[1], stride), lattice(shape[0], stride))
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def foreground(
+    image: Image, centres: Centres, reach: int = 12, contrast: float = 2.25, scale: int = 4
+) -> NDArray[np.bool_]:
+    """Which windows have anything in their middle: those on empty background are dropped.
+
+    Empty is where no channel differs from its surroundings (a difference of Gaussians, 2 px
+    against 8 px) by more than `contrast` times the image's own noise, anywhere within
+    `reach` of the centre. The noise is the median absolute response, which plain background
+    sets in any photograph of roots; it is never taken below one grey level, so that a smooth
+    drawing has an empty background too.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, 3) uint8
+    centres : (N, 2) int32
+    reach : int
+        How far from the centre a structure may be for the window to stay, px.
+    contrast : float
+        Multiples of the noise. `scripts/measure_foreground.py` prints what each value
+        keeps and loses on annotated images.
+    scale : int
+        The image is averaged over blocks of this many pixels first: it keeps the filter
+        cheap and is finer than any root's surroundings.
+
+    Returns
+    -------
+    (N,) bool
+    """
+    height, width = image.shape[:2]
+    small_size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    fine = cv2.GaussianBlur(small, (0, 0), 2 / scale, borderType=BORDER)
+    coarse = cv2.GaussianBlur(small, (0, 0), 8 / scale, borderType=BORDER)
+    structure = np.abs(fine - coarse)
+    if structure.ndim == 3:
+        structure = structure.max(axis=2)
+    noise = max(1.0, float(np.median(structure)))
+    side = 2 * -(-reach // scale) + 1
+    mask = cv2.dilate((structure > contrast * noise).astype(np.uint8), np.ones((side, side)))
+    column = np.minimum(centres[:, 0] * small_size[0] // width, small_size[0] - 1)
+    row = np.minimum(centres[:, 1] * small_size[1] // height, small_size[1] - 1)
+    return np.asarray(mask[row, column] > 0)
+
+
+def pad(image: Image, before: int, after: int) -> Image:
+    """The image with its border reflected, `before` px above and left, `after` below and right."""
+    return np.asarray(
+        cv2.copyMakeBorder(image, before, after, before, after, BORDER), dtype=np.uint8
+    )
+
+
+def patches(image: Image, centres: Centres, size: int) -> Image:
+    """Cut one patch for each window.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, 3) uint8
+    centres : (N, 2) int32
+        Pixels of the image.
+    size : int
+        Side of a patch, px. The centre is the patch's pixel ``[size // 2, size // 2]``.
+
+    Returns
+    -------
+    (N, size, size) or (N, size, size, 3) uint8
+        Copies, in the order of `centres`.
+    """
+    before = size // 2
+    padded = pad(image, before, size - 1 - before)
+    views = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(0, 1))
+    cut = views[centres[:, 1], centres[:, 0]]
+    return np.ascontiguousarray(np.moveaxis(cut, 1, -1) if image.ndim == 3 else cut)
+
+
+def suppress(points: Points | Centres, scores: Scores, radius: float) -> NDArray[np.intp]:
+    """Keep the best of each crowd: greedy non-maximum suppression on points.
+
+    The highest score stays and removes all others within `radius`, then the next. Equal
+    scores are taken from the top-left, so the result does not depend on the input's order.
+
+    Parameters
+    ----------
+    points : (N, 2)
+        ``x, y``, px.
+    scores : (N,)
+    radius : float
+        px; a point at exactly this distance is removed.
+
+    Returns
+    -------
+    (K,) intp
+        Indices of those kept, best first.
+    """
+    order = np.lexsort((points[:, 0], points[:, 1], -scores))
+    if len(order) == 0:
+        return order
+    tree = cKDTree(points)
+    alive = np.ones(len(points), dtype=bool)
+    kept = []
+    for i in order:
+        if alive[i]:
+            kept.append(i)
+            alive[tree.query_ball_point(points[i], radius)] = False
+    return np.asarray(kept, dtype=np.intp)
+
+
+def refine(
+    centres: Centres, scores: Scores, kept: NDArray[np.intp], stride: int, reach: int = 1
+) -> Points:
+    """Move each kept centre to the score-weighted mean of the windows around it.
+
+    Neighbours on the grid, up to `reach` steps along each axis, count with their score; a
+    neighbour that is no window (beyond the border, on empty background) counts as nothing.
+
+    Parameters
+    ----------
+    centres : (N, 2) int32
+        All windows, on one grid of `stride`.
+    scores : (N,)
+        Not negative.
+    kept : (K,) intp
+        Indices into `centres`.
+    stride : int
+        px
+    reach : int
+        Steps of the grid.
+
+    Returns
+    -------
+    (K, 2) float64
+        ``x, y`` in px; never further than ``reach * stride`` from the centre, along each axis.
+    """
+    if len(kept) == 0:
+        return np.empty((0, 2))
+    cell = (centres - centres.min(axis=0)) // stride
+    table = np.zeros(cell.max(axis=0) + 1 + 2 * reach, dtype=np.float64)
+    table[cell[:, 0] + reach, cell[:, 1] + reach] = scores
+    steps = np.arange(-reach, reach + 1)
+    around = table[
+        cell[kept, 0, None, None] + reach + steps[:, None],
+        cell[kept, 1, None, None] + reach + steps[None, :],
+    ]
+    total = np.maximum(around.sum(axis=(1, 2)), np.finfo(np.float64).tiny)
+    shift = np.stack(
+        [(around.sum(axis=2) * steps).sum(axis=1), (around.sum(axis=1) * steps).sum(axis=1)],
+        axis=1,
+    )
+    return np.asarray(centres[kept] + stride * shift / total[:, None])

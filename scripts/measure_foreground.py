@@ -1,0 +1,60 @@
+"""Measure what `windows.foreground` keeps and loses on annotated images.
+
+python scripts/measure_foreground.py ../shared/data/osr ../shared/data/tillmore
+
+For each value of `contrast` it prints the share of windows kept, and the marked, visible tips
+of the split `train` whose nearest window is dropped: the shipped value must lose none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from roottip import windows
+from roottip.images import read_image
+from roottip.interchange import read_dataset
+from roottip.scale import normalising_scale, resize
+
+CONTRASTS = (1.5, 2.0, 2.25, 2.5, 3.0, 4.0, 6.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="+", type=Path, help="dataset folders")
+    parser.add_argument("--split", default="train")
+    arguments = parser.parse_args()
+    rows = []
+    for folder in arguments.data:
+        dataset = read_dataset(folder, arguments.split)
+        visible = dataset.truth[dataset.truth["ignore"] == 0]
+        for name in tqdm(dataset.images["image"], desc=folder.name, disable=None):
+            image = read_image(dataset.root / name)
+            scaled = resize(image, normalising_scale(image))
+            factor = np.array(scaled.shape[1::-1]) / image.shape[1::-1]
+            tips = visible.loc[visible["image"] == name, ["x", "y"]].to_numpy()
+            tips = np.round((tips + 0.5) * factor - 0.5).astype(np.int32)
+            tips = tips.clip(0, np.array(scaled.shape[1::-1]) - 1)
+            centres = windows.grid(scaled.shape, 4)
+            for contrast in CONTRASTS:
+                kept = windows.foreground(scaled, centres, contrast=contrast)
+                at_tips = windows.foreground(scaled, tips, contrast=contrast)
+                rows.append((folder.name, contrast, kept.mean(), len(tips), (~at_tips).sum()))
+    frame = pd.DataFrame(rows, columns=["data", "contrast", "windows kept", "tips", "tips lost"])
+    result = frame.groupby(["data", "contrast"], sort=False).agg(
+        {"windows kept": "mean", "tips": "sum", "tips lost": "sum"}
+    )
+    print(result.to_string(float_format="{:.3f}".format))
+    default = inspect.signature(windows.foreground).parameters["contrast"].default
+    print(f"shipped: contrast={default}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# CI machines stall now and then; a deadline would fail tests for that
+settings.register_profile("roottip", deadline=None, max_examples=60)
+settings.load_profile("roottip")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The annotated photographs, which are not ours to ship."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the annotated photographs of ../shared/data, which are not shipped")
+    return SHARED
+
+
+@pytest.fixture
+def plate() -> np.ndarray:
+    """A dark plate with one bright root, 5 px wide, from the top edge to (100, 150)."""
+    image = np.full((240, 200, 3), 40, np.uint8)
+    cv2.line(image, (100, -9), (100, 150), (210, 210, 200), 5, cv2.LINE_AA)
+    noise = np.random.default_rng(0).normal(0, 2, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
