@@ -1,0 +1,228 @@
+"""Find and read images; the only file that knows about image formats.
+
+Every image comes out as displayed: EXIF orientation applied, RGB order, 8 bit, on white where
+it was transparent. Points refer to that image.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageOps, UnidentifiedImageError
+
+from roottip.errors import InputError
+from roottip.windows import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+LISTS = (".csv", ".txt")
+
+
+def find_images(source: str | Path) -> tuple[Path, list[str]]:
+    """List the images of a run.
+
+    Parameters
+    ----------
+    source : path
+        An image; a folder, searched through all its subfolders; a glob pattern such as
+        ``scans/day*/*.tif``; or a list: a ``.txt`` with a path in each line or a ``.csv``
+        with a column ``image``, relative to the list's folder. What exists under the very
+        name is taken as that, so brackets in a folder's name are no pattern.
+
+    Returns
+    -------
+    root : Path
+        The folder that the names are relative to.
+    names : list of str
+        With ``/``, each once, in natural order (``p2`` before ``p10``).
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or nothing there is an image by its ending.
+    """
+    path = Path(source)
+    if path.is_dir():
+        root, found = path, [p for p in path.rglob("*") if _is_image(p)]
+        if not found:
+            raise InputError(
+                f"there is no image in {path} or its subfolders; roottip reads {_ENDINGS}"
+            )
+    elif path.is_file() and path.suffix.lower() in LISTS:
+        root = path.parent
+        found = [root / name for name in _listed(path)]
+    elif path.is_file():
+        if not _is_image(path):
+            raise InputError(f"{path} is no image by its ending; roottip reads {_ENDINGS}")
+        root, found = path.parent, [path]
+    elif glob.has_magic(str(source)):
+        root = _fixed_part(path)
+        pattern = path.relative_to(root).as_posix()
+        found = [p for p in root.glob(pattern) if _is_image(p)]
+        if not found:
+            raise InputError(f"no image matches {source}; roottip reads {_ENDINGS}")
+    else:
+        raise InputError(f"there is no file or folder {path}")
+    names = {
+        p.relative_to(root).as_posix() if p.is_relative_to(root) else p.as_posix() for p in found
+    }
+    return root, sorted(names, key=_natural)
+
+
+def read_image(path: str | Path) -> Image:
+    """Read an image as it is displayed.
+
+    Images of 16 bits or floats are stretched linearly: their 0.1th percentile becomes 0, their
+    99.9th 255 (where those are equal, their darkest and brightest value). Of a file with
+    several pages the first is read.
+
+    Parameters
+    ----------
+    path : path
+        JPEG, PNG, TIFF, BMP or WebP; the content counts, not the ending.
+
+    Returns
+    -------
+    (H, W) or (H, W, 3) uint8
+        Grey images stay two-dimensional. RGB order.
+
+    Raises
+    ------
+    InputError
+        The file is missing, no image, cut short or damaged.
+    """
+    path = Path(path)
+    try:
+        with PillowImage.open(path, formats=_PILLOW_FORMATS) as picture:
+            deep_colour = picture.mode.startswith(("RGB", "LA")) and ";16" in str(picture.tile)
+            picture.load()  # raises on a file cut short, unlike cv2.imread
+            upright = ImageOps.exif_transpose(picture)
+        return _read_deep_colour(path) if deep_colour else _as_displayed(upright)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}") from error
+    except UnidentifiedImageError as error:
+        what = "an empty file" if path.stat().st_size == 0 else "not an image roottip reads"
+        raise InputError(f"{path} is {what} ({_ENDINGS})") from error
+    except PillowImage.DecompressionBombError as error:
+        most = 2 * (PillowImage.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise InputError(f"{path} is larger than {most} megapixels; cut it into parts") from error
+    # decoders raise all sorts on damaged data: SyntaxError (PNG), struct.error, EOFError …
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be read, it may be cut short or damaged: {error}"
+        ) from error
+
+
+def read_ahead(
+    root: Path, names: list[str], ahead: int = 2
+) -> Iterator[tuple[str, Image | InputError]]:
+    """Read images in order while the caller works on earlier ones.
+
+    Yields
+    ------
+    name : str
+    image : Image or InputError
+        The error in place of an image that cannot be read. At most `ahead` images wait in
+        memory.
+    """
+
+    def attempt(name: str) -> Image | InputError:
+        try:
+            return read_image(root / name)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting: list[tuple[str, Future[Image | InputError]]] = []
+        try:
+            for name in names:
+                waiting.append((name, pool.submit(attempt, name)))
+                if len(waiting) > ahead:
+                    first, future = waiting.pop(0)
+                    yield first, future.result()
+            for name, future in waiting:
+                yield name, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_ENDINGS = "JPEG, PNG, TIFF, BMP and WebP"
+_PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+
+
+def _is_image(path: Path) -> bool:
+    # names that start with a dot are other programs' (macOS leaves ._x.jpg beside x.jpg)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _listed(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        if path.suffix.lower() == ".txt":
+            names = [line.strip() for line in file]
+        else:
+            reader = csv.DictReader(file)
+            if "image" not in (reader.fieldnames or ()):
+                raise InputError(f"{path} lists no images: it has no column image")
+            names = [row["image"] for row in reader]
+    names = [name.replace("\\", "/") for name in names if name]
+    if not names:
+        raise InputError(f"{path} lists no images")
+    return names
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder before the first part of a glob pattern that has a wild card."""
+    parts = pattern.parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[: min(first, len(parts) - 1)])
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    pieces = re.split(r"(\d+)", PurePath(name).as_posix().casefold())
+    key: list[tuple[int, int | str]] = [
+        (0, int(piece)) if i % 2 else (1, piece) for i, piece in enumerate(pieces)
+    ]
+    return [*key, (1, name)]  # p01 and p1 are two names
+
+
+def _as_displayed(picture: PillowImage.Image) -> Image:
+    if picture.mode.startswith(("I", "F")):
+        return _stretched(np.asarray(picture))
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        picture = PillowImage.alpha_composite(PillowImage.new("RGBA", rgba.size, "white"), rgba)
+    mode = "L" if picture.mode in ("1", "L") else "RGB"
+    return np.asarray(picture.convert(mode), dtype=np.uint8)
+
+
+def _read_deep_colour(path: Path) -> Image:
+    """16 bits a channel: Pillow keeps the upper 8 only, which blackens 12-bit cameras' files."""
+    # decoded from memory: cv2.imread cannot open every path on Windows
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise InputError(f"{path} has 16 bits a channel in a form roottip cannot read")
+    if values.shape[2] == 4:
+        opaque = values[..., 3:].astype(np.float64) / 65535
+        white = float(values[..., :3].max())
+        return _stretched((values[..., :3] * opaque + white * (1 - opaque))[..., ::-1])
+    return _stretched(values[..., ::-1])
+
+
+def _stretched(values: NDArray[np.generic]) -> Image:
+    deep = np.asarray(values, dtype=np.float64)
+    low, high = np.nanpercentile(deep, [0.1, 99.9])
+    if high <= low:
+        low, high = np.nanmin(deep), np.nanmax(deep)
+    if not high > low:
+        return np.zeros(deep.shape, dtype=np.uint8)
+    scaled = np.nan_to_num((deep - low) * (255 / (high - low)))
+    return np.ascontiguousarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)

@@ -1,0 +1,196 @@
+"""Points tables from other programs' files.
+
+RSML (Lobet et al. 2015, "Root System Markup Language", Plant Physiology 167) holds roots as
+polylines inside plants inside a scene; a root's tip is its last point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element, ParseError
+
+import defusedxml.ElementTree
+import pandas as pd
+from defusedxml import DefusedXmlException
+
+from roottip import table
+from roottip.errors import InputError
+
+
+def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read annotated tips from a table, an RSML file or a folder of RSML files.
+
+    Parameters
+    ----------
+    path : path
+        CSV, Parquet, ``.rsml``, or a folder that holds ``.rsml`` files.
+    images : sequence of str, optional
+        Names of the images; an RSML file belongs to the one with its own name but for the
+        ending. Without them the RSML's name with ``.jpg`` is taken.
+
+    Returns
+    -------
+    DataFrame
+        A checked points table; from RSML with ``root_order`` (0: a plant's first order).
+
+    Raises
+    ------
+    InputError
+        Nothing is there, it is malformed, or an RSML has no image.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(path.glob("*.rsml"))
+        if not files:
+            raise InputError(f"there is no .rsml file in {path}")
+    elif path.suffix.lower() == ".rsml":
+        files = [path]
+    else:
+        return table.check_points(table.read(path), path.name)
+    by_stem = {PurePosixPath(name).stem: name for name in images or ()}
+    tables = []
+    for file in files:
+        if images is not None and file.stem not in by_stem:
+            raise InputError(f"{file} has no image: none of {len(by_stem)} is called {file.stem}")
+        tables.append(read_rsml(file, by_stem.get(file.stem, f"{file.stem}.jpg")))
+    return pd.concat(tables, ignore_index=True)
+
+
+def read_rsml(path: str | Path, image: str) -> pd.DataFrame:
+    """Read the root tips of one RSML file.
+
+    Parameters
+    ----------
+    path : path
+    image : str
+        What to call the image in the table.
+
+    Returns
+    -------
+    DataFrame
+        ``image, x, y, ignore, root_order``. In px: where the file's unit is another, its
+        resolution (px a unit) converts.
+
+    Raises
+    ------
+    InputError
+        Missing, no well-formed XML, XML with entities or external references (an attack),
+        a point without numbers, or a unit without a resolution.
+    """
+    path = Path(path)
+    try:
+        scene = defusedxml.ElementTree.parse(path, forbid_dtd=False).getroot()
+        scale = _pixels_per_unit(scene)
+        tips = [(*_last_point(root, scale), order) for root, order in _roots(scene, 0)]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except DefusedXmlException as error:
+        raise InputError(f"{path} is refused, its XML holds entities or references") from error
+    except ParseError as error:
+        raise InputError(f"{path} is no well-formed XML: {error}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    frame = pd.DataFrame(tips, columns=["x", "y", "root_order"])
+    frame.insert(0, "image", image)
+    frame.insert(3, "ignore", 0)
+    return table.check_points(frame, path.name).astype({"root_order": "int64"})
+
+
+def _roots(element: Element, order: int) -> Iterator[tuple[Element, int]]:
+    for child in element:
+        if child.tag == "root":
+            yield child, order
+            yield from _roots(child, order + 1)
+        elif child.tag in ("scene", "plant"):
+            yield from _roots(child, order)
+
+
+def _last_point(root: Element, scale: float) -> tuple[float, float]:
+    # a polyline by the standard; RootNav writes <rootnavspline> in its place
+    geometry = root.find("geometry")
+    points = [] if geometry is None else geometry.findall("./*/point")
+    if not points:
+        raise ValueError(f"root {root.get('ID', '?')} has no point")
+    try:
+        return float(points[-1].attrib["x"]) * scale, float(points[-1].attrib["y"]) * scale
+    except KeyError as error:
+        raise ValueError(f"a point of root {root.get('ID', '?')} has no {error}") from error
+
+
+def _pixels_per_unit(scene: Element) -> float:
+    unit = (scene.findtext("metadata/unit") or "pixel").strip().lower()
+    if unit in ("pixel", "pixels", "px"):
+        return 1.0
+    resolution = (scene.findtext("metadata/resolution") or "").strip()
+    try:
+        return float(resolution)
+    except ValueError as error:
+        raise ValueError(
+            f"its unit is {unit} but its resolution {resolution!r} is no number of px"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Annotated images.
+
+    Attributes
+    ----------
+    root : Path
+        The folder that holds the images.
+    images : DataFrame
+        A row for each image: ``image, group`` and whatever else the table has.
+    truth : DataFrame
+        Checked points table of those images.
+    """
+
+    root: Path
+    images: pd.DataFrame
+    truth: pd.DataFrame
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each image."""
+        return dict(zip(self.images["image"], self.images["group"].astype(str), strict=True))
+
+
+def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
+    """Read a dataset folder: ``images/``, ``images.csv``, and ``tips.csv`` or ``rsml/``.
+
+    Parameters
+    ----------
+    folder : path
+    split : str, optional
+        Keep the images whose column ``split`` says so.
+
+    Raises
+    ------
+    InputError
+        A part is missing or malformed, or there is no such split.
+    """
+    folder = Path(folder)
+    for part in ("images", "images.csv"):
+        if not (folder / part).exists():
+            raise InputError(
+                f"{folder} is no dataset folder, it has no {part}; it needs images/, images.csv "
+                "(image, split, group) and tips.csv (image, x, y)"
+            )
+    source = str(folder / "images.csv")
+    images = table.check_images(table.read(source), source)
+    if "group" not in images:
+        images["group"] = images["image"]
+    tips = folder / "tips.csv"
+    truth = read_truth(tips if tips.exists() else folder / "rsml", list(images["image"]))
+    stray = truth.loc[~truth["image"].isin(images["image"]), "image"]
+    if len(stray):
+        raise InputError(f"{tips} has tips in {stray.iloc[0]!r}, which is not in {source}")
+    if split is not None:
+        splits = sorted(images["split"].unique()) if "split" in images else []
+        if split not in splits:
+            have = f"only {', '.join(splits)}" if splits else "no column split"
+            raise InputError(f"{source} has no split {split!r}; it has {have}")
+        images = images[images["split"] == split].reset_index(drop=True)
+        truth = truth[truth["image"].isin(images["image"])].reset_index(drop=True)
+    return Dataset(folder / "images", images, truth)

@@ -1,0 +1,213 @@
+"""The two tables that everything else exchanges: points and images.
+
+**Points table**: columns ``image, x, y`` first; found points add ``score``, truth may add
+``ignore`` (0/1), ``root_order``, ``group`` and anything more. ``image`` is the path relative
+to the run, with ``/``; ``x`` to the right and ``y`` down in px of the image as displayed
+(EXIF orientation applied), the centre of the top-left pixel is (0, 0).
+
+**Images table**: a row for every image, with or without tips, readable or not.
+
+An empty table has the same columns and types as a full one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from roottip.errors import InputError
+
+FOUND_COLUMNS = ("image", "x", "y", "score")
+IMAGE_COLUMNS = ("image", "status", "width", "height", "tips", "seconds", "error")
+FORMATS = (".csv", ".parquet")
+
+_NUMBERS = ("x", "y", "score", "width", "height", "tips", "seconds")
+_TEXT = ("image", "group", "split", "status", "error", "source", "cause", "outcome", "detector")
+
+
+def points(
+    image: str, xy: NDArray[np.float64], score: NDArray[np.float32] | None = None
+) -> pd.DataFrame:
+    """Make the points table of one image.
+
+    Parameters
+    ----------
+    image : str
+        The image's name in the run.
+    xy : (N, 2) float
+        ``x, y`` in px.
+    score : (N,) float, optional
+        Makes it a table of found points.
+
+    Returns
+    -------
+    DataFrame
+        ``image, x, y`` and, if given, ``score``; N rows, N may be 0.
+    """
+    xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+    frame = pd.DataFrame(
+        {"image": pd.Series([image] * len(xy), dtype=object), "x": xy[:, 0], "y": xy[:, 1]}
+    )
+    if score is not None:
+        frame["score"] = np.asarray(score, dtype=np.float64)
+    return frame
+
+
+def concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Stack tables of found points; none at all give the empty table, with its types."""
+    # pandas' concat warns about, and guesses types from, empty members
+    full = [table for table in tables if len(table)]
+    if not full:
+        return points("", np.empty((0, 2)), np.empty(0, dtype=np.float32))
+    return pd.concat(full, ignore_index=True)
+
+
+def images(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Make the images table from one dict for each image; keys as in `IMAGE_COLUMNS`."""
+    frame = pd.DataFrame(rows, columns=list(IMAGE_COLUMNS))
+    return frame.astype(
+        {
+            "image": object,
+            "status": object,
+            "width": "Int64",
+            "height": "Int64",
+            "tips": "Int64",
+            "seconds": "float64",
+            "error": object,
+        }
+    )
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Read a table from CSV or Parquet, by the file's ending.
+
+    Image names, groups and the like stay text (``007`` is no number and ``NA`` is a name);
+    other columns become numbers where every value is one.
+
+    Raises
+    ------
+    InputError
+        The file is missing, of another format, or no table.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no table at {path}; give a {' or '.join(FORMATS)} file")
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix.lower() == ".csv":
+            text = pd.read_csv(
+                path, dtype=object, keep_default_na=False, encoding_errors="surrogateescape"
+            )
+            return text.apply(_numbers_where_all_are)
+    except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are ValueErrors
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} cannot be read as a table: {reason}") from error
+    raise InputError(f"{path} is no table roottip reads; give a {' or '.join(FORMATS)} file")
+
+
+def write(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV or Parquet, by the ending; whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The ending is neither.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: tables are written as {' or '.join(FORMATS)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    if path.suffix.lower() == ".parquet":
+        frame.to_parquet(part, index=False)
+    else:
+        frame.to_csv(part, index=False, lineterminator="\n", errors="surrogateescape")
+    part.replace(path)
+
+
+def check_points(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Check a points table and give its columns their types.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As read from a file or made by hand.
+    source : str
+        What to call it in an error.
+
+    Returns
+    -------
+    DataFrame
+        A copy: ``image`` text, ``x, y`` (and ``score``) float64, ``ignore`` 0/1 (0 where
+        the column is missing); further columns as they were.
+
+    Raises
+    ------
+    InputError
+        Names the column, the row (the first after the header is row 1) and the reason.
+    """
+    frame = _with_columns(frame, ("image", "x", "y"), source).reset_index(drop=True)
+    for column in ("x", "y", "score"):
+        if column in frame:
+            frame[column] = _finite(frame[column], source)
+    if "ignore" not in frame:
+        frame["ignore"] = 0
+    ignore = pd.to_numeric(frame["ignore"], errors="coerce")
+    _refuse_first(~ignore.isin([0, 1]), frame["ignore"], source, "is neither 0 nor 1")
+    frame["ignore"] = ignore.astype(np.int64)
+    return frame
+
+
+def check_images(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Check an images table: an ``image`` column of unique names; returns a copy.
+
+    Raises
+    ------
+    InputError
+        Names the column, the row and the reason.
+    """
+    frame = _with_columns(frame, ("image",), source).reset_index(drop=True)
+    _refuse_first(frame["image"].duplicated(), frame["image"], source, "is there twice")
+    return frame
+
+
+def _numbers_where_all_are(column: pd.Series) -> pd.Series:
+    if column.name in _TEXT:
+        return column
+    blank = column.str.strip() == ""
+    numbers = pd.to_numeric(column.mask(blank), errors="coerce")
+    if column.name in _NUMBERS or bool(blank.all()) or bool((numbers.isna() & ~blank).any()):
+        return column
+    return numbers
+
+
+def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> pd.DataFrame:
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise InputError(
+            f"{source} has no column {', '.join(missing)}; it has {', '.join(map(str, frame))}"
+        )
+    frame = frame.copy()
+    no_name = frame["image"].isna() | (frame["image"].astype(str) == "")
+    _refuse_first(no_name, frame["image"], source, "names no image")
+    # on Windows people write a\b.jpg; a backslash in a file's name is not worth breaking those
+    frame["image"] = frame["image"].astype(str).str.replace("\\", "/").astype(object)
+    return frame
+
+
+def _finite(column: pd.Series, source: str) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce")
+    _refuse_first(~np.isfinite(numbers), column, source, "is not a finite number")
+    return numbers.astype(np.float64)
+
+
+def _refuse_first(bad: pd.Series, column: pd.Series, source: str, reason: str) -> None:
+    if bool(bad.any()):
+        row = int(np.argmax(bad.to_numpy()))
+        raise InputError(
+            f"{source}, row {row + 1}, column {column.name}: {str(column.iloc[row])!r} {reason}"
+        )

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from roottip.errors import InputError
+from roottip.images import find_images, read_ahead, read_image
+
+RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
+COLOUR = np.stack([RAMP, RAMP[:, ::-1], np.full_like(RAMP, 90)], axis=2)
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif", "webp"])
+def test_colour_comes_back_in_rgb_order(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(COLOUR).save(path, **({"lossless": True} if ending == "webp" else {}))
+    assert np.array_equal(read_image(path), COLOUR)
+
+
+def test_jpeg_is_what_opencv_decodes(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(COLOUR).save(path, quality=90)
+    difference = read_image(path).astype(int) - cv2.imread(str(path))[..., ::-1]
+    assert np.abs(difference).max() <= 2  # decoders may round differently
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "bmp"])
+def test_grey_stays_two_dimensional(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(RAMP).save(path)
+    image = read_image(path)
+    assert image.shape == RAMP.shape
+    assert np.abs(image.astype(int) - RAMP).max() <= 3
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_deep_images_are_stretched_to_8_bits(tmp_path, ending, colour, bits):
+    path = tmp_path / f"a.{ending}"
+    eight = COLOUR if colour else RAMP
+    deep = eight.astype(np.uint16) * ((2**bits - 1) // 255)
+    if ending == "tif":
+        tifffile.imwrite(path, deep, photometric="rgb" if colour else "minisblack")
+    else:
+        cv2.imwrite(str(path), deep[..., ::-1] if colour else deep)
+    assert np.abs(read_image(path).astype(int) - eight).max() <= 1
+
+
+def test_float_tiff_with_nan(tmp_path):
+    values = (RAMP / 255).astype(np.float32)
+    values[0, 0] = np.nan
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    image = read_image(tmp_path / "a.tif")
+    assert image[0, 0] == 0
+    assert np.abs(image.astype(int) - RAMP).max() <= 1
+
+
+def test_a_deep_image_of_one_value_is_black(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((5, 6), 3000, np.uint16))
+    assert (read_image(tmp_path / "a.png") == 0).all()
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    rgba = np.dstack([COLOUR, np.zeros_like(RAMP)])
+    rgba[:, :10, 3] = 255
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert np.array_equal(image[:, :10], COLOUR[:, :10])
+    assert (image[:, 10:] == 255).all()
+    deep = rgba.astype(np.uint16) * 257
+    cv2.imwrite(str(tmp_path / "b.png"), deep[..., [2, 1, 0, 3]])
+    assert np.abs(read_image(tmp_path / "b.png").astype(int) - image).max() <= 1
+
+
+def test_cmyk_and_palette_become_rgb(tmp_path):
+    Image.fromarray(COLOUR).convert("CMYK").save(tmp_path / "a.tif")
+    assert np.abs(read_image(tmp_path / "a.tif").astype(int) - COLOUR).max() <= 1
+    red = Image.new("RGB", (4, 3), (200, 10, 10)).convert("P", palette=Image.Palette.ADAPTIVE)
+    red.save(tmp_path / "b.png")
+    assert read_image(tmp_path / "b.png").tolist() == [[[200, 10, 10]] * 4] * 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, orientation):
+    upright = np.zeros((16, 32, 3), np.uint8)
+    upright[:8, :8] = 255  # a white corner at the top left
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright.transpose(1, 0, 2)[::-1, ::-1],
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.fromarray(np.ascontiguousarray(stored))
+    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    image = read_image(tmp_path / "a.jpg")
+    assert np.abs(image.astype(int) - upright).max() < 40
+
+
+def spoil(path, keep: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "bmp", "webp"])
+@pytest.mark.parametrize("keep", [0.05, 0.5, 0.95])
+def test_a_file_cut_short_is_refused(tmp_path, ending, keep):
+    path = tmp_path / f"a.{ending}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    spoil(path, keep)
+    with pytest.raises(InputError, match=r"cut short|not an image"):
+        read_image(path)
+
+
+def test_what_is_no_image_says_so(tmp_path):
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with pytest.raises(InputError, match=r"text.jpg is not an image"):
+        read_image(tmp_path / "text.jpg")
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(InputError, match=r"empty.png is an empty file"):
+        read_image(tmp_path / "empty.png")
+    with pytest.raises(InputError, match="there is no file"):
+        read_image(tmp_path / "none.png")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_image(tmp_path)
+
+
+def test_the_content_counts_not_the_ending(tmp_path):
+    Image.fromarray(COLOUR).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    assert np.array_equal(read_image(tmp_path / "a.jpg"), COLOUR)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    names = [
+        "p10.jpg",
+        "p2.JPG",
+        "p1.png",
+        "day 2/ä [1],=.tif",
+        "day 10/x.webp",
+        "._p1.png",
+        "n.txt",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_folder_is_searched_in_natural_order(folder):
+    root, names = find_images(folder)
+    assert root == folder
+    assert names == ["day 2/ä [1],=.tif", "day 10/x.webp", "p1.png", "p2.JPG", "p10.jpg"]
+
+
+def test_a_pattern_a_file_and_lists(folder):
+    assert find_images(folder / "day*" / "*.*") == (
+        folder,
+        ["day 2/ä [1],=.tif", "day 10/x.webp"],
+    )
+    assert find_images(folder / "p*")[1] == ["p1.png", "p2.JPG", "p10.jpg"]
+    odd = folder / "day 2" / "ä [1],=.tif"
+    assert find_images(odd) == (odd.parent, [odd.name])
+    (folder / "run.txt").write_text("p2.JPG\n\nday 10/x.webp\n", encoding="utf-8")
+    assert find_images(folder / "run.txt") == (folder, ["day 10/x.webp", "p2.JPG"])
+    (folder / "run.csv").write_text("plate,image\n1,day 10\\x.webp\n", encoding="utf-8")
+    assert find_images(folder / "run.csv") == (folder, ["day 10/x.webp"])
+
+
+def test_a_listed_image_that_is_missing_is_kept_to_fail_later(folder):
+    (folder / "run.txt").write_text("gone.jpg\n")
+    root, names = find_images(folder / "run.txt")
+    assert names == ["gone.jpg"]
+    [(name, result)] = read_ahead(root, names)
+    assert name == "gone.jpg"
+    assert isinstance(result, InputError)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("none", "there is no file or folder"),
+        ("n.txt", "lists no images"),
+        ("bad.csv", "no column image"),
+        ("*.gif", "no image matches"),
+        ("only text", "there is no image in"),
+        ("notes.doc", "is no image by its ending"),
+    ],
+)
+def test_nothing_to_read_says_what_and_where(folder, what, said):
+    (folder / "bad.csv").write_text("name\na.jpg\n")
+    (folder / "only text").mkdir()
+    (folder / "notes.doc").touch()
+    with pytest.raises(InputError, match=said):
+        find_images(folder / what)
+
+
+def test_images_come_in_order_with_errors_in_their_place(tmp_path):
+    for n in range(7):
+        Image.new("L", (4, 4), n).save(tmp_path / f"{n}.png")
+    (tmp_path / "3.png").write_text("no")
+    results = list(read_ahead(tmp_path, [f"{n}.png" for n in range(7)]))
+    assert [name for name, _ in results] == [f"{n}.png" for n in range(7)]
+    for n, (_, image) in enumerate(results):
+        if n == 3:
+            assert isinstance(image, InputError)
+        else:
+            assert image.tolist() == [[n] * 4] * 4

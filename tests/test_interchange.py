@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from roottip import table
+from roottip.errors import InputError
+from roottip.evaluation import evaluate
+from roottip.interchange import read_dataset, read_rsml, read_truth
+
+RSML = """<?xml version="1.0"?>
+<rsml><metadata><unit>{unit}</unit><resolution>{resolution}</resolution></metadata>
+<scene><plant ID="1">
+  <root ID="1.1">
+    <geometry><polyline><point x="1" y="2"/><point x="3.5" y="40"/></polyline></geometry>
+    <root ID="1.1.1">
+      <geometry>
+        <rootnavspline><point x="2" y="20"/><point x="30" y="22"/></rootnavspline>
+      </geometry>
+      <functions><function name="diameter"><sample>3</sample></function></functions>
+    </root>
+  </root>
+  <root ID="1.2"><geometry><polyline><point x="7" y="8"/></polyline></geometry></root>
+</plant></scene></rsml>"""
+
+
+def rsml(path, unit="pixel", resolution="1"):
+    path.write_text(RSML.format(unit=unit, resolution=resolution))
+    return path
+
+
+def test_tips_are_last_points_with_their_order(tmp_path):
+    tips = read_rsml(rsml(tmp_path / "a.rsml"), "a.png")
+    assert tips[["x", "y"]].to_numpy().tolist() == [[3.5, 40], [30, 22], [7, 8]]
+    assert tips["root_order"].tolist() == [0, 1, 0]
+    assert set(tips["image"]) == {"a.png"}
+
+
+def test_other_units_become_pixels(tmp_path):
+    tips = read_rsml(rsml(tmp_path / "a.rsml", "cm", "100"), "a")
+    assert tips[["x", "y"]].to_numpy()[0].tolist() == [350, 4000]
+    with pytest.raises(InputError, match="its unit is cm but its resolution 'xxx dpi'"):
+        read_rsml(rsml(tmp_path / "a.rsml", "cm", "xxx dpi"), "a")
+
+
+def test_a_folder_of_rsml_goes_with_the_images_of_the_same_names(tmp_path):
+    rsml(tmp_path / "a.rsml")
+    rsml(tmp_path / "b.rsml")
+    truth = read_truth(tmp_path, ["day1/a.tif", "b.png", "c.png"])
+    assert truth["image"].unique().tolist() == ["day1/a.tif", "b.png"]
+    with pytest.raises(InputError, match=r"b.rsml has no image: none of 1 is called b"):
+        read_truth(tmp_path, ["a.tif"])
+    assert read_truth(tmp_path / "a.rsml")["image"].unique().tolist() == ["a.jpg"]
+
+
+BOMB = """<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>
+<rsml><scene><plant ID="&b;"/></scene></rsml>"""
+OUTSIDE = """<?xml version="1.0"?><!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]>
+<rsml><scene><plant ID="1">&x;</plant></scene></rsml>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (BOMB, "is refused"),
+        (OUTSIDE, "is refused"),
+        ("<rsml><scene>", "no well-formed XML"),
+        ("", "no well-formed XML"),
+        ("<rsml><scene><plant><root ID='3'/></plant></scene></rsml>", "root 3 has no point"),
+        (
+            RSML.replace('x="7" y="8"', 'x="7"').format(unit="px", resolution=""),
+            "root 1.2 has no 'y'",
+        ),
+        (RSML.replace('"7"', '"left"').format(unit="px", resolution=""), "could not convert"),
+        (RSML.replace('"7"', '"nan"').format(unit="px", resolution=""), "row 3, column x"),
+    ],
+)
+def test_bad_xml_is_refused(tmp_path, text, said):
+    (tmp_path / "a.rsml").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_rsml(tmp_path / "a.rsml", "a.png")
+
+
+def test_a_missing_file_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        read_rsml(tmp_path / "none.rsml", "a")
+    with pytest.raises(InputError, match=r"no .rsml file in"):
+        read_truth(tmp_path)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images.csv").write_text("image,split,group\na.png,train,1\nb.png,val,2\n")
+    (tmp_path / "tips.csv").write_text("image,x,y\na.png,1,2\n")
+    return tmp_path
+
+
+def test_a_split_keeps_its_images_and_their_tips(dataset):
+    val = read_dataset(dataset, "val")
+    assert val.groups == {"b.png": "2"}
+    assert len(val.truth) == 0
+    assert len(read_dataset(dataset).truth) == 1
+
+
+def test_a_broken_dataset_says_what_is_missing(dataset):
+    with pytest.raises(InputError, match="no split 'test'; it has only train, val"):
+        read_dataset(dataset, "test")
+    (dataset / "tips.csv").write_text("image,x,y\nz.png,1,2\n")
+    with pytest.raises(InputError, match=r"tips in 'z.png', which is not in"):
+        read_dataset(dataset)
+    (dataset / "images.csv").unlink()
+    with pytest.raises(InputError, match=r"no dataset folder, it has no images.csv"):
+        read_dataset(dataset)
+
+
+def test_the_published_traces_end_where_the_table_says(shared):
+    images = list(table.read(shared / "osr" / "images.csv")["image"])
+    truth = read_truth(shared / "osr" / "tips.csv")
+    traced = read_truth(shared / "osr" / "rsml", images)
+    truth["ignore"] = 0
+    s = evaluate(traced, truth[truth["source"] == "traced"], images, tolerance=1).summary
+    assert (s["precision"], s["recall"]) == (1, 1)
+    assert np.isclose(s["distance_mean"], 0)

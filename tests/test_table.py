@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roottip import table
+from roottip.errors import InputError
+
+names = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\\"), min_size=1, max_size=20
+)
+numbers = st.floats(-1e5, 1e5, allow_nan=False)
+
+
+@given(st.lists(st.tuples(names, numbers, numbers, st.floats(0, 1, width=32)), max_size=8))
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_what_is_written_is_read_again(tmp_path_factory, ending, rows):
+    path = tmp_path_factory.mktemp("t") / f"tips.{ending}"
+    frame = table.concat([table.points(n, [[x, y]], np.array([s])) for n, x, y, s in rows])
+    table.write(frame, path)
+    again = table.check_points(table.read(path), "tips").drop(columns="ignore")
+    pd.testing.assert_frame_equal(again, frame, check_exact=True)
+    assert not list(path.parent.glob("*.part"))
+
+
+def test_an_empty_table_has_the_columns_and_types_of_a_full_one():
+    full = table.points("a", [[1, 2]], np.array([0.5]))
+    empty = table.concat([])
+    assert list(empty) == ["image", "x", "y", "score"]
+    assert (empty.dtypes == full.dtypes).all()
+    assert (table.images([]).dtypes == table.images([{"image": "a", "tips": 3}]).dtypes).all()
+
+
+def test_names_that_look_like_numbers_or_blanks_stay_names(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("image,x,y,group,root_order,day\n007,1,2,01,0,3\nNA,3,4,02,,4\n")
+    frame = table.check_points(table.read(path), "t.csv")
+    assert frame["image"].tolist() == ["007", "NA"]
+    assert frame["group"].tolist() == ["01", "02"]
+    assert frame["day"].tolist() == [3, 4]
+    assert frame["root_order"].isna().tolist() == [False, True]
+
+
+def test_bytes_that_are_no_utf8_survive(tmp_path):
+    path = tmp_path / "t.csv"
+    name = b"wei\xdf.jpg".decode("utf-8", "surrogateescape")
+    table.write(table.points(name, [[1, 2]]), path)
+    assert table.read(path)["image"].tolist() == [name]
+
+
+def test_windows_separators_become_slashes():
+    frame = pd.DataFrame({"image": ["day1\\a.jpg"], "x": [1], "y": [2]})
+    assert table.check_points(frame, "t")["image"].tolist() == ["day1/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image,x\na,1\n", "has no column y; it has image, x"),
+        ("image,x,y\na,1,2\nb,nan,2\n", r"row 2, column x: 'nan' is not a finite number"),
+        ("image,x,y\na,1,\n", r"row 1, column y: '' is not a finite number"),
+        ("image,x,y\na,1,inf\n", "row 1, column y: 'inf' is not a finite number"),
+        ("image,x,y\n,1,2\n", "row 1, column image: '' names no image"),
+        ("image,x,y,ignore\na,1,2,yes\n", "row 1, column ignore: 'yes' is neither 0 nor 1"),
+        ("image,x,y,score\na,1,2,high\n", "row 1, column score: 'high' is not a finite number"),
+        ("", "cannot be read as a table"),
+        ('image,x,y\n"a,1,2\n', "cannot be read as a table"),
+    ],
+)
+def test_a_bad_table_is_named_with_row_and_reason(tmp_path, text, said):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        table.check_points(table.read(path), "t.csv")
+
+
+def test_a_missing_or_foreign_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="there is no table"):
+        table.read(tmp_path / "none.csv")
+    (tmp_path / "t.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError, match="no table roottip reads"):
+        table.read(tmp_path / "t.xlsx")
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(InputError, match="cannot be read as a table"):
+        table.read(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="are written as"):
+        table.write(table.concat([]), tmp_path / "t.txt")
+
+
+def test_an_image_listed_twice_is_refused():
+    with pytest.raises(InputError, match="row 2, column image: 'a' is there twice"):
+        table.check_images(pd.DataFrame({"image": ["a", "a"]}), "images.csv")
