@@ -1,0 +1,173 @@
+"""From an image to tips: any scorer, one sliding window, one suppression."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from roottip import table, windows
+from roottip.errors import InputError
+from roottip.scale import normalising_scale, resize
+from roottip.windows import Centres, Image, Points, Scores
+
+
+class Scorer(Protocol):
+    """Says of each window how much it believes that a tip is in its centre.
+
+    Any function of two arguments will do. It is given the whole image and the windows'
+    centres, so it may cut patches (`windows.patches`) or compute one map and read it there.
+    """
+
+    def __call__(self, image: Image, centres: Centres, /) -> Scores:
+        """Return ``(N,)`` scores in [0, 1] for ``(N, 2)`` centres ``x, y``."""
+        ...
+
+
+class Detector(Protocol):
+    """Anything that turns an image into points with scores."""
+
+    threshold: float
+
+    def find(self, image: Image, threshold: float | None = None) -> tuple[Points, Scores]:
+        """Return ``(N, 2)`` points ``x, y`` in px and ``(N,)`` scores, best first."""
+        ...
+
+
+@dataclass(frozen=True)
+class WindowDetector:
+    """Score every window of an image and keep the best of each crowd.
+
+    The image is resized so that its roots are `scale.REFERENCE_WIDTH` px wide; `stride`
+    and `radius` are px of that image. Points come back in px of the image given.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        A function of the image and the windows' centres.
+    stride : int
+        Pixels from one window to the next.
+    threshold : float
+        Least score of a found point.
+    radius : float
+        No two found points are closer than this, px.
+    root_width : float, optional
+        Typical width of the roots in px of the image given; estimated from each image
+        where it is None.
+    """
+
+    scorer: Scorer
+    stride: int = 4
+    threshold: float = 0.5
+    radius: float = 8.0
+    root_width: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work, before any image is read.
+
+        Raises
+        ------
+        InputError
+            Names the setting, its value and what it must be.
+        """
+        limits = {"stride": 1.0, "threshold": 0.0, "radius": 0.0, "root_width": 0.5}
+        for name, least in limits.items():
+            value = getattr(self, name)
+            if name == "root_width" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+                raise InputError(f"{name}={value} must be a number of at least {least:g}")
+        if not isinstance(self.stride, int):
+            raise InputError(f"stride={self.stride} must be a whole number")
+
+    def find(self, image: Image, threshold: float | None = None) -> tuple[Points, Scores]:
+        """Find points, as arrays.
+
+        Parameters
+        ----------
+        image : (H, W) or (H, W, 3) uint8
+            RGB order.
+        threshold : float, optional
+            In place of the detector's own.
+
+        Returns
+        -------
+        points : (N, 2) float64
+            ``x, y`` in px, inside the image, best first.
+        scores : (N,) float32
+        """
+        check_image(image)
+        least = self.threshold if threshold is None else threshold
+        scaled = resize(image, normalising_scale(image, self.root_width))
+        centres = windows.grid(scaled.shape, self.stride)
+        centres = centres[windows.foreground(scaled, centres)]
+        if len(centres) == 0:
+            return np.empty((0, 2)), np.empty(0, dtype=np.float32)
+        scores = self.scorer(scaled, centres)
+        candidates = np.flatnonzero(scores >= least)
+        kept = candidates[windows.suppress(centres[candidates], scores[candidates], self.radius)]
+        points = windows.refine(centres, scores, kept, self.stride)
+        size, scaled_size = np.array(image.shape[1::-1]), np.array(scaled.shape[1::-1])
+        points = (points + 0.5) * size / scaled_size - 0.5  # a pixel's centre is at + 0.5
+        return np.clip(points, 0, size - 1), scores[kept]
+
+    def detect(self, image: Image, name: str = "", threshold: float | None = None) -> pd.DataFrame:
+        """Find tips, as a points table ``image, x, y, score``; `name` fills ``image``."""
+        points, scores = self.find(image, threshold)
+        return table.points(name, points, scores)
+
+
+def check_image(image: Image) -> None:
+    """Refuse what is no ``(H, W)`` or ``(H, W, 3)`` uint8 array of at least one pixel.
+
+    Raises
+    ------
+    InputError
+        Says what it is instead.
+    """
+    array = np.asarray(image)
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    if array.dtype != np.uint8 or not fits or 0 in array.shape:
+        raise InputError(
+            f"an image must be uint8 of shape (H, W) or (H, W, 3), not {array.dtype} of shape "
+            f"{array.shape}; roottip.read_image gives the right one"
+        )
+
+
+DETECTORS = ("baseline",)
+"""Names `load` knows; each is a module of `roottip.scorers` with a function ``detector``."""
+
+
+def load(name: str, **settings: Any) -> Detector:
+    """Make a detector by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `DETECTORS`.
+    **settings
+        Arguments of ``detector`` in ``roottip/scorers/<name>.py``, such as ``threshold``.
+
+    Raises
+    ------
+    InputError
+        There is no such detector, or it has no such setting.
+    """
+    if name not in DETECTORS:
+        close = difflib.get_close_matches(name, DETECTORS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(DETECTORS)}"
+        raise InputError(f"there is no detector called {name!r}; {hint}")
+    # by name, not by an import statement: scorers stand above this file and import it
+    make: Callable[..., Detector] = import_module(f"roottip.scorers.{name}").detector
+    try:
+        inspect.signature(make).bind(**settings)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(make).parameters)
+        raise InputError(f"detector {name}: {error}; its settings are {known}") from error
+    return make(**settings)
