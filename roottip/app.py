@@ -1,0 +1,326 @@
+"""The command line: ``roottip COMMAND key=value …``.
+
+The only file that imports Hydra. Values of path keys never pass through Hydra's grammar, so a
+path is what the shell handed over: spaces, commas, brackets and equals signs included.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import sys
+import types
+import typing
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from roottip import __version__, table
+from roottip.errors import InputError
+
+OK, BAD_INPUT, IMAGES_FAILED, INTERRUPTED = 0, 2, 3, 130
+
+PATH_KEYS = frozenset({"input", "output", "data", "found", "truth", "images"})
+
+
+def detect(
+    input: Path,  # noqa: A002 - the contract's name
+    output: Path,
+    detector: dict[str, Any],
+    overlays: bool = True,
+    overwrite: bool = False,
+) -> int:
+    """Find the root tips in a run of images."""
+    from roottip import batch
+    from roottip.detector import load
+
+    tips, images = batch.run(input, output, load(**detector), detector, overlays, overwrite)
+    print(batch.summary(tips, images, len(images)))
+    print(f"tables, overlays and report: {output}")
+    for row in images[images["status"] == "failed"].itertuples():
+        print(f"failed: {row.error}", file=sys.stderr)
+    return _code(images)
+
+
+def compare(
+    data: Path,
+    split: str | None = None,
+    detectors: Sequence[str] = ("baseline",),
+    tolerance: float = 10.0,
+    output: Path | None = None,
+) -> int:
+    """Run detectors on annotated images and say how good each is."""
+    from roottip import compare as comparing
+    from roottip.detector import load
+    from roottip.interchange import read_dataset
+
+    dataset = read_dataset(data, split)
+    settings = {"data": data, "split": split, "tolerance": tolerance}
+    evaluations, images = comparing.compare(
+        dataset, {name: load(name) for name in detectors}, tolerance
+    )
+    print(comparing.text(evaluations))
+    if output is not None:
+        comparing.write(evaluations, output, settings, images, dataset.root)
+        print(f"report: {output / 'report.html'}")
+    for row in images[images["status"] == "failed"].itertuples():
+        print(f"failed, its tips count as missed: {row.error}", file=sys.stderr)
+    return _code(images)
+
+
+def evaluate(
+    found: Path,
+    truth: Path,
+    images: Path | None = None,
+    split: str | None = None,
+    tolerance: float = 10.0,
+    threshold: float = 0.0,
+    output: Path | None = None,
+) -> int:
+    """Score a table of found points, anybody's, against the truth."""
+    from roottip import compare as comparing
+    from roottip import evaluation
+    from roottip.interchange import read_truth
+
+    points = table.check_points(table.read(found), str(found))
+    if images is None:
+        if split is not None:
+            raise InputError("split= needs images=, the table that says which image is in it")
+        marks = read_truth(truth)
+        names = sorted({*marks["image"], *points["image"]})
+        groups = dict(zip(names, names, strict=True))
+        print(
+            "no images= given: images without marked and without found tips are not counted",
+            file=sys.stderr,
+        )
+    else:
+        listed = table.check_images(table.read(images), str(images))
+        if split is not None:
+            if "split" not in listed or split not in set(listed["split"]):
+                raise InputError(f"{images} has no split {split!r}")
+            listed = listed[listed["split"] == split]
+        marks = read_truth(truth, list(listed["image"]))
+        names = list(listed["image"])
+        group = listed["group"] if "group" in listed else listed["image"]
+        groups = dict(zip(names, group.astype(str), strict=True))
+        if split is not None:
+            points = points[points["image"].isin(names)]
+            marks = marks[marks["image"].isin(names)]
+    result = {found.stem: evaluation.evaluate(points, marks, groups, tolerance, threshold)}
+    print(comparing.text(result))
+    if output is not None:
+        settings = {"found": found, "truth": truth, "images": images, "tolerance": tolerance}
+        comparing.write(result, output, settings)
+        print(f"report: {output / 'report.html'}")
+    return OK
+
+
+def demo(output: Path = Path("roottip-demo")) -> int:
+    """Detect and compare on the shipped sample."""
+    sample = resource("data/sample")
+    settings = {"name": "baseline"}
+    code = detect(sample / "images", output / "detect", settings, overwrite=True)
+    print()
+    return max(code, compare(sample, output=output / "compare"))
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    command.__name__: command for command in (detect, compare, evaluate, demo)
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code.
+
+    0: done. 2: something given cannot be used; one sentence on stderr says what. 3: done, but
+    some images could not be read. 130: stopped with Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Pillow warns of large images as possible attacks; scanners make them every day
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
+    try:
+        if not given or given[0] in ("-h", "--help", "help"):
+            print(_overview())
+            return OK
+        if given[0] in ("-V", "--version", "version"):
+            print(f"roottip {__version__}")
+            return OK
+        name, *rest = given
+        if name not in COMMANDS:
+            raise InputError(
+                f"there is no command {name!r}{_near(name, COMMANDS)}; see roottip --help"
+            )
+        if any(word in ("-h", "--help") for word in rest):
+            print(_help(name))
+            return OK
+        return COMMANDS[name](**settings_of(name, rest))
+    except InputError as error:
+        return _complain(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def settings_of(command: str, words: Sequence[str]) -> dict[str, Any]:
+    """The arguments of a command: its config file with the given ``key=value`` words applied.
+
+    Raises
+    ------
+    InputError
+        A word is no ``key=value``, a key or a choice is unknown, a value has the wrong type,
+        or something needed is missing.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    paths: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", key):
+            raise InputError(
+                f"{word!r} is no setting; write key=value, as in {_example(command)} "
+                f"(see roottip {command} --help)"
+            )
+        (paths if key in PATH_KEYS else others)[key] = value
+
+    groups = {key: value for key, value in others.items() if (_conf() / key).is_dir()}
+    for key, value in groups.items():
+        choices = sorted(path.stem for path in (_conf() / key).glob("*.yaml"))
+        if value not in choices:
+            raise InputError(
+                f"{key}={value}: there is no such {key}{_near(value, choices)}; "
+                f"there is {', '.join(choices)}"
+            )
+    chosen = [f"{key}={value}" for key, value in groups.items()]
+    with initialize_config_dir(str(_conf()), version_base="1.3"):
+        try:
+            defaults = OmegaConf.to_container(compose(command, chosen))
+            known = _keys(defaults)
+            for key in [*paths, *others]:
+                if key not in known:
+                    raise InputError(
+                        f"{key} is no setting of {command}{_near(key, known)}; "
+                        f"see roottip {command} --help"
+                    )
+            rest = [f"{key}={value}" for key, value in others.items() if key not in groups]
+            config = OmegaConf.to_container(compose(command, [*chosen, *rest]), resolve=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(f"{' '.join(others)}: {str(error).splitlines()[0]}") from error
+    assert isinstance(config, dict)
+    settings = {str(key): value for key, value in config.items()} | paths
+    hints = typing.get_type_hints(COMMANDS[command])
+    for key, value in settings.items():
+        if value == "???":
+            raise InputError(f"{command} needs {key}=…, as in {_example(command)}")
+        settings[key] = _fitted(key, value, hints[key])
+    return settings
+
+
+def resource(name: str) -> Path:
+    """A file or folder that ships with the package: inside it, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    packaged = package / name
+    return packaged if packaged.exists() else package.parent / name
+
+
+def _conf() -> Path:
+    return resource("conf")
+
+
+def _keys(config: Any, prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in config.items():
+        keys.append(f"{prefix}{key}")
+        if isinstance(value, dict):
+            keys.extend(_keys(value, f"{prefix}{key}."))
+    return keys
+
+
+def _fitted(key: str, value: Any, hint: Any) -> Any:
+    """The value as the type that the command's signature names."""
+    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in choices:
+        return None
+    kind = next(choice for choice in choices if choice is not type(None))
+    if kind is Path and isinstance(value, str | Path) and str(value):
+        return Path(value)
+    if kind is str and isinstance(value, str | int | float):
+        return str(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is bool and isinstance(value, bool):
+        return value
+    if typing.get_origin(kind) is dict and isinstance(value, dict):
+        return value
+    if typing.get_origin(kind) is not None and isinstance(value, str | list) and value:
+        return [value] if isinstance(value, str) else [str(item) for item in value]
+    wanted = {Path: "a path", str: "a word", float: "a number", bool: "true or false"}
+    raise InputError(f"{key}={value}: must be {wanted.get(kind, 'a list, as in [a,b]')}")
+
+
+def _near(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _header(command: str) -> list[str]:
+    """The comment lines at the top of a command's config file."""
+    lines = (_conf() / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
+    top = next(i for i, line in enumerate(lines) if not line.startswith("#"))
+    return [line.removeprefix("#").removeprefix(" ") for line in lines[:top]]
+
+
+def _example(command: str) -> str:
+    return _header(command)[0]
+
+
+def _overview() -> str:
+    rows = [f"  {name:10} {inspect.getdoc(command)}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "roottip finds plant root tips in images, and says how well it does.",
+            "",
+            "roottip COMMAND key=value …",
+            "",
+            *rows,
+            "",
+            "roottip COMMAND --help teaches a command; roottip --version says which this is.",
+            "Exit codes: 0 done, 2 something given cannot be used, 3 done but some images could",
+            "not be read, 130 stopped.",
+        ]
+    )
+
+
+def _help(command: str) -> str:
+    text = (_conf() / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
+    body = text[len(_header(command)) :]
+    parts = [*_header(command), "", "Settings, with what they are if you say nothing:", *body]
+    if "detector" in typing.get_type_hints(COMMANDS[command]):
+        for path in sorted((_conf() / "detector").glob("*.yaml")):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            shown = [f"  {line}" for line in lines if line and not line.startswith(("#", "name"))]
+            parts += [
+                "",
+                f"Settings of detector={path.stem}, as in detector.threshold=0.5:",
+                *shown,
+            ]
+    return "\n".join(line for line in parts if not line.startswith(("defaults:", "  - ")))
+
+
+def _code(images: pd.DataFrame) -> int:
+    return IMAGES_FAILED if bool((images["status"] == "failed").any()) else OK
+
+
+def _complain(sentence: str) -> int:
+    print(f"roottip: {sentence}", file=sys.stderr)
+    return BAD_INPUT

@@ -1,0 +1,138 @@
+"""Pictures and pages: points drawn on images, one self-contained HTML file for each run."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jinja2
+import numpy as np
+import pandas as pd
+
+from roottip import __version__
+from roottip.evaluation import FALSE_ALARM, HIT, IGNORED, MISS
+from roottip.windows import Image
+
+FOUND = "found"
+
+# Colours of Okabe and Ito (2008, "Color Universal Design"), told apart by colour-blind people;
+# the marks differ in shape too, and have a dark rim that shows on any background.
+_MARKS: dict[str, tuple[tuple[int, int, int], int | None]] = {
+    FOUND: ((86, 180, 233), None),
+    HIT: ((86, 180, 233), None),
+    MISS: ((240, 228, 66), cv2.MARKER_SQUARE),
+    FALSE_ALARM: ((230, 120, 40), cv2.MARKER_TILTED_CROSS),
+    IGNORED: ((190, 190, 190), cv2.MARKER_DIAMOND),
+}
+_NAMES = {
+    FOUND: "found tip",
+    HIT: "hit (found, and a person marked it)",
+    MISS: "miss (marked, but not found)",
+    FALSE_ALARM: "false alarm (found, but nobody marked it)",
+    IGNORED: "ignored (found where nobody could see)",
+}
+
+
+def overlay(image: Image, points: pd.DataFrame) -> Image:
+    """Draw points on a copy of an image.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, 3) uint8
+    points : DataFrame
+        Found points (``x, y``), or the rows of `Evaluation.matches` of this image
+        (``outcome``, and ``truth_x, truth_y`` for misses).
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        RGB. Found points and hits are circles, misses squares, false alarms crosses,
+        ignored finds diamonds.
+    """
+    canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
+    # legible when the whole image is shown at screen size
+    radius = max(4, round(max(image.shape[:2]) / 130))
+    thickness = max(1, radius // 6)
+    outcomes = points["outcome"] if "outcome" in points else [FOUND] * len(points)
+    missed = points["outcome"] == MISS if "outcome" in points else np.zeros(len(points), bool)
+    x = points["x"].where(~missed, points.get("truth_x"))
+    y = points["y"].where(~missed, points.get("truth_y"))
+    for outcome, px, py in zip(outcomes, x, y, strict=True):
+        colour, marker = _MARKS[outcome]
+        at = (round(float(px)), round(float(py)))
+        for shade, width in (((20, 20, 20), thickness + 2), (colour, thickness)):
+            if marker is None:
+                cv2.circle(canvas, at, radius, shade, width, cv2.LINE_AA)
+            else:
+                cv2.drawMarker(canvas, at, shade, marker, 2 * radius, width, cv2.LINE_AA)
+    return np.asarray(canvas, dtype=np.uint8)
+
+
+def write_image(image: Image, path: Path) -> None:
+    """Write an RGB image; the path's ending says the format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done, data = cv2.imencode(path.suffix, image[..., ::-1])
+    if not done:
+        raise ValueError(f"{path}: OpenCV could not encode {path.suffix}")
+    path.write_bytes(data.tobytes())  # cv2.imwrite cannot open every path on Windows
+
+
+def thumbnail(image: Image, side: int = 480) -> str:
+    """A JPEG of an RGB image as a ``data:`` address, its longer side at most `side` px."""
+    scale = min(1.0, side / max(image.shape[:2]))
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def write_report(
+    path: Path,
+    title: str,
+    lead: str,
+    tables: Mapping[str, pd.DataFrame],
+    pictures: Sequence[tuple[str, str]] = (),
+    marks: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one HTML file that needs no other file and no network.
+
+    Parameters
+    ----------
+    path : Path
+    title, lead : str
+        The heading, and the sentence that says what came out.
+    tables : mapping of str to DataFrame
+        Heading and table, in order; numbers are rounded to four digits.
+    pictures : sequence of (str, str)
+        Caption and ``data:`` address (`thumbnail`).
+    marks : sequence of str
+        Which marks the legend explains.
+    settings : mapping, optional
+        How the run was made.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["cell"] = _cell
+    page = environment.get_template("report.html").render(
+        title=title,
+        lead=lead,
+        tables=tables,
+        pictures=pictures,
+        legend=[(mark, f"rgb{_MARKS[mark][0]}", _NAMES[mark]) for mark in marks],
+        settings=settings or {},
+        version=__version__,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # a file name may hold bytes that are no UTF-8; the page shows a question mark there
+    path.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _cell(value: Any) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
