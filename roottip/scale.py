@@ -78,7 +78,7 @@ def measured_width(image: Image) -> float | None:
     """
     top, left = (int(_MARGIN * side) for side in image.shape[:2])
     image = np.ascontiguousarray(image[top : image.shape[0] - top, left : image.shape[1] - left])
-    channel, background, noise = _clearest_channel(image)
+    channel, background, noise = clearest_channel(image)
     sides = [
         _centre_lines(cv2.subtract(channel, background), noise),
         _centre_lines(cv2.subtract(background, channel), noise),
@@ -89,8 +89,18 @@ def measured_width(image: Image) -> float | None:
     return float(np.sqrt(np.average(width**2, weights=contrast**2))) / _BIAS
 
 
-def _clearest_channel(image: Image) -> tuple[Image, Image, float]:
-    """The channel whose structure stands out most, its background and its noise."""
+def clearest_channel(image: Image) -> tuple[Image, Image, float]:
+    """Pick the colour channel whose structure stands out most.
+
+    Returns
+    -------
+    channel : (H, W) uint8
+        Averaged over 3 x 3 px.
+    background : (H, W) uint8
+        Its median over some 60 px.
+    noise : float
+        Median difference of the two, plus 1: grey levels, never 0.
+    """
     height, width = image.shape[:2]
     quarter = (max(1, width // 4), max(1, height // 4))
     best: tuple[float, cv2.typing.MatLike, cv2.typing.MatLike, float] | None = None

@@ -1,0 +1,356 @@
+"""The low-level detector: ends of ridges, found and judged by filters made by hand.
+
+Roots are ridges of brightness (or valleys, where they are darker than the ground). Centre-line
+pixels of ridges come from Gaussian second derivatives (Steger 1998, "An unbiased detector of
+curvilinear structures", IEEE TPAMI 20). An oriented line-end filter, ridge behind less ridge
+ahead, keeps those where a ridge ends; unlike the ends of a skeleton these may lie on other
+roots. Each end is then measured a dozen ways, and a logistic function of the weighted measures
+is its score. ``scripts/tune_baseline.py`` chooses the weights; ``docs/baseline.md`` says what
+else was tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roottip import windows
+from roottip.detector import WindowDetector
+from roottip.errors import InputError
+from roottip.scale import clearest_channel
+from roottip.windows import Centres, Image, Points, Scores
+
+Floats = NDArray[np.float32]
+
+WEIGHTS = {
+    "bias": -7.365,
+    "ridge": 3.133,
+    "ridge_ahead": -0.7898,
+    "contrast_ahead": 0.7992,
+    "cone_near": -2.145,
+    "cone_far": -1.177,
+    "contrast_beside": -0.5614,
+    "weakest_on_walk": 0.7203,
+    "contrast_on_walk": 1.902,
+    "length": 2.353,
+    "surroundings": -1.186,
+    "surroundings_ahead": -1.987,
+    "colour": -5.284,
+}
+"""Of the logistic function; found by ``scripts/tune_baseline.py``."""
+
+_BEHIND = np.array([-8, -5, -2], np.float32)
+_AHEAD = np.array([3, 6, 9], np.float32)
+_LEAST_ENDING = 0.15  # of (behind - ahead) / (behind + ahead); real tips have 0.3 and more
+_APART = 4.0  # px; ends nearer than this are one end seen twice
+_STEP, _STEPS = 3.0, 20  # the walk back along the root, px and count
+_TURNS = np.deg2rad([-30, -15, 0, 15, 30])
+_CONE = np.array([-0.6, -0.3, 0.0, 0.3, 0.6])  # rad
+_TOP, _FALL = 3.0, 2.0  # px: flat top of a response peak, wider than from a window to the next
+
+
+@dataclass(frozen=True)
+class BaselineScorer:
+    """Scores windows by one response map of the whole image.
+
+    Parameters
+    ----------
+    sigma : float
+        Of the Gaussian derivatives, px; near a third of the root's width.
+    least_ridge : float
+        How many times stronger than the median response a ridge must be.
+    weights : mapping of str to float
+        One for each of `MEASURES`, and ``bias``.
+    """
+
+    sigma: float = 1.5
+    least_ridge: float = 4.0
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(WEIGHTS))
+
+    def __post_init__(self) -> None:
+        """Refuse weights that do not fit the measures.
+
+        Raises
+        ------
+        InputError
+            Names the weights that are missing or unknown.
+        """
+        wrong = set(self.weights) ^ {"bias", *MEASURES}
+        if wrong:
+            raise InputError(f"baseline weights do not fit its measures: {', '.join(sorted(wrong))}")
+
+    def __call__(self, image: Image, centres: Centres, /) -> Scores:
+        """Read the response map at the windows' centres."""
+        return np.asarray(self.response(image)[centres[:, 1], centres[:, 0]])
+
+    def response(self, image: Image) -> Scores:
+        """Compute the score of every pixel.
+
+        Parameters
+        ----------
+        image : (H, W) or (H, W, 3) uint8
+            Roots about `scale.REFERENCE_WIDTH` px wide.
+
+        Returns
+        -------
+        (H, W) float32
+            In [0, 1]. Around each ridge end a flat top with the end's score, 3 px in radius,
+            that falls off smoothly; 0 elsewhere.
+        """
+        points, measures = ridge_ends(image, self.sigma, self.least_ridge)
+        weights = np.array([self.weights[name] for name in MEASURES])
+        scores = 1 / (1 + np.exp(-(measures @ weights + self.weights["bias"])))
+        return _paint(image.shape[:2], points, scores.astype(np.float32))
+
+
+def detector(
+    stride: int = 4,
+    threshold: float = 0.56,
+    radius: float = 10.0,
+    root_width: float | None = None,
+    scorer: Mapping[str, Any] | None = None,
+) -> WindowDetector:
+    """Make the baseline detector; `scorer` holds arguments of `BaselineScorer`."""
+    return WindowDetector(BaselineScorer(**(scorer or {})), stride, threshold, radius, root_width)
+
+
+def ridge_ends(
+    image: Image, sigma: float = 1.5, least_ridge: float = 4.0
+) -> tuple[Points, NDArray[np.float64]]:
+    """Find the ends of ridges and measure them.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, 3) uint8
+    sigma, least_ridge : float
+        As in `BaselineScorer`.
+
+    Returns
+    -------
+    points : (N, 2) float64
+        ``x, y`` of each end.
+    measures : (N, M) float64
+        In the order of `MEASURES`.
+    """
+    ridges = _Ridges.of(image, sigma)
+    x, y, tx, ty = _ends(ridges, least_ridge)
+    values = _measure(ridges, image, x, y, tx, ty)
+    points = np.stack([x, y], axis=1).astype(np.float64)
+    return points, np.stack([values[name] for name in MEASURES], axis=1).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class _Ridges:
+    """Maps of an image, `(H, W)` float32; second derivatives with the sign that makes roots
+    bright, in units of the median ridge response."""
+
+    xx: Floats
+    xy: Floats
+    yy: Floats
+    strength: Floats
+    contrast: Floats  # to the background, in units of the noise; roots are above 0
+
+    @classmethod
+    def of(cls, image: Image, sigma: float) -> _Ridges:
+        channel, background, noise = clearest_channel(image)
+        xx, xy, yy = _second_derivatives(channel.astype(np.float32), sigma)
+        half_trace, spread = (xx + yy) / 2, cv2.magnitude((xx - yy) / 2, xy)
+        bright, dark = spread - half_trace, spread + half_trace
+        # every fourth pixel does for a median
+        typical = float(np.median(np.abs(bright[::2, ::2]))) + 0.3
+        strong = [float(side[side > 8 * typical].sum()) for side in (bright, dark)]
+        sign = 1.0 if strong[0] >= strong[1] else -1.0
+        contrast = (channel.astype(np.float32) - background) * np.float32(sign / noise)
+        unit = np.float32(sign / typical)
+        strength = np.maximum(bright if sign > 0 else dark, 0) / np.float32(typical)
+        return cls(xx * unit, xy * unit, yy * unit, np.asarray(strength), contrast)
+
+    def along(self, x: Floats, y: Floats, tx: Floats, ty: Floats) -> Floats:
+        """Strength of a ridge that runs in the direction ``tx, ty`` at ``x, y``."""
+        across = (
+            ty * ty * _sample(self.xx, x, y)
+            - 2 * tx * ty * _sample(self.xy, x, y)
+            + tx * tx * _sample(self.yy, x, y)
+        )
+        return np.maximum(-across, 0)
+
+
+def _second_derivatives(image: Floats, sigma: float) -> tuple[Floats, Floats, Floats]:
+    """Of the image smoothed by a Gaussian, times sigma² (Lindeberg's normalisation)."""
+    reach = int(4 * sigma + 0.5)
+    t = np.arange(-reach, reach + 1)
+    smooth = np.exp(-(t**2) / (2 * sigma**2))
+    smooth /= smooth.sum()
+    first, second = -t / sigma * smooth, (t**2 / sigma**2 - 1) * smooth
+
+    def convolve(along_x: NDArray[np.float64], along_y: NDArray[np.float64]) -> Floats:
+        # OpenCV correlates; the two odd kernels' signs cancel
+        filtered = cv2.sepFilter2D(image, cv2.CV_32F, along_x, along_y, borderType=windows.BORDER)
+        return np.asarray(filtered, dtype=np.float32)
+
+    return convolve(second, smooth), convolve(first, first), convolve(smooth, second)
+
+
+def _ends(ridges: _Ridges, least_ridge: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """Where ridges end, ``x, y``, and the unit vectors ``tx, ty`` that point on, out of the root."""
+    row, column = np.nonzero(ridges.strength > least_ridge)
+    xx, xy, yy = (part[row, column] for part in (ridges.xx, ridges.xy, ridges.yy))
+    # the direction across the ridge has the most negative second derivative
+    across = 0.5 * np.arctan2(2 * xy, xx - yy) + np.float32(np.pi / 2)
+    nx, ny = np.cos(across), np.sin(across)
+    x, y = column.astype(np.float32), row.astype(np.float32)
+    here = ridges.strength[row, column]
+    crest = np.ones(len(x), dtype=bool)
+    for side in (-1, 1):
+        crest &= here >= _sample(ridges.strength, x + side * nx, y + side * ny)
+    x, y, nx, ny = x[crest], y[crest], nx[crest], ny[crest]
+    x, y = np.tile(x, 2), np.tile(y, 2)
+    tx, ty = np.concatenate([-ny, ny]), np.concatenate([nx, -nx])
+
+    offsets = np.concatenate([_BEHIND, _AHEAD])
+    profile = ridges.along(
+        x[:, None] + offsets * tx[:, None],
+        y[:, None] + offsets * ty[:, None],
+        tx[:, None],
+        ty[:, None],
+    )
+    behind = profile[:, : len(_BEHIND)].min(axis=1)
+    ahead = profile[:, len(_BEHIND) :].mean(axis=1)
+    ending = (behind - ahead) / (behind + ahead + 2)
+    kept = np.flatnonzero((behind > least_ridge) & (ending > _LEAST_ENDING))
+    strength = ending[kept] * np.log1p(behind[kept])
+    kept = kept[windows.suppress(np.stack([x[kept], y[kept]], axis=1), strength, _APART)]
+    return x[kept], y[kept], tx[kept], ty[kept]
+
+
+def _measure(
+    ridges: _Ridges, image: Image, x: Floats, y: Floats, tx: Floats, ty: Floats
+) -> dict[str, Floats]:
+    """Every measure of every end; most are logarithms of strengths, in units of noise."""
+
+    def ahead(by: float, turn: float = 0.0) -> tuple[Floats, Floats]:
+        c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+        return x + by * (tx * c - ty * s), y + by * (tx * s + ty * c)
+
+    def cone(by: float) -> Floats:
+        fan = [_sample(ridges.strength, *ahead(by, turn)) for turn in _CONE]
+        return np.log1p(np.max(fan, axis=0))
+
+    def beside(by: float) -> Floats:
+        values = [
+            _sample(ridges.contrast, x - back * tx - side * by * ty, y - back * ty + side * by * tx)
+            for back in (0, 5, 10)
+            for side in (-1, 1)
+        ]
+        return np.log1p(np.mean(np.maximum(values, 0), axis=0))
+
+    def surroundings(px: Floats, py: Floats) -> Floats:
+        return np.log1p(_sample(busy, px, py))
+
+    busy = np.asarray(cv2.blur(np.abs(ridges.contrast), (13, 13)), dtype=np.float32)
+    walk_x, walk_y, walk_ridge = _walk_back(ridges, x, y, tx, ty)
+    weakest = np.minimum.accumulate(walk_ridge, axis=0)
+    on_walk = _sample(ridges.contrast, walk_x, walk_y)
+    return {
+        "ridge": np.log1p(ridges.along(x, y, tx, ty)),
+        "ridge_ahead": np.log1p(ridges.along(*ahead(10), tx, ty)),
+        "contrast_ahead": np.log1p(np.maximum(_sample(ridges.contrast, *ahead(2)), 0)),
+        "cone_near": cone(4),
+        "cone_far": cone(10),
+        "contrast_beside": beside(5),
+        "weakest_on_walk": np.log1p(weakest[-1]),
+        "contrast_on_walk": np.log1p(np.maximum(on_walk.mean(axis=0), 0)),
+        "length": (weakest > 3).mean(axis=0, dtype=np.float32),
+        "surroundings": surroundings(x, y),
+        "surroundings_ahead": surroundings(*ahead(10)),
+        "colour": _colour(image, walk_x, walk_y, x, y),
+    }
+
+
+MEASURES = (
+    "ridge",
+    "ridge_ahead",
+    "contrast_ahead",
+    "cone_near",
+    "cone_far",
+    "contrast_beside",
+    "weakest_on_walk",
+    "contrast_on_walk",
+    "length",
+    "surroundings",
+    "surroundings_ahead",
+    "colour",
+)
+"""Names of the measures of a ridge end."""
+
+
+def _walk_back(
+    ridges: _Ridges, x: Floats, y: Floats, tx: Floats, ty: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Follow each ridge back from its end, step by step, where it is strongest.
+
+    Returns
+    -------
+    x, y, ridge : (steps, N) float32
+        Where each step ended and the ridge's strength there.
+    """
+    dx, dy = -tx, -ty
+    cos, sin = np.cos(_TURNS).astype(np.float32), np.sin(_TURNS).astype(np.float32)
+    each = np.arange(len(x))
+    steps = []
+    for _ in range(_STEPS):
+        turned_x = dx[:, None] * cos - dy[:, None] * sin
+        turned_y = dx[:, None] * sin + dy[:, None] * cos
+        to_x, to_y = x[:, None] + _STEP * turned_x, y[:, None] + _STEP * turned_y
+        ridge = ridges.along(to_x, to_y, turned_x, turned_y)
+        # going straight wins where the ridge says nothing
+        best = (ridge - 0.5 * np.abs(_TURNS)).argmax(axis=1)
+        x, y, dx, dy = (part[each, best] for part in (to_x, to_y, turned_x, turned_y))
+        steps.append((x, y, ridge[each, best]))
+    walk_x, walk_y, strength = (np.stack(part) for part in zip(*steps, strict=True))
+    return walk_x, walk_y, strength
+
+
+def _colour(image: Image, walk_x: Floats, walk_y: Floats, x: Floats, y: Floats) -> Floats:
+    """How much more colourful than its surroundings: shoots and seeds are, roots are not."""
+    if image.ndim == 2:
+        return np.zeros(len(x), dtype=np.float32)
+    red, green, blue = cv2.split(image)
+    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    saturation = cv2.subtract(most, least)
+    fine = cv2.blur(saturation, (3, 3)).astype(np.float32)
+    coarse = cv2.blur(saturation, (61, 61)).astype(np.float32)
+    near = slice(2, 9, 3)  # 9 to 27 px behind the tip: the tip itself may be translucent
+    on_root = _sample(fine, walk_x[near], walk_y[near]).mean(axis=0)
+    return np.maximum(on_root - _sample(coarse, x, y), 0) / 64
+
+
+def _sample(values: Floats, x: Floats, y: Floats) -> Floats:
+    """Values of a map between its pixels, bilinear; beyond the border reflected."""
+    x, y = np.broadcast_arrays(x, y)
+    # remap takes two-dimensional lists of places, of less than 32768 a side
+    side = 1024
+    places = np.zeros((2, -(-max(x.size, 1) // side), side), dtype=np.float32)
+    for place, coordinate in zip(places.reshape(2, -1), (x, y), strict=True):
+        place[: x.size] = coordinate.ravel()
+    sampled = cv2.remap(values, places[0], places[1], cv2.INTER_LINEAR, borderMode=windows.BORDER)
+    return np.asarray(sampled, dtype=np.float32).ravel()[: x.size].reshape(x.shape)
+
+
+def _paint(shape: tuple[int, ...], points: Points, scores: Scores) -> Scores:
+    """A map with a flat-topped peak of its score at each point; where they meet, the higher."""
+    reach = int(_TOP + 3 * _FALL)
+    canvas = np.zeros((shape[0] + 2 * reach, shape[1] + 2 * reach), dtype=np.float32)
+    steps = np.arange(-reach, reach + 1)
+    for (x, y), score in zip(points, scores, strict=True):
+        column, row = round(x), round(y)
+        distance = np.hypot(column + steps - x, (row + steps - y)[:, None])
+        peak = score * np.exp(-(np.maximum(distance - _TOP, 0) ** 2) / (2 * _FALL**2))
+        spot = canvas[row : row + 2 * reach + 1, column : column + 2 * reach + 1]
+        np.maximum(spot, peak, out=spot)
+    return canvas[reach : reach + shape[0], reach : reach + shape[1]]

@@ -1,0 +1,170 @@
+"""Choose the baseline's parameters on the training images.
+
+python scripts/tune_baseline.py ../shared/data/osr:10 ../shared/data/tillmore:20
+
+For each sigma and least_ridge the ends of ridges in all images of the split `train` are
+measured, a logistic regression learns which are tips, and five-fold cross-validation over
+groups says how well: the mean over the sets of F1 at the best threshold common to all. Prints
+each try, then the winner's weights, for WEIGHTS in roottip/scorers/baseline.py and for
+conf/detector/baseline.yaml. Takes some minutes; the split `val` is never read.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
+from roottip import table, windows
+from roottip.evaluation import evaluate
+from roottip.images import read_image
+from roottip.interchange import read_dataset
+from roottip.scale import normalising_scale, resize
+from roottip.scorers.baseline import MEASURES, ridge_ends
+
+SIGMAS = (1.5, 1.8, 2.2)
+LEAST_RIDGES = (3.0, 4.0, 5.0)
+RADII = (8.0, 10.0, 12.0)
+THRESHOLDS = np.round(np.arange(0.1, 0.95, 0.02), 2)
+FOLDS = 5
+
+
+@dataclass
+class Example:
+    """The ridge ends of one image, in px of the resized image, and the truth."""
+
+    name: str
+    group: str
+    data: str
+    tolerance: float  # px of the resized image
+    truth: pd.DataFrame
+    points: NDArray[np.float64]
+    measures: NDArray[np.float64]
+
+    def labels(self) -> NDArray[np.float64]:
+        """1: on a visible tip; 0: on none; NaN: beside one, or on one nobody can see."""
+        labels = np.zeros(len(self.points))
+        for ignore in (1, 0):
+            xy = self.truth.loc[self.truth["ignore"] == ignore, ["x", "y"]].to_numpy()
+            if len(xy):
+                distance = np.linalg.norm(self.points[:, None] - xy[None], axis=2).min(axis=1)
+                labels[distance <= 2 * self.tolerance] = np.nan
+                if not ignore:
+                    labels[distance <= 0.7 * self.tolerance] = 1
+        return labels
+
+
+def prepare(data: list[tuple[Path, float]]) -> list[tuple[Example, windows.Image]]:
+    examples = []
+    for folder, tolerance in data:
+        dataset = read_dataset(folder, "train")
+        for name, group in tqdm(dataset.groups.items(), desc=f"read {folder.name}", disable=None):
+            image = read_image(dataset.root / name)
+            scaled = resize(image, normalising_scale(image))
+            factor = np.array(scaled.shape[1::-1]) / image.shape[1::-1]
+            truth = dataset.truth[dataset.truth["image"] == name].reset_index(drop=True)
+            truth[["x", "y"]] = (truth[["x", "y"]] + 0.5) * factor - 0.5
+            key = f"{folder.name}/{name}"
+            truth["image"] = key
+            example = Example(
+                key,
+                f"{folder.name}/{group}",
+                folder.name,
+                tolerance * float(factor.mean()),
+                truth,
+                np.empty((0, 2)),
+                np.empty((0, len(MEASURES))),
+            )
+            examples.append((example, scaled))
+    return examples
+
+
+def fit(examples: list[Example]) -> Pipeline:
+    measures = np.concatenate([e.measures for e in examples])
+    labels = np.concatenate([e.labels() for e in examples])
+    known = ~np.isnan(labels)
+    # a little shrinkage: some measures say much the same
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=3000))
+    return model.fit(measures[known], labels[known])
+
+
+def cross_validated(examples: list[Example], seed: int) -> dict[str, NDArray[np.float64]]:
+    """Each image's scores from a fit that has not seen its group."""
+    groups = sorted({e.group for e in examples})
+    np.random.default_rng(seed).shuffle(groups)
+    scores = {}
+    for k in range(FOLDS):
+        held = set(groups[k::FOLDS])
+        model = fit([e for e in examples if e.group not in held])
+        for e in examples:
+            if e.group in held:
+                scores[e.name] = model.predict_proba(e.measures)[:, 1]
+    return scores
+
+
+def f1_by_threshold(
+    examples: list[Example], scores: dict[str, NDArray[np.float64]], radius: float
+) -> pd.DataFrame:
+    """F1 at each of THRESHOLDS, a column for each data set."""
+    columns = {}
+    for data in dict.fromkeys(e.data for e in examples):
+        found, truth, names = [], [], []
+        for e in (e for e in examples if e.data == data):
+            kept = windows.suppress(e.points, scores[e.name], radius)
+            # in units of the tolerance, which differs from image to image by the resizing
+            found.append(table.points(e.name, e.points[kept] / e.tolerance, scores[e.name][kept]))
+            truth.append(e.truth.assign(x=e.truth["x"] / e.tolerance, y=e.truth["y"] / e.tolerance))
+            names.append(e.name)
+        curve = evaluate(
+            table.concat(found), pd.concat(truth, ignore_index=True), names, 1.0, resamples=1
+        ).curve
+        at = curve["threshold"].to_numpy()[:, None] >= THRESHOLDS
+        last = at.sum(axis=0) - 1
+        columns[data] = np.where(last >= 0, curve["f1"].to_numpy()[last], 0.0)
+    return pd.DataFrame(columns, index=THRESHOLDS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE, the tolerance in px")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    data = [(Path(d.rpartition(":")[0]), float(d.rpartition(":")[2])) for d in arguments.data]
+    prepared = prepare(data)
+    examples = [example for example, _ in prepared]
+    best: tuple[float, list[str], Pipeline] | None = None
+    for sigma, least_ridge in product(SIGMAS, LEAST_RIDGES):
+        for example, image in tqdm(prepared, desc="measure", disable=None, leave=False):
+            example.points, example.measures = ridge_ends(image, sigma, least_ridge)
+        scores = cross_validated(examples, arguments.seed)
+        for radius in RADII:
+            f1 = f1_by_threshold(examples, scores, radius)
+            threshold = f1.mean(axis=1).idxmax()
+            mean = f1.mean(axis=1).max()
+            settings = f"{sigma=} {least_ridge=} {radius=} {threshold=:g}"
+            each = ", ".join(f"{name} {f1.loc[threshold, name]:.3f}" for name in f1)
+            print(f"{settings}: cross-validated F1 {mean:.3f} ({each})", flush=True)
+            if best is None or mean > best[0]:
+                best = (mean, [settings, each], fit(examples))
+    assert best is not None
+    scaler, regression = best[2][0], best[2][1]
+    weights = regression.coef_[0] / scaler.scale_
+    bias = regression.intercept_[0] - (weights * scaler.mean_).sum()
+    print(f"\nbest: {best[1][0]}: cross-validated F1 {best[1][1]}\nweights:")
+    for name, weight in [("bias", bias), *zip(MEASURES, weights, strict=True)]:
+        print(f"  {name}: {weight:.4g}")
+
+
+if __name__ == "__main__":
+    main()
