@@ -24,7 +24,6 @@ FOUND_COLUMNS = ("image", "x", "y", "score")
 IMAGE_COLUMNS = ("image", "status", "width", "height", "tips", "seconds", "error")
 FORMATS = (".csv", ".parquet")
 
-_NUMBERS = ("x", "y", "score", "width", "height", "tips", "seconds")
 _TEXT = ("image", "group", "split", "status", "error", "source", "cause", "outcome", "detector")
 
 
@@ -180,7 +179,7 @@ def _numbers_where_all_are(column: pd.Series) -> pd.Series:
         return column
     blank = column.str.strip() == ""
     numbers = pd.to_numeric(column.mask(blank), errors="coerce")
-    if column.name in _NUMBERS or bool(blank.all()) or bool((numbers.isna() & ~blank).any()):
+    if bool(blank.all()) or bool((numbers.isna() & ~blank).any()):
         return column
     return numbers
 
