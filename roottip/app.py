@@ -215,7 +215,10 @@ def settings_of(command: str, words: Sequence[str]) -> dict[str, Any]:
             rest = [f"{key}={value}" for key, value in others.items() if key not in groups]
             config = OmegaConf.to_container(compose(command, [*chosen, *rest]), resolve=True)
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(f"{' '.join(others)}: {str(error).splitlines()[0]}") from error
+            said = str(error).splitlines()[0]
+            raise InputError(
+                f"{' '.join(f'{key}={value}' for key, value in others.items())}: {said}"
+            ) from error
     assert isinstance(config, dict)
     settings = {str(key): value for key, value in config.items()} | paths
     hints = typing.get_type_hints(COMMANDS[command])

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from roottip import app, table
+from roottip.detector import DETECTORS, load
+
+CONF = Path(__file__).parents[1] / "conf"
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+
+
+def run(capsys, *words) -> tuple[int, str, str]:
+    code = app.main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def refused(capsys, *words) -> str:
+    """The one sentence that a refusal prints."""
+    code, out, err = run(capsys, *words)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("roottip: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    return err
+
+
+@pytest.fixture
+def photo(tmp_path, plate) -> Path:
+    path = tmp_path / "photos, [a]=1 ünd {b}" / "it's $HOME ${x} #1.png"
+    path.parent.mkdir()
+    Image.fromarray(plate).save(path)
+    return path
+
+
+@pytest.mark.parametrize("command", app.COMMANDS)
+def test_every_config_key_is_an_argument_with_the_same_default(command):
+    config = yaml.safe_load((CONF / f"{command}.yaml").read_text())
+    parameters = inspect.signature(app.COMMANDS[command]).parameters
+    groups = {next(iter(g)) for g in config.pop("defaults", []) if isinstance(g, dict)}
+    assert config.keys() | groups == parameters.keys()
+    for key, value in config.items():
+        default = parameters[key].default
+        if value == "???":
+            assert default is inspect.Parameter.empty
+        else:
+            assert value == (
+                str(default)
+                if isinstance(default, Path)
+                else list(default)
+                if isinstance(default, tuple)
+                else default
+            )
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_detectors_config_is_the_detector_of_that_name(name):
+    config = yaml.safe_load((CONF / "detector" / f"{name}.yaml").read_text())
+    assert config.pop("name") == name
+    assert load(name, **config) == load(name)
+    assert {path.stem for path in (CONF / "detector").glob("*.yaml")} == set(DETECTORS)
+
+
+@pytest.mark.parametrize("command", app.COMMANDS)
+def test_help_teaches(capsys, command):
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert out.startswith(f"roottip {command}")
+    for key in inspect.signature(app.COMMANDS[command]).parameters:
+        assert f"{key}" in out
+    if "detector" in inspect.signature(app.COMMANDS[command]).parameters:
+        assert "threshold: 0.6" in out
+
+
+def test_overview_and_version(capsys):
+    _, out, _ = run(capsys)
+    assert all(command in out for command in app.COMMANDS)
+    assert run(capsys, "--help")[1] == out
+    assert run(capsys, "--version")[1] == f"roottip {__import__('roottip').__version__}\n"
+
+
+def test_paths_are_what_the_shell_hands_over(capsys, tmp_path, photo):
+    output = tmp_path / "out, (1) = [ü] ${y}"
+    code, out, _ = run(capsys, "detect", f"input={photo}", f"output={output}")
+    assert code == 0
+    assert out.startswith("1 tips in 1 of 1 images.")
+    tips = table.read(output / "tips.csv")
+    assert tips["image"].tolist() == [photo.name]
+    assert json.loads((output / "run.json").read_text())["input"] == str(photo)
+    assert run(capsys, "detect", f"input={photo.parent}", f"output={output}2")[0] == 0
+
+
+def test_nothing_is_written_outside_output(capsys, tmp_path, photo, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    before = sorted(photo.parent.rglob("*"))
+    assert run(capsys, "detect", f"input={photo}", f"output={tmp_path / 'out'}")[0] == 0
+    assert run(capsys, "compare", f"data={SAMPLE}")[0] == 0
+    assert list(here.iterdir()) == []
+    assert sorted(photo.parent.rglob("*")) == before
+
+
+def test_settings_reach_the_detector(capsys, tmp_path, photo):
+    words = ("detect", f"input={photo}", f"output={tmp_path / 'o'}", "overlays=false")
+    code, out, _ = run(capsys, *words, "detector=baseline", "detector.threshold=0.999999")
+    assert (code, out.split(".")[0]) == (0, "0 tips in 1 of 1 images")
+    assert json.loads((tmp_path / "o" / "run.json").read_text())["detector"]["threshold"] > 0.99
+    assert "holds the results of another run" in refused(capsys, *words)
+    assert run(capsys, *words, "overwrite=true")[0] == 0
+
+
+def test_a_run_with_a_bad_image_finishes_and_says_so(capsys, tmp_path, photo):
+    (photo.parent / "text.jpg").write_text("no picture")
+    code, out, err = run(capsys, "detect", f"input={photo.parent}", f"output={tmp_path / 'o'}")
+    assert code == 3
+    assert "1 could not be read" in out
+    assert "text.jpg is not an image" in err
+    assert table.read(tmp_path / "o" / "images.csv")["status"].tolist() == ["ok", "failed"]
+
+
+def test_compare_writes_the_contracts_tables(capsys, tmp_path):
+    output = tmp_path / "out"
+    code, out, _ = run(
+        capsys, "compare", f"data={SAMPLE}", "split=val", "detectors=[baseline]", f"output={output}"
+    )
+    assert code == 0
+    assert "baseline" in out
+    comparison = table.read(output / "comparison.csv")
+    assert list(comparison)[:5] == ["detector", "tolerance", "precision", "recall", "f1"]
+    row = comparison.iloc[0]
+    assert f"{row['precision']:.3f}" in out
+    assert row["precision_low"] <= row["precision"] <= row["precision_high"]
+    assert row["seconds"] > 0
+    matches, per_image = table.read(output / "matches.csv"), table.read(output / "per_image.csv")
+    assert (matches["outcome"] == "hit").sum() == row["hits"] == per_image["hits"].sum()
+    assert len(per_image) == 12 == len(table.read(output / "images.csv"))
+    assert len(list((output / "overlays" / "baseline").iterdir())) == 12
+    assert f"finds {row['recall']:.1%} of the marked tips" in (output / "report.html").read_text()
+
+
+def test_evaluating_what_detect_wrote_gives_what_compare_says(capsys, tmp_path):
+    run(capsys, "detect", f"input={SAMPLE / 'images'}", f"output={tmp_path / 'd'}")
+    run(capsys, "compare", f"data={SAMPLE}", f"output={tmp_path / 'c'}")
+    code, _, _ = run(
+        capsys,
+        "evaluate",
+        f"found={tmp_path / 'd' / 'tips.csv'}",
+        f"truth={SAMPLE / 'tips.csv'}",
+        f"images={SAMPLE / 'images.csv'}",
+        f"output={tmp_path / 'e'}",
+    )
+    assert code == 0
+    ours, theirs = (table.read(tmp_path / d / "comparison.csv").iloc[0] for d in "ec")
+    for name in ("precision", "recall", "f1", "hits", "misses", "false_alarms", "precision_low"):
+        assert ours[name] == pytest.approx(theirs[name])
+
+
+def test_evaluate_without_a_list_of_images_says_what_that_leaves_out(capsys, tmp_path):
+    table.write(table.points("a.png", np.array([[1.0, 1.0]])), tmp_path / "t.csv")
+    code, out, err = run(
+        capsys, "evaluate", f"found={tmp_path / 't.csv'}", f"truth={tmp_path / 't.csv'}"
+    )
+    assert code == 0
+    assert "1.000" in out
+    assert "without marked and without found tips are not counted" in err
+
+
+def test_demo_prints_a_table_and_the_report(capsys, tmp_path):
+    code, out, _ = run(capsys, "demo", f"output={tmp_path / 'd'}")
+    assert code == 0
+    assert "precision" in out
+    assert str(tmp_path / "d" / "compare" / "report.html") in out
+    assert (tmp_path / "d" / "compare" / "report.html").is_file()
+    assert run(capsys, "demo", f"output={tmp_path / 'd'}")[0] == 0
+
+
+def test_bad_commands_and_settings(capsys, tmp_path, photo):
+    given = f"input={photo}", f"output={tmp_path / 'o'}"
+    assert "no command 'detekt', did you mean detect?" in refused(capsys, "detekt", *given)
+    assert "detect needs output=…" in refused(capsys, "detect", given[0])
+    assert "'photos' is no setting; write key=value" in refused(capsys, "detect", "photos")
+    assert "'--fast' is no setting" in refused(capsys, "detect", *given, "--fast")
+    said = refused(capsys, "detect", *given, "overlay=false")
+    assert "overlay is no setting of detect, did you mean overlays?" in said
+    said = refused(capsys, "detect", *given, "detector.treshold=0.5")
+    assert "did you mean detector.threshold?" in said
+    said = refused(capsys, "detect", *given, "detector=basline")
+    assert "no such detector, did you mean baseline?" in said
+    assert "overlays=maybe: must be true or false" in refused(
+        capsys, "detect", *given, "overlays=maybe"
+    )
+    said = refused(capsys, "detect", *given, "detector.threshold=high")
+    assert "threshold=high must be a number" in said
+    assert "overlays=[1" in refused(capsys, "detect", *given, "overlays=[1")
+    assert "input=: must be a path" in refused(capsys, "detect", "input=", given[1])
+    assert "tolerance=wide: must be a number" in refused(
+        capsys, "compare", f"data={SAMPLE}", "tolerance=wide"
+    )
+    assert "no detector called 'cnm'" in refused(
+        capsys, "compare", f"data={SAMPLE}", "detectors=[cnm]"
+    )
+    assert not (tmp_path / "o").exists()
+
+
+def test_bad_input(capsys, tmp_path):
+    output = f"output={tmp_path / 'o'}"
+    said = refused(capsys, "detect", f"input={tmp_path / 'none'}", output)
+    assert "there is no file or folder" in said
+    (tmp_path / "empty").mkdir()
+    assert "there is no image in" in refused(
+        capsys, "detect", f"input={tmp_path / 'empty'}", output
+    )
+    (tmp_path / "file").touch()
+    said = refused(capsys, "detect", f"input={SAMPLE / 'images'}", f"output={tmp_path / 'file'}")
+    assert "is a file; give a folder" in said
+    said = refused(capsys, "detect", f"input={SAMPLE}", f"output={tmp_path / 'file' / 'below'}")
+    assert "file" in said
+
+
+def test_bad_datasets_and_tables(capsys, tmp_path):
+    assert "no dataset folder" in refused(capsys, "compare", f"data={tmp_path}")
+    assert "no split 'vall'; it has only val" in refused(
+        capsys, "compare", f"data={SAMPLE}", "split=vall"
+    )
+    truth = f"truth={SAMPLE / 'tips.csv'}"
+    images = f"images={SAMPLE / 'images.csv'}"
+    found = tmp_path / "found.csv"
+    found.write_text("image,x\nplate_01.jpg,1\n")
+    said = refused(capsys, "evaluate", f"found={found}", truth, images)
+    assert "has no column y; it has image, x" in said
+    found.write_text("image,x,y\nplate_01.jpg,1,2\nplate_02.jpg,,2\n")
+    said = refused(capsys, "evaluate", f"found={found}", truth, images)
+    assert "row 2, column x: 'nan' is not a finite number" in said
+    found.write_text("image,x,y\nplate_01.png,1,2\n")
+    said = refused(capsys, "evaluate", f"found={found}", truth, images)
+    assert "'plate_01.png'" in said
+    assert "split= needs images=" in refused(
+        capsys, "evaluate", f"found={found}", truth, "split=val"
+    )
+    assert "no split 'x'" in refused(capsys, "evaluate", f"found={found}", truth, images, "split=x")

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from roottip import batch, table
+from roottip.detector import load
+from roottip.errors import InputError
+
+SETTINGS = {"name": "baseline"}
+
+
+@pytest.fixture
+def run_folder(tmp_path, plate):
+    source = tmp_path / "run, [1] = ü"
+    (source / "day 2").mkdir(parents=True)
+    Image.fromarray(plate).save(source / "p10.png")
+    Image.fromarray(plate[:, ::-1].copy()).save(source / "day 2" / "p2.png")
+    Image.fromarray(np.full((60, 80, 3), 99, np.uint8)).save(source / "blank.png")
+    (source / "broken.jpg").write_text("no image")
+    return source
+
+
+def run(source, output, **more):
+    return batch.run(source, output, load("baseline"), SETTINGS, **more)
+
+
+def test_a_run_has_a_row_for_every_image(tmp_path, run_folder):
+    tips, images = run(run_folder, tmp_path / "out")
+    assert images["image"].tolist() == ["blank.png", "broken.jpg", "day 2/p2.png", "p10.png"]
+    assert images["status"].tolist() == ["ok", "failed", "ok", "ok"]
+    assert images["tips"].tolist() == [0, pd.NA, 1, 1]
+    assert "is not an image" in images["error"][1]
+    assert images.loc[3, ["width", "height"]].tolist() == [200, 240]
+    xy = tips.set_index("image")[["x", "y"]]
+    assert xy.loc["p10.png"].to_numpy() == pytest.approx((100, 151), abs=3)
+    assert xy.loc["day 2/p2.png"].to_numpy() == pytest.approx((99, 151), abs=3)
+
+
+def test_the_files_are_the_contract(tmp_path, run_folder):
+    output = tmp_path / "out"
+    tips, _ = run(run_folder, output)
+    assert sorted(p.name for p in output.iterdir()) == [
+        "images.csv",
+        "overlays",
+        "report.html",
+        "run.json",
+        "tips.csv",
+    ]
+    written = table.read(output / "tips.csv")
+    assert list(written) == ["image", "x", "y", "score"]
+    pd.testing.assert_frame_equal(table.check_points(written, "t").drop(columns="ignore"), tips)
+    assert list(table.read(output / "images.csv")) == list(table.IMAGE_COLUMNS)
+    overlay = cv2.imread(str(output / "overlays" / "day 2" / "p2.png.png"))
+    assert overlay.shape == (240, 200, 3)
+    record = json.loads((output / "run.json").read_text())
+    assert record["finished"] is True
+    assert record["detector"] == SETTINGS
+    page = (output / "report.html").read_text()
+    assert "2 tips in 3 of 4 images; 1 could not be read" in page
+
+
+def test_a_run_without_any_tip_writes_whole_tables(tmp_path):
+    Image.new("L", (30, 20), 80).save(tmp_path / "a.png")
+    run(tmp_path / "a.png", tmp_path / "out", overlays=False)
+    assert (tmp_path / "out" / "tips.csv").read_text() == "image,x,y,score\n"
+    assert not (tmp_path / "out" / "overlays").exists()
+
+
+def test_the_same_run_again_gives_the_same_tips_and_another_is_refused(tmp_path, run_folder):
+    output = tmp_path / "out"
+    run(run_folder, output)
+    first = (output / "tips.csv").read_bytes()
+    run(run_folder, output)
+    assert (output / "tips.csv").read_bytes() == first
+    with pytest.raises(InputError, match="holds the results of another run"):
+        run(run_folder / "p10.png", output)
+    assert (output / "tips.csv").read_bytes() == first
+    run(run_folder / "p10.png", output, overwrite=True)
+    assert (output / "tips.csv").read_bytes() != first
+
+
+def test_results_inside_the_input_folder_are_no_input(tmp_path, run_folder):
+    _, first = run(run_folder, run_folder / "out")
+    _, again = run(run_folder, run_folder / "out")
+    assert again["image"].tolist() == first["image"].tolist()
+
+
+def test_an_interrupted_run_keeps_what_is_done(tmp_path, run_folder):
+    class Interrupted:
+        threshold = 0.5
+        calls = 0
+
+        def find(self, image, threshold=None):
+            self.calls += 1
+            if self.calls == 2:
+                raise KeyboardInterrupt
+            return load("baseline").find(image, threshold)
+
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(run_folder, tmp_path / "out", Interrupted(), SETTINGS)
+    assert len(table.read(tmp_path / "out" / "images.csv")) == 2
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["finished"] is False
+
+
+def test_output_that_is_a_file_is_refused(tmp_path, run_folder):
+    (tmp_path / "out").touch()
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        run(run_folder, tmp_path / "out")

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import roottip
+from roottip.detector import WindowDetector, load
+from roottip.errors import InputError
+from roottip.scale import REFERENCE_WIDTH
+
+
+def brightness(image: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """A colleague's scorer: a function of two arguments."""
+    grey = image if image.ndim == 2 else image.max(axis=2)
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 3)
+    return (smooth / 255)[centres[:, 1], centres[:, 0]]
+
+
+def dots(shape: tuple[int, ...], at: list[tuple[float, float]]) -> np.ndarray:
+    image = np.zeros(shape, np.uint8)
+    for x, y in at:
+        cv2.circle(image, (round(x * 16), round(y * 16)), 6 * 16, 255, -1, cv2.LINE_AA, 4)
+    return image
+
+
+@given(st.floats(10, 170), st.floats(10, 110))
+def test_a_bright_dot_is_found_where_it_is(x, y):
+    detector = WindowDetector(brightness, threshold=0.3, radius=20, root_width=REFERENCE_WIDTH)
+    points, scores = detector.find(dots((120, 180), [(x, y)]))
+    assert len(points) == 1
+    assert np.abs(points[0] - (x, y)).max() < 1.5
+    assert 0.3 <= scores[0] <= 1
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.5, 2.0])
+def test_points_come_back_in_pixels_of_the_image_given(factor):
+    at = [(100.0, 60.0), (300.0, 200.0)]
+    image = dots((400, 600), at)
+    detector = WindowDetector(brightness, threshold=0.1, root_width=REFERENCE_WIDTH / factor)
+    points, _ = detector.find(image)
+    for xy in at:
+        assert np.linalg.norm(points - xy, axis=1).min() < 2.5 / factor
+
+
+def test_a_corner_can_be_found():
+    points, _ = WindowDetector(brightness, threshold=0.3, root_width=5).find(
+        dots((90, 90), [(0, 0)])
+    )
+    assert np.abs(points[0]).max() < 3
+
+
+def test_the_table_is_the_points():
+    detector = WindowDetector(brightness, threshold=0.3, radius=20, root_width=5)
+    tips = detector.detect(dots((90, 90), [(40, 50)]), "a")
+    assert list(tips) == ["image", "x", "y", "score"]
+    assert tips["image"].tolist() == ["a"]
+    assert tips[["x", "y"]].to_numpy()[0] == pytest.approx((40, 50), abs=1.5)
+
+
+def test_a_higher_threshold_only_removes():
+    image = np.random.default_rng(0).integers(0, 256, (150, 200), np.uint8)
+    detector = WindowDetector(brightness, radius=12, root_width=5)
+    low, low_scores = detector.find(image, threshold=0.4)
+    high, high_scores = detector.find(image, threshold=0.55)
+    assert len(high) < len(low)
+    assert np.array_equal(high, low[low_scores >= 0.55])
+    assert np.array_equal(high_scores, low_scores[low_scores >= 0.55])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 50), (3, 3), (7, 5, 3)])
+def test_tiny_images_give_an_answer(shape):
+    for value in (0, 255):
+        tips = load("baseline").detect(np.full(shape, value, np.uint8))
+        assert len(tips) == 0
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4), float),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((0, 4), np.uint8),
+        [[1, 2], [3, 4]],
+    ],
+)
+def test_what_is_no_image_is_refused(image):
+    with pytest.raises(InputError, match=r"an image must be uint8 of shape \(H, W\)"):
+        load("baseline").find(image)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"stride": 0}, "stride=0 must be a number of at least 1"),
+        ({"stride": 2.5}, r"stride=2.5 must be a whole number"),
+        ({"threshold": "high"}, "threshold=high must be a number"),
+        ({"radius": -1}, "radius=-1 must be a number of at least 0"),
+        ({"radius": float("nan")}, "radius=nan must be"),
+        ({"root_width": 0}, "root_width=0 must be"),
+        ({"treshold": 0.5}, "unexpected keyword argument 'treshold'; its settings are stride"),
+        ({"scorer": {"sigma": 0}}, "sigma=0 must be"),
+        ({"scorer": {"weights": {"bias": 1}}}, "weights do not fit its measures"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(setting, said):
+    with pytest.raises(InputError, match=said):
+        load("baseline", **setting)
+
+
+def test_a_misspelt_name_gets_a_suggestion():
+    with pytest.raises(InputError, match="no detector called 'basline'; did you mean baseline"):
+        load("basline")
+
+
+def test_the_public_names_are_there():
+    assert set(roottip.__all__) <= set(dir(roottip))
+    for name in roottip.__all__:
+        assert getattr(roottip, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = roottip.nothing

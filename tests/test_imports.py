@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+
+
+def modules_after(code: str) -> set[str]:
+    """What a fresh process has loaded after running some code."""
+    script = f"{code}\nimport sys; print('MODULES', *sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.rpartition("MODULES")[2].split())
+
+
+HEAVY = {"torch", "pytorch_lightning", "albumentations"}
+
+
+def test_import_loads_nothing_heavy():
+    loaded = modules_after("import roottip")
+    assert not loaded & (HEAVY | {"cv2", "numpy", "pandas", "hydra", "scipy"})
+
+
+def test_a_baseline_run_and_an_evaluation_never_load_torch(tmp_path):
+    detect = ["detect", f"input={SAMPLE / 'images'}", f"output={tmp_path}", "detector=baseline"]
+    compare = ["compare", f"data={SAMPLE}", "detectors=[baseline]"]
+    code = (
+        f"from roottip.app import main\nassert main({detect!r}) == 0\nassert main({compare!r}) == 0"
+    )
+    loaded = modules_after(code)
+    assert "cv2" in loaded
+    assert not loaded & HEAVY
+
+
+def test_library_use_never_loads_hydra():
+    code = (
+        "import roottip\n"
+        f"image = roottip.read_image({str(SAMPLE / 'images' / 'plate_01.jpg')!r})\n"
+        "assert len(roottip.load('baseline').detect(image)) == 2"
+    )
+    assert not modules_after(code) & (HEAVY | {"hydra", "omegaconf"})
+
+
+def test_the_module_is_the_program():
+    result = subprocess.run(
+        [sys.executable, "-m", "roottip", "detect", "inptu=x"], capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert "did you mean input?" in result.stderr

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from roottip import report
+from roottip.evaluation import evaluate
+
+
+def test_marks_are_drawn_where_the_points_are():
+    image = np.zeros((200, 300), np.uint8)
+    drawn = report.overlay(image, pd.DataFrame({"x": [100.0], "y": [50.0]}))
+    rows, columns = np.nonzero(drawn.any(axis=2))
+    assert abs(rows.mean() - 50) < 1
+    assert abs(columns.mean() - 100) < 1
+    assert drawn[50, 100].tolist() == [0, 0, 0]  # a ring leaves the tip itself to be seen
+
+
+def test_each_outcome_has_its_colour_and_place():
+    truth = pd.DataFrame(
+        {"image": "a", "x": [20.0, 100.0, 60.0], "y": [20.0, 100.0, 60.0], "ignore": [0, 0, 1]}
+    )
+    found = pd.DataFrame({"image": "a", "x": [21.0, 170.0, 62.0], "y": [20.0, 20.0, 60.0]})
+    matches = evaluate(found, truth, ["a"], 10).matches
+    drawn = report.overlay(np.full((200, 200, 3), 128, np.uint8), matches)
+    for (x, y), colour in {
+        (21, 20): (86, 180, 233),  # hit
+        (170, 20): (230, 120, 40),  # false alarm
+        (62, 60): (190, 190, 190),  # ignored
+        (100, 100): (240, 228, 66),  # miss, drawn at the truth
+    }.items():
+        near = drawn[y - 9 : y + 10, x - 9 : x + 10].reshape(-1, 3)
+        assert (near == colour).all(axis=1).any()
+
+
+def test_the_page_needs_nothing_else_and_escapes_names(tmp_path):
+    name = "<script>alert(1)</script>.jpg"
+    frame = pd.DataFrame({"image": [name], "tips": [3], "precision": [np.nan], "x": [0.123456]})
+    picture = report.thumbnail(np.zeros((20, 30, 3), np.uint8))
+    report.write_report(
+        tmp_path / "r.html",
+        "T & t",
+        "lead",
+        {"Images": frame},
+        [(name, picture)],
+        ["found"],
+        {"a": name},
+    )
+    page = (tmp_path / "r.html").read_text()
+    assert "<script>" not in page
+    assert page.count("&lt;script&gt;alert(1)") == 4
+    assert "T &amp; t" in page
+    assert "–" in page  # an undefined precision is no number
+    assert "0.1235" in page
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert "http" not in page
+
+
+def test_a_thumbnail_keeps_the_shape_and_never_grows():
+    import base64
+
+    import cv2
+
+    def size(image):
+        data = base64.b64decode(report.thumbnail(image).split(",")[1])
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[:2]
+
+    assert size(np.zeros((1000, 500, 3), np.uint8)) == (480, 240)
+    assert size(np.zeros((50, 40, 3), np.uint8)) == (50, 40)
+    assert size(np.zeros((1, 2000, 3), np.uint8)) == (1, 480)
