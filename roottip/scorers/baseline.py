@@ -25,22 +25,22 @@ from roottip.errors import InputError
 from roottip.scale import clearest_channel
 from roottip.windows import Centres, Image, Points, Scores
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 WEIGHTS = {
-    "bias": -7.365,
-    "ridge": 3.133,
-    "ridge_ahead": -0.7898,
-    "contrast_ahead": 0.7992,
-    "cone_near": -2.145,
-    "cone_far": -1.177,
-    "contrast_beside": -0.5614,
-    "weakest_on_walk": 0.7203,
-    "contrast_on_walk": 1.902,
-    "length": 2.353,
-    "surroundings": -1.186,
-    "surroundings_ahead": -1.987,
-    "colour": -5.284,
+    "bias": -8.918,
+    "ridge": 3.136,
+    "ridge_ahead": -0.5153,
+    "contrast_ahead": 1.043,
+    "cone_near": -2.062,
+    "cone_far": -0.9588,
+    "contrast_beside": -0.5293,
+    "weakest_on_walk": 0.6567,
+    "contrast_on_walk": 2.562,
+    "length": 2.812,
+    "surroundings": -1.578,
+    "surroundings_ahead": -2.459,
+    "colour": -5.738,
 }
 """Of the logistic function; found by ``scripts/tune_baseline.py``."""
 
@@ -48,6 +48,7 @@ _BEHIND = np.array([-8, -5, -2], np.float32)
 _AHEAD = np.array([3, 6, 9], np.float32)
 _LEAST_ENDING = 0.15  # of (behind - ahead) / (behind + ahead); real tips have 0.3 and more
 _APART = 4.0  # px; ends nearer than this are one end seen twice
+_CROWD = 8.0  # px; of ends that crowd closer than this only the best is painted
 _STEP, _STEPS = 3.0, 20  # the walk back along the root, px and count
 _TURNS = np.deg2rad([-30, -15, 0, 15, 30])
 _CONE = np.array([-0.6, -0.3, 0.0, 0.3, 0.6])  # rad
@@ -73,16 +74,22 @@ class BaselineScorer:
     weights: Mapping[str, float] = field(default_factory=lambda: dict(WEIGHTS))
 
     def __post_init__(self) -> None:
-        """Refuse weights that do not fit the measures.
+        """Refuse settings that cannot work.
 
         Raises
         ------
         InputError
-            Names the weights that are missing or unknown.
+            Names the setting, or the weights that are missing or unknown.
         """
+        for name in ("sigma", "least_ridge"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.3:
+                raise InputError(f"{name}={value} must be a number of at least 0.3")
         wrong = set(self.weights) ^ {"bias", *MEASURES}
         if wrong:
-            raise InputError(f"baseline weights do not fit its measures: {', '.join(sorted(wrong))}")
+            raise InputError(
+                f"baseline weights do not fit its measures: {', '.join(sorted(wrong))}"
+            )
 
     def __call__(self, image: Image, centres: Centres, /) -> Scores:
         """Read the response map at the windows' centres."""
@@ -104,14 +111,15 @@ class BaselineScorer:
         """
         points, measures = ridge_ends(image, self.sigma, self.least_ridge)
         weights = np.array([self.weights[name] for name in MEASURES])
-        scores = 1 / (1 + np.exp(-(measures @ weights + self.weights["bias"])))
-        return _paint(image.shape[:2], points, scores.astype(np.float32))
+        scores = (1 / (1 + np.exp(-(measures @ weights + self.weights["bias"])))).astype(np.float32)
+        best = windows.suppress(points, scores, _CROWD)
+        return _paint(image.shape[:2], points[best], scores[best])
 
 
 def detector(
     stride: int = 4,
-    threshold: float = 0.56,
-    radius: float = 10.0,
+    threshold: float = 0.6,
+    radius: float = 12.0,
     root_width: float | None = None,
     scorer: Mapping[str, Any] | None = None,
 ) -> WindowDetector:
@@ -140,14 +148,18 @@ def ridge_ends(
     ridges = _Ridges.of(image, sigma)
     x, y, tx, ty = _ends(ridges, least_ridge)
     values = _measure(ridges, image, x, y, tx, ty)
-    points = np.stack([x, y], axis=1).astype(np.float64)
+    by = _to_half_contrast(ridges, x, y, tx, ty)
+    size = np.array(image.shape[1::-1])
+    points = np.stack([x + by * tx, y + by * ty], axis=1).astype(np.float64).clip(0, size - 1)
     return points, np.stack([values[name] for name in MEASURES], axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class _Ridges:
-    """Maps of an image, `(H, W)` float32; second derivatives with the sign that makes roots
-    bright, in units of the median ridge response."""
+    """Maps of an image, `(H, W)` float32, signed so that roots are bright.
+
+    The second derivatives are in units of the median ridge response.
+    """
 
     xx: Floats
     xy: Floats
@@ -163,9 +175,14 @@ class _Ridges:
         bright, dark = spread - half_trace, spread + half_trace
         # every fourth pixel does for a median
         typical = float(np.median(np.abs(bright[::2, ::2]))) + 0.3
-        strong = [float(side[side > 8 * typical].sum()) for side in (bright, dark)]
+        difference = channel.astype(np.float32) - background
+        # a bright root has dark valleys beside it, but those are no darker than the ground
+        strong = [
+            float(np.maximum(towards, 0)[side > 8 * typical].sum())
+            for side, towards in ((bright, difference), (dark, -difference))
+        ]
         sign = 1.0 if strong[0] >= strong[1] else -1.0
-        contrast = (channel.astype(np.float32) - background) * np.float32(sign / noise)
+        contrast = difference * np.float32(sign / noise)
         unit = np.float32(sign / typical)
         strength = np.maximum(bright if sign > 0 else dark, 0) / np.float32(typical)
         return cls(xx * unit, xy * unit, yy * unit, np.asarray(strength), contrast)
@@ -197,7 +214,7 @@ def _second_derivatives(image: Floats, sigma: float) -> tuple[Floats, Floats, Fl
 
 
 def _ends(ridges: _Ridges, least_ridge: float) -> tuple[Floats, Floats, Floats, Floats]:
-    """Where ridges end, ``x, y``, and the unit vectors ``tx, ty`` that point on, out of the root."""
+    """Where ridges end, ``x, y``, and the unit vectors ``tx, ty`` that point on and out."""
     row, column = np.nonzero(ridges.strength > least_ridge)
     xx, xy, yy = (part[row, column] for part in (ridges.xx, ridges.xy, ridges.yy))
     # the direction across the ridge has the most negative second derivative
@@ -224,8 +241,20 @@ def _ends(ridges: _Ridges, least_ridge: float) -> tuple[Floats, Floats, Floats, 
     ending = (behind - ahead) / (behind + ahead + 2)
     kept = np.flatnonzero((behind > least_ridge) & (ending > _LEAST_ENDING))
     strength = ending[kept] * np.log1p(behind[kept])
-    kept = kept[windows.suppress(np.stack([x[kept], y[kept]], axis=1), strength, _APART)]
+    xy = np.stack([x[kept], y[kept]], axis=1).astype(np.float64)
+    kept = kept[windows.suppress(xy, strength, _APART)]
     return x[kept], y[kept], tx[kept], ty[kept]
+
+
+def _to_half_contrast(ridges: _Ridges, x: Floats, y: Floats, tx: Floats, ty: Floats) -> Floats:
+    """How far along ``tx, ty`` the visible end is: where contrast falls to half the root's, px."""
+    offsets = np.arange(-8, 7, dtype=np.float32)
+    profile = _sample(
+        ridges.contrast, x[:, None] + offsets * tx[:, None], y[:, None] + offsets * ty[:, None]
+    )
+    half = 0.5 * profile[:, :6].mean(axis=1, keepdims=True)
+    still = np.logical_and.accumulate(profile >= half, axis=1)
+    return np.asarray(offsets[np.maximum(still.sum(axis=1) - 1, 0)])
 
 
 def _measure(
@@ -239,7 +268,7 @@ def _measure(
 
     def cone(by: float) -> Floats:
         fan = [_sample(ridges.strength, *ahead(by, turn)) for turn in _CONE]
-        return np.log1p(np.max(fan, axis=0))
+        return np.asarray(np.log1p(np.max(fan, axis=0)))
 
     def beside(by: float) -> Floats:
         values = [
@@ -247,7 +276,7 @@ def _measure(
             for back in (0, 5, 10)
             for side in (-1, 1)
         ]
-        return np.log1p(np.mean(np.maximum(values, 0), axis=0))
+        return np.asarray(np.log1p(np.mean(np.maximum(values, 0), axis=0)))
 
     def surroundings(px: Floats, py: Floats) -> Floats:
         return np.log1p(_sample(busy, px, py))
@@ -327,7 +356,7 @@ def _colour(image: Image, walk_x: Floats, walk_y: Floats, x: Floats, y: Floats) 
     coarse = cv2.blur(saturation, (61, 61)).astype(np.float32)
     near = slice(2, 9, 3)  # 9 to 27 px behind the tip: the tip itself may be translucent
     on_root = _sample(fine, walk_x[near], walk_y[near]).mean(axis=0)
-    return np.maximum(on_root - _sample(coarse, x, y), 0) / 64
+    return np.asarray(np.maximum(on_root - _sample(coarse, x, y), 0) / 64)
 
 
 def _sample(values: Floats, x: Floats, y: Floats) -> Floats:

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from roottip import compare, windows
+from roottip.detector import load
+from roottip.interchange import Dataset, read_dataset
+from roottip.scorers.baseline import BaselineScorer, ridge_ends
+
+SCORER = BaselineScorer()
+
+
+def plate(lines, shape=(300, 300), width=5, noise=2.0) -> np.ndarray:
+    image = np.full((*shape, 3), (60, 62, 64), np.uint8)
+    for a, b in lines:  # round caps: the visible end is width / 2 further
+        cv2.line(image, a, b, (205, 205, 205), width, cv2.LINE_AA)
+    grain = np.random.default_rng(1).normal(0, noise, image.shape)
+    return np.clip(image + grain, 0, 255).astype(np.uint8)
+
+
+def found(image, threshold=0.5) -> np.ndarray:
+    points, _ = load("baseline", root_width=5, threshold=threshold).find(image)
+    return points
+
+
+def nearest(points, xy) -> float:
+    return float(np.linalg.norm(points - xy, axis=1).min())
+
+
+LINE = plate([((60, 150), (230, 170))])
+
+
+def test_a_line_has_two_ends_and_nothing_between():
+    points = found(LINE)
+    assert len(points) == 2
+    assert nearest(points, (57.5, 150)) < 3
+    assert nearest(points, (232.5, 170)) < 3
+
+
+def test_the_response_is_high_at_ends_and_zero_in_the_middle():
+    response = SCORER.response(LINE)
+    assert response[150, 58] > 0.9
+    assert response[170, 232] > 0.9
+    assert response[:, 90:200].max() < 0.05
+
+
+def test_the_scorer_reads_its_map_at_the_centres():
+    centres = windows.grid(LINE.shape, 7)
+    assert np.array_equal(
+        SCORER(LINE, centres), SCORER.response(LINE)[centres[:, 1], centres[:, 0]]
+    )
+
+
+def test_a_tip_on_another_root_is_found():
+    points = found(plate([((150, 20), (150, 280)), ((40, 150), (147, 150))], (301, 301)))
+    assert nearest(points, (37.5, 150)) < 3
+    crossing = plate([((150, -9), (150, 309)), ((40, 150), (190, 150))], (301, 301))
+    assert nearest(found(crossing), (192.5, 150)) < 3
+
+
+def test_two_tips_side_by_side_are_two():
+    points = found(plate([((100, -9), (100, 150)), ((118, -9), (118, 150))]))
+    assert nearest(points, (100, 152.5)) < 3
+    assert nearest(points, (118, 152.5)) < 3
+
+
+def test_lone_small_specks_of_dirt_score_less_than_ends():
+    image = plate([((60, -9), (60, 200))])
+    for n, (x, y) in enumerate((x, y) for x in (120, 190, 260) for y in (120, 190, 260)):
+        cv2.circle(image, (x, y), 1 + n % 2, (190, 190, 190), -1, cv2.LINE_AA)
+    response = SCORER.response(image)
+    assert response[202, 60] > 0.8
+    assert response[90:, 90:].max() < 0.5
+
+
+@pytest.mark.parametrize("change", ["invert", "flip", "transpose", "rotate", "grey"])
+def test_the_score_of_an_end_does_not_depend_on(change):
+    changed = {
+        "invert": 255 - LINE,
+        "flip": LINE[:, ::-1],
+        "transpose": LINE.transpose(1, 0, 2),
+        "rotate": np.rot90(LINE, 2),
+        "grey": LINE[..., 0],
+    }[change]
+    _, measures = ridge_ends(LINE, 1.5)
+    _, again = ridge_ends(np.ascontiguousarray(changed), 1.5)
+    best = np.sort(SCORER.response(LINE), axis=None)[-20:]
+    best_changed = np.sort(SCORER.response(np.ascontiguousarray(changed)), axis=None)[-20:]
+    assert len(measures)
+    assert len(again)
+    assert best_changed == pytest.approx(best, abs=0.02)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (1, 40), (64, 64), (64, 64, 3)])
+def test_a_blank_image_scores_zero(shape):
+    for value in (0, 100, 255):
+        assert (SCORER.response(np.full(shape, value, np.uint8)) == 0).all()
+
+
+def test_noise_alone_gives_no_tip():
+    noise = np.random.default_rng(0).normal(100, 12, (400, 400)).clip(0, 255).astype(np.uint8)
+    assert len(load("baseline").find(noise)[0]) == 0
+
+
+def test_the_same_image_gives_the_same_map():
+    assert np.array_equal(SCORER.response(LINE), SCORER.response(LINE.copy()))
+
+
+# floors a little below what docs/baseline.md states for all training images
+@pytest.mark.parametrize(
+    ("name", "tolerance", "floor"), [("osr", 10, 0.75), ("tillmore", 20, 0.75)]
+)
+def test_it_finds_most_tips_of_photographs(shared, name, tolerance, floor):
+    data = read_dataset(shared / name, "train")
+    images = data.images.iloc[:: 1 if name == "osr" else 6].iloc[:10].reset_index(drop=True)
+    truth = data.truth[data.truth["image"].isin(images["image"])]
+    few = Dataset(data.root, images, truth)
+    evaluations, _ = compare.compare(few, {"baseline": load("baseline")}, tolerance)
+    assert evaluations["baseline"].summary["f1"] >= floor
