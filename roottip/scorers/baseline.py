@@ -241,8 +241,8 @@ def _ends(ridges: _Ridges, least_ridge: float) -> tuple[Floats, Floats, Floats, 
     ending = (behind - ahead) / (behind + ahead + 2)
     kept = np.flatnonzero((behind > least_ridge) & (ending > _LEAST_ENDING))
     strength = ending[kept] * np.log1p(behind[kept])
-    xy = np.stack([x[kept], y[kept]], axis=1).astype(np.float64)
-    kept = kept[windows.suppress(xy, strength, _APART)]
+    places = np.stack([x[kept], y[kept]], axis=1).astype(np.float64)
+    kept = kept[windows.suppress(places, strength.astype(np.float32), _APART)]
     return x[kept], y[kept], tx[kept], ty[kept]
 
 

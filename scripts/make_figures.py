@@ -1,0 +1,39 @@
+"""Draw the pictures of the documentation again: python scripts/make_figures.py."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from roottip import report
+from roottip.compare import compare
+from roottip.detector import load
+from roottip.images import read_image
+from roottip.interchange import read_dataset
+
+SHOWN = ("plate_03.jpg", "plate_06.jpg", "plate_08.jpg", "plate_09.jpg")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("docs"))
+    parser.add_argument("--detector", default="baseline")
+    arguments = parser.parse_args()
+    sample = read_dataset(Path(__file__).parents[1] / "data" / "sample")
+    evaluations, _ = compare(sample, {"shown": load(arguments.detector)}, tolerance=10)
+    outcomes = evaluations["shown"].matches
+    drawn = [
+        report.overlay(read_image(sample.root / name), outcomes[outcomes["image"] == name])
+        for name in SHOWN
+    ]
+    arguments.output.mkdir(exist_ok=True)
+    path = arguments.output / "overview.jpg"
+    cv2.imwrite(str(path), np.hstack(drawn)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
