@@ -60,6 +60,9 @@ class WindowDetector:
     root_width : float, optional
         Typical width of the roots in px of the image given; estimated from each image
         where it is None.
+    margin : float
+        Points closer than this to the image's border are left out, px like `radius`: a root
+        that reaches the border goes on outside, so its end cannot be seen.
     """
 
     scorer: Scorer
@@ -67,6 +70,7 @@ class WindowDetector:
     threshold: float = 0.5
     radius: float = 8.0
     root_width: float | None = None
+    margin: float = 4.0
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work, before any image is read.
@@ -76,7 +80,7 @@ class WindowDetector:
         InputError
             Names the setting, its value and what it must be.
         """
-        limits = {"stride": 1.0, "threshold": 0.0, "radius": 0.0, "root_width": 0.5}
+        limits = {"stride": 1.0, "threshold": 0.0, "radius": 0.0, "root_width": 0.5, "margin": 0.0}
         for name, least in limits.items():
             value = getattr(self, name)
             if name == "root_width" and value is None:
@@ -113,6 +117,8 @@ class WindowDetector:
         candidates = np.flatnonzero(scores >= least)
         kept = candidates[windows.suppress(centres[candidates], scores[candidates], self.radius)]
         points = windows.refine(centres, scores, kept, self.stride)
+        to_border = np.minimum(points, np.array(scaled.shape[1::-1]) - 1 - points).min(axis=1)
+        points, kept = points[to_border >= self.margin], kept[to_border >= self.margin]
         size, scaled_size = np.array(image.shape[1::-1]), np.array(scaled.shape[1::-1])
         points = (points + 0.5) * size / scaled_size - 0.5  # a pixel's centre is at + 0.5
         return np.clip(points, 0, size - 1), scores[kept]
@@ -140,7 +146,7 @@ def check_image(image: Image) -> None:
         )
 
 
-DETECTORS = ("baseline",)
+DETECTORS = ("baseline", "cnn")
 """Names `load` knows; each is a module of `roottip.scorers` with a function ``detector``."""
 
 

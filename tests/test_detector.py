@@ -45,11 +45,12 @@ def test_points_come_back_in_pixels_of_the_image_given(factor):
         assert np.linalg.norm(points - xy, axis=1).min() < 2.5 / factor
 
 
-def test_a_corner_can_be_found():
-    points, _ = WindowDetector(brightness, threshold=0.3, root_width=5).find(
-        dots((90, 90), [(0, 0)])
-    )
-    assert np.abs(points[0]).max() < 3
+@pytest.mark.parametrize(("margin", "count"), [(0, 1), (4, 0)])
+def test_a_corner_can_be_found_unless_the_margin_forbids(margin, count):
+    detector = WindowDetector(brightness, threshold=0.3, root_width=5, margin=margin)
+    points, scores = detector.find(dots((90, 90), [(0, 0)]))
+    assert len(points) == len(scores) == count
+    assert (np.abs(points) < 3).all()
 
 
 def test_the_table_is_the_points():

@@ -121,10 +121,21 @@ def detector(
     threshold: float = 0.6,
     radius: float = 12.0,
     root_width: float | None = None,
+    margin: float = 4.0,
     scorer: Mapping[str, Any] | None = None,
 ) -> WindowDetector:
-    """Make the baseline detector; `scorer` holds arguments of `BaselineScorer`."""
-    return WindowDetector(BaselineScorer(**(scorer or {})), stride, threshold, radius, root_width)
+    """Make the baseline detector.
+
+    Parameters
+    ----------
+    stride, threshold, radius, root_width, margin
+        As in `WindowDetector`.
+    scorer : mapping, optional
+        Arguments of `BaselineScorer`.
+    """
+    return WindowDetector(
+        BaselineScorer(**(scorer or {})), stride, threshold, radius, root_width, margin
+    )
 
 
 def ridge_ends(
