@@ -8,13 +8,22 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from roottip import report, table
 from roottip.batch import MOST_PICTURES, progress, provenance
 from roottip.detector import Detector
 from roottip.errors import InputError
-from roottip.evaluation import FALSE_ALARM, HIT, IGNORED, MISS, Evaluation, evaluate
+from roottip.evaluation import (
+    FALSE_ALARM,
+    HIT,
+    IGNORED,
+    MISS,
+    Evaluation,
+    compare_f1,
+    evaluate,
+)
 from roottip.images import read_ahead, read_image
 from roottip.interchange import Dataset
 
@@ -93,10 +102,24 @@ def text(evaluations: Mapping[str, Evaluation]) -> str:
         rows.append({"detector": key, **rates, **counts, **distance})
     tolerance = next(iter(evaluations.values())).summary["tolerance"]
     shown: str = pd.DataFrame(rows).to_string(index=False).replace("nan", "–")
-    return shown + (
-        f"\n\nA find counts within {tolerance:g} px of a marked tip; in brackets 95 % intervals "
-        "over groups;\ndistance is the median between a hit and its marked tip."
+    note = (
+        f"A find counts within {tolerance:g} px of a marked tip; in brackets 95 % intervals over "
+        "groups;\ndistance is the median between a hit and its marked tip."
     )
+    return "\n\n".join([shown, *differences(evaluations), note])
+
+
+def differences(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    """For each detector but the best by F1, how far it is behind the best."""
+    best = max(evaluations, key=lambda key: np.nan_to_num(evaluations[key].summary["f1"]))
+    sentences = []
+    for key in evaluations.keys() - {best}:
+        difference, low, high = compare_f1(evaluations[best], evaluations[key])
+        sentences.append(
+            f"F1 of {best} is {difference:.3f} above that of {key} "
+            f"(95 % interval {low:.3f} to {high:.3f}, paired bootstrap over groups)."
+        )
+    return sorted(sentences)
 
 
 def write(
@@ -141,7 +164,8 @@ def write(
         "Root tips: found and marked",
         f"{best['detector']} finds {best['recall']:.1%} of the marked tips, and "
         f"{best['precision']:.1%} of what it finds are tips "
-        f"({best['images']} images, {best['truth']} tips, tolerance {best['tolerance']:g} px).",
+        f"({best['images']} images, {best['truth']} tips, tolerance {best['tolerance']:g} px). "
+        + " ".join(differences(evaluations)),
         {"Detectors": summary.T.reset_index().pipe(_with_header), **per_image},
         pictures,
         [HIT, MISS, FALSE_ALARM, IGNORED],

@@ -174,6 +174,28 @@ def evaluate(
     return Evaluation(summary, table, per_image, curve)
 
 
+def compare_f1(
+    a: Evaluation, b: Evaluation, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """By how much the pooled F1 of `a` is above that of `b`, both on the same images.
+
+    Returns
+    -------
+    difference, low, high : float
+        The bounds of the 95 % interval come from a paired bootstrap: each resample draws
+        groups and takes both detectors on them. NaN where it is undefined.
+
+    Raises
+    ------
+    InputError
+        The two were not evaluated on the same images.
+    """
+    if not a.per_image[["image", "group"]].equals(b.per_image[["image", "group"]]):
+        raise InputError("two detectors can be compared on the same images only")
+    ours, theirs = (_resampled(e.per_image, resamples, seed)["f1"] for e in (a, b))
+    return (float(a.summary["f1"] - b.summary["f1"]), *_interval(ours - theirs))
+
+
 def best_threshold(curve: pd.DataFrame) -> float:
     """The threshold of a curve with the highest F1, midway to the next lower score.
 
@@ -329,15 +351,25 @@ def _intervals(per_image: pd.DataFrame, resamples: int, seed: int) -> dict[str, 
     Images of one group (a plant on two days) are not independent, so groups are drawn.
     With one group there is nothing to resample and the bounds are NaN.
     """
+    bounds = {}
+    for name, values in _resampled(per_image, resamples, seed).items():
+        bounds[f"{name}_low"], bounds[f"{name}_high"] = _interval(values)
+    return bounds
+
+
+def _resampled(per_image: pd.DataFrame, resamples: int, seed: int) -> dict[str, Floats]:
+    """Pooled rates of each resample; the same groups and seed draw the same groups."""
     counts = per_image.groupby("group")[["hits", "misses", "false_alarms"]].sum().to_numpy()
     n = len(counts)
+    if n < 2:
+        counts = np.zeros((n, 3))
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    rates = _rates(*(drawn @ counts).T)
-    bounds = {}
-    for name, values in rates.items():
-        defined = values[~np.isnan(values)]
-        low, high = (
-            np.quantile(defined, [0.025, 0.975]) if n > 1 and len(defined) else (np.nan, np.nan)
-        )
-        bounds[f"{name}_low"], bounds[f"{name}_high"] = float(low), float(high)
-    return bounds
+    return _rates(*(drawn @ counts).T)
+
+
+def _interval(values: Floats) -> tuple[float, float]:
+    defined = values[~np.isnan(values)]
+    if len(defined) == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return float(low), float(high)

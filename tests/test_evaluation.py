@@ -11,7 +11,16 @@ from sklearn.metrics import average_precision_score
 
 from roottip import table
 from roottip.errors import InputError
-from roottip.evaluation import FALSE_ALARM, HIT, IGNORED, MISS, best_threshold, evaluate, match
+from roottip.evaluation import (
+    FALSE_ALARM,
+    HIT,
+    IGNORED,
+    MISS,
+    best_threshold,
+    compare_f1,
+    evaluate,
+    match,
+)
 
 clouds = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=25)
 
@@ -181,6 +190,25 @@ def test_intervals_resample_groups_not_images():
     # the width of the normal approximation, 2 * 1.96 * sqrt(p (1 - p) / 40)
     width = 3.92 * np.sqrt(one["recall"] * (1 - one["recall"]) / 40)
     assert one["recall_high"] - one["recall_low"] == pytest.approx(width, rel=0.15)
+
+
+def test_the_paired_difference_is_surer_than_two_intervals():
+    # the second detector finds all but two tips of the first, on images of very different worth
+    rng = np.random.default_rng(1)
+    hits = rng.random(60) < np.repeat([0.2, 0.9], 30)
+    names = [f"{n}" for n in range(60)]
+    truth = pd.concat([tips(name, [(0, 0)]) for name in names])
+    finds = [tips(name, [(0, 0)]) for name, hit in zip(names, hits, strict=True) if hit]
+    a = evaluate(pd.concat(finds), truth, names, 5)
+    b = evaluate(pd.concat(finds[2:]), truth, names, 5)
+    difference, low, high = compare_f1(a, b)
+    assert difference == pytest.approx(a.summary["f1"] - b.summary["f1"])
+    assert 0 <= low < difference < high
+    assert high - low < (a.summary["f1_high"] - a.summary["f1_low"]) / 2
+    assert compare_f1(b, a)[0] == -difference
+    assert compare_f1(a, a) == (0, 0, 0)
+    with pytest.raises(InputError, match="the same images only"):
+        compare_f1(a, evaluate(pd.concat(finds), truth, [*names, "z"], 5))
 
 
 def test_one_group_has_no_interval():
