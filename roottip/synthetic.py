@@ -210,10 +210,42 @@ def sample_plates() -> list[Plate]:
     return [*plates, Plate(roots=0, dirt=10)]
 
 
-def write_dataset(plates: list[Plate], seed: int, folder: Path) -> None:
+def random_plates(count: int, seed: int) -> list[Plate]:
+    """Plates of every background, to train with.
+
+    Paper, gel and film of any colour; roots brighter or darker than the ground by 25 to 150
+    grey levels, 3 to 10 px wide; none to dense hairs, none to much dirt; one plate in ten has
+    no root at all.
+    """
+    rng = np.random.default_rng(seed)
+    plates = []
+    for _ in range(count):
+        ground = rng.integers(15, 241, 3)
+        if rng.random() < 0.5:  # half of all grounds are nearly grey
+            ground = np.clip(ground.mean() + rng.normal(0, 6, 3), 10, 245).astype(int)
+        side = 1 if ground.mean() < rng.uniform(60, 200) else -1
+        root = np.clip(ground + side * rng.uniform(25, 150) + rng.normal(0, 8, 3), 0, 255)
+        plates.append(
+            Plate(
+                height=720,
+                width=720,
+                roots=0 if rng.random() < 0.1 else int(rng.integers(1, 6)),
+                laterals=int(rng.integers(0, 16)),
+                root_width=float(rng.uniform(3, 10)),
+                hairs=int(rng.choice([0, 50, 150, 400])),
+                dirt=int(rng.integers(0, 40)),
+                background=(int(ground[0]), int(ground[1]), int(ground[2])),
+                foreground=(int(root[0]), int(root[1]), int(root[2])),
+                noise=float(rng.uniform(1, 9)),
+            )
+        )
+    return plates
+
+
+def write_dataset(plates: list[Plate], seed: int, folder: Path, split: str = "val") -> None:
     """Write drawn plates as a dataset folder: ``images/``, ``tips.csv``, ``images.csv``.
 
-    Every plate is a group of its own, in the split ``val``. Plate n is drawn from
+    Every plate is a group of its own. Plate n is drawn from
     ``seed + n``.
     """
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -227,7 +259,7 @@ def write_dataset(plates: list[Plate], seed: int, folder: Path) -> None:
         rows.append(
             {
                 "image": name,
-                "split": "val",
+                "split": split,
                 "width": plate.width,
                 "height": plate.height,
                 "group": f"plate_{n + 1:02d}",

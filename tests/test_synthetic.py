@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from roottip.interchange import read_dataset
-from roottip.synthetic import Plate, draw_plate, sample_plates, write_dataset
+from roottip.synthetic import Plate, draw_plate, random_plates, sample_plates, write_dataset
 
 CLEAN = Plate(roots=1, laterals=0, hairs=0, dirt=0, noise=0, root_width=8)
 
@@ -49,6 +49,19 @@ def test_tips_on_other_roots_and_outside_are_marked():
     assert (tips.loc[outside, "ignore"] == 1).all()
     assert 0 < tips["ignore"].mean() < 0.5
     assert set(tips["root_order"]) == {0, 1}
+
+
+def test_random_plates_have_every_kind_and_the_same_seed_gives_the_same():
+    plates = random_plates(200, 0)
+    assert plates == random_plates(200, 0)
+    assert plates[:50] != random_plates(50, 1)
+    without = np.mean([plate.roots == 0 for plate in plates])
+    assert 0.04 < without < 0.18
+    brighter = [sum(plate.foreground) > sum(plate.background) for plate in plates]
+    assert 0.25 < np.mean(brighter) < 0.75
+    contrast = [abs(np.subtract(plate.foreground, plate.background).mean()) for plate in plates]
+    assert np.min(contrast) > 4
+    assert {plate.hairs for plate in plates} == {0, 50, 150, 400}
 
 
 def test_the_shipped_sample_is_what_the_script_draws(tmp_path):

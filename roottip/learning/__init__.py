@@ -1,0 +1,8 @@
+"""Training: the only home of torch, Lightning and albumentations in the package."""
+
+from __future__ import annotations
+
+import os
+
+# albumentations asks the web for its newest version when it is imported; training works offline
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

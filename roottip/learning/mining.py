@@ -1,0 +1,102 @@
+"""Looking at whole plates with the net so far: what it gets wrong and how well it does.
+
+The net looks through the very detector that ships, so what is mined are the false alarms that
+users would see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from roottip import table
+from roottip.detector import WindowDetector
+from roottip.evaluation import evaluate
+from roottip.learning.export import export
+from roottip.learning.net import STRIDE, TipNet
+from roottip.learning.patches import negatives
+from roottip.learning.plates import Plate
+from roottip.scale import REFERENCE_WIDTH
+from roottip.scorers.cnn import CnnScorer
+from roottip.windows import Centres
+
+RADIUS = 8.0
+"""px at the common root width: no two tips are found closer together."""
+
+TOLERANCE = 2 * REFERENCE_WIDTH
+"""px: two root widths off is not the same tip."""
+
+LEAST = 0.05
+"""Score from which a false alarm is worth learning from."""
+
+MOST = 60
+"""False alarms mined on one plate, the worst ones."""
+
+THRESHOLDS = np.round(np.arange(0.05, 0.996, 0.01), 2)
+
+
+def detector_of(net: TipNet) -> WindowDetector:
+    """The detector that the net would be if it shipped now, on plates (no resizing)."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "net.onnx"
+        export(net, path, {"threshold": 0.5, "radius": RADIUS})
+        scorer = CnnScorer(path)
+    return WindowDetector(scorer, STRIDE, LEAST, RADIUS, root_width=REFERENCE_WIDTH)
+
+
+def false_alarms(detector: WindowDetector, plates: Sequence[Plate]) -> list[Centres]:
+    """Where a detector sees tips that are not there.
+
+    Returns
+    -------
+    list of (N, 2) int32
+        For each plate the worst `MOST` false alarms, px; none near a tip or an ignored point.
+    """
+    mined = []
+    for plate in tqdm(plates, desc="mining", leave=False):
+        points, _ = detector.find(plate.image)
+        mined.append(negatives(plate, np.round(points).astype(np.int32))[:MOST])
+    return mined
+
+
+def curves(detector: WindowDetector, plates: Sequence[Plate]) -> dict[str, pd.DataFrame]:
+    """Precision and recall of a detector over `THRESHOLDS`.
+
+    Returns
+    -------
+    dict of DataFrame
+        For each dataset with a tip in `plates`: ``threshold, precision, recall, f1``; tips
+        are matched within `TOLERANCE`.
+    """
+    result = {}
+    for dataset in dict.fromkeys(plate.dataset for plate in plates):
+        own = [plate for plate in plates if plate.dataset == dataset]
+        found = table.concat([detector.detect(plate.image, plate.name) for plate in own])
+        truth = pd.concat([_truth(plate) for plate in own], ignore_index=True)
+        if (truth["ignore"] == 1).all():
+            continue
+        curve = evaluate(found, truth, [plate.name for plate in own], TOLERANCE, resamples=1).curve
+        # the curve has a row at each distinct score, highest first; above the highest nothing
+        # is found
+        nothing = pd.DataFrame({"threshold": [np.inf], "precision": np.nan, "recall": 0, "f1": 0})
+        curve = pd.concat([nothing, curve], ignore_index=True)
+        rows = np.searchsorted(-curve["threshold"].to_numpy(), -THRESHOLDS, side="right") - 1
+        at = curve.iloc[rows].reset_index(drop=True)
+        result[dataset] = at.assign(threshold=THRESHOLDS)
+    return result
+
+
+def best(curves: dict[str, pd.DataFrame]) -> tuple[float, float]:
+    """The threshold with the highest F1, averaged over datasets, and that F1."""
+    f1 = np.mean([curve["f1"].fillna(0).to_numpy() for curve in curves.values()], axis=0)
+    return float(THRESHOLDS[np.argmax(f1)]), float(f1.max())
+
+
+def _truth(plate: Plate) -> pd.DataFrame:
+    frame = table.points(plate.name, np.concatenate([plate.tips, plate.ignored]))
+    return frame.assign(ignore=np.repeat([0, 1], [len(plate.tips), len(plate.ignored)]))

@@ -1,0 +1,71 @@
+"""The net that looks at a window: a bare torch module.
+
+Nothing is padded, so the same weights see one window (one number comes out) or a whole image
+(one number for every window, `STRIDE` apart): a scan *is* the windows, cut one by one.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+WINDOW = 64
+"""Side of the window, px: exactly what one output number depends on."""
+
+STRIDE = 4
+"""Pixels between the windows of neighbouring output numbers."""
+
+MEAN, SPREAD = 127.5, 64.0
+"""Grey levels are shifted and divided by these inside the net; constants, because a window's
+score must not depend on what lies outside the window."""
+
+
+class TipNet(nn.Module):
+    """Tip or not: unpadded convolutions down to one pixel with many features, then one number.
+
+    Parameters
+    ----------
+    kernels : int
+        Kernels of the two layers at full and half resolution.
+    features : int
+        Kernels of the layers at the final resolution.
+    hidden : int
+        Width of the fully connected layer (a 1x1 convolution) before the answer.
+    """
+
+    def __init__(self, kernels: int = 32, features: int = 64, hidden: int = 128) -> None:
+        super().__init__()
+        layers = [
+            *_layer(3, kernels, 6, stride=2),
+            *_layer(kernels, kernels, 3),
+            *_layer(kernels, features, 4, stride=2),
+        ]
+        for _ in range(6):
+            layers += _layer(features, features, 3)
+        layers += _layer(features, hidden, 1)
+        self.layers = nn.Sequential(*layers, nn.Conv2d(hidden, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits of all windows.
+
+        Parameters
+        ----------
+        image : (N, 3, H, W) uint8 or float
+            RGB, 0 to 255, at least `WINDOW` px wide and high.
+
+        Returns
+        -------
+        (N, rows, columns) float
+            ``rows = (H - WINDOW) // STRIDE + 1``; entry ``[i, j]`` is the window whose
+            top-left pixel is ``(x, y) = (STRIDE * j, STRIDE * i)``.
+        """
+        level = (image.float() - MEAN) / SPREAD
+        logits: Tensor = self.layers(level)
+        return logits[:, 0]
+
+
+def _layer(inputs: int, outputs: int, side: int, stride: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, side, stride, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]

@@ -1,0 +1,299 @@
+"""From annotated images to training patches.
+
+A sample is cut around one window, with a margin, so that the windows around it are trained
+too: half of the samples have a tip in the middle window, half have none. A window counts as a
+tip within `R1` of one and as none beyond `R2` of all; in between, near ignored points and
+outside the image it counts for nothing. All distances are px at the common root width.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import albumentations
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+from tqdm import tqdm
+
+from roottip import windows
+from roottip.errors import InputError
+from roottip.learning.net import STRIDE, WINDOW
+from roottip.learning.plates import Plate, distance
+from roottip.windows import Centres, Image, Points
+
+Matrix = NDArray[np.float64]
+
+R1, R2 = 4.0, 9.0
+"""px; `R1` is small so that the belief peaks in the tip and close tips stay apart, the gap up to
+`R2` is about how well people's marks agree."""
+
+ZOOM = 1.4
+"""Samples are resized by a factor between this and its inverse, so that an image whose root
+width is estimated wrongly by as much is still read well."""
+
+MARGIN = 4
+"""Windows on each side of a sample's middle window that are trained too."""
+
+SIDE = WINDOW + 2 * MARGIN * STRIDE
+"""px of a sample's side."""
+
+SHIFT = R1 - 1
+"""The farthest that a sample's point is from its middle, px: a whole number of pixels names the
+point, which may be 0.7 px off, and the middle window must stay within `R1` at every zoom."""
+
+SOURCE = 2 * math.ceil((SIDE / math.sqrt(2) + SHIFT) * ZOOM)
+"""px of what is cut from the plate: a sample of any turn, shift and zoom lies inside."""
+
+MIDDLES = WINDOW // 2 + STRIDE * np.stack(
+    np.meshgrid(np.arange(2 * MARGIN + 1), np.arange(2 * MARGIN + 1)), axis=-1
+).reshape(-1, 2).astype(np.float64)
+"""``x, y`` of a sample's windows, px of the sample, row by row."""
+
+SHARES = {"mined": 0.5, "near": 0.35, "anywhere": 0.15}
+"""How the negatives are drawn: false alarms of the net so far, windows with something in the
+middle (roots, hairs, seeds, writing), any windows."""
+
+PER_DATASET = {"near": 3000, "anywhere": 700}
+"""How many negatives of a kind are cut for each dataset in a round; bounds the memory."""
+
+
+def augment(source: Image, seed: int) -> tuple[Image, Matrix]:
+    """Vary a sample as cameras, light and plants do. The same seed gives the same bytes.
+
+    Parameters
+    ----------
+    source : (SOURCE, SOURCE, 3) uint8
+        Cut around the sample's point, which is pixel ``[SOURCE // 2, SOURCE // 2]``.
+    seed : int
+
+    Returns
+    -------
+    sample : (SIDE, SIDE, 3) uint8
+        Turned, mirrored, resized and shifted (the point stays within `SHIFT` of the middle),
+        then changed in colour, light, sharpness, noise and compression.
+    place : (2, 3) float64
+        Affine map from px relative to the sample's point to px of the sample.
+    """
+    rng = np.random.default_rng(seed)
+    angle, bearing = rng.uniform(0, 2 * math.pi, size=2)
+    zoom = ZOOM ** rng.uniform(-1, 1)
+    mirror = rng.choice([-1.0, 1.0])
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    length = SHIFT * math.sqrt(rng.uniform())
+    middle = SIDE // 2 + length * np.array([math.cos(bearing), math.sin(bearing)])
+    place = np.column_stack([zoom * turn * [mirror, 1.0], middle])
+    from_source = place.copy()
+    from_source[:, 2] -= place[:, :2].sum(axis=1) * (SOURCE // 2)
+    sample = cv2.warpAffine(source, from_source, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+    light = _light()
+    light.set_random_seed(int(rng.integers(2**31)))
+    return light(image=sample)["image"], place
+
+
+@functools.cache
+def _light() -> albumentations.Compose:
+    """Other papers, gels, cameras: colours that are not the training images' own, but also those.
+
+    Inversion is rare: pencil on paper looks like an inverted root.
+    """
+    a = albumentations
+    grey = [a.ToGray(method=method, p=1) for method in ("weighted_average", "max", "average")]
+    hue = a.HueSaturationValue(90, 60, 0, p=1)
+    shift = a.RGBShift((-60, 60), (-60, 60), (-60, 60), p=1)
+    return a.Compose(
+        [
+            a.OneOf([hue, shift, a.ChannelShuffle(p=1), *grey], p=0.7),
+            a.InvertImg(p=0.08),
+            a.RandomBrightnessContrast(0.3, (-0.6, 0.5), p=0.7),
+            a.RandomGamma((60, 160), p=0.4),
+            a.OneOf(
+                [
+                    a.GaussianBlur((3, 5), p=1),
+                    a.MotionBlur((3, 5), p=1),
+                    a.Downscale((0.6, 0.9), p=1),
+                ],
+                p=0.3,
+            ),
+            a.OneOf([a.GaussNoise((0.01, 0.06), p=1), a.ISONoise(p=1)], p=0.3),
+            a.ImageCompression(quality_range=(40, 95), p=0.3),
+        ]
+    )
+
+
+def labels(plate: Plate, places: Points, zoom: float = 1.0) -> NDArray[np.float32]:
+    """What windows of a plate are: 1 a tip, 0 none, NaN to be left out.
+
+    Parameters
+    ----------
+    plate : Plate
+    places : (N, 2) float
+        ``x, y`` of the windows' middles, px of the plate.
+    zoom : float
+        Size of the sample over size of the plate; `R1` and `R2` are px of the sample.
+    """
+    tip = zoom * distance(places, plate.tips)
+    ignored = zoom * distance(places, plate.ignored)
+    height, width = plate.image.shape[:2]
+    inside = ((places > -0.5) & (places < [width - 0.5, height - 0.5])).all(axis=1)
+    label = np.full(len(places), np.nan, dtype=np.float32)
+    counts = inside & (ignored > R2)
+    label[counts & (tip <= R1)] = 1
+    label[counts & (tip > R2)] = 0
+    return label
+
+
+def negatives(plate: Plate, centres: Centres) -> Centres:
+    """Those centres that are no tip however the sample is zoomed and shifted."""
+    clear = (R2 + SHIFT) * ZOOM
+    far = (distance(centres, plate.tips) > clear) & (distance(centres, plate.ignored) > clear)
+    return centres[far]
+
+
+class Samples(Dataset[tuple[Tensor, Tensor]]):
+    """The samples of one round of training.
+
+    Sources are cut once for each round; a sample is a source, augmented. Sample ``i`` depends
+    on the seed, the round and ``i`` only, not on which worker makes it. Even ones have a tip
+    in the middle window, odd ones have none; each dataset with that kind has the same share.
+
+    Parameters
+    ----------
+    plates : sequence of Plate
+    length : int
+        Samples in the round.
+    seed, number : int
+        `number` is the round's.
+    mined : sequence of (N, 2) int32, optional
+        False alarms on each plate, px.
+
+    Items
+    -----
+    sample : (3, SIDE, SIDE) uint8
+    label : (2 * MARGIN + 1, 2 * MARGIN + 1) float32
+        Of each window, as from `labels`.
+    """
+
+    def __init__(
+        self,
+        plates: Sequence[Plate],
+        length: int,
+        seed: int,
+        number: int = 0,
+        mined: Sequence[Centres] | None = None,
+    ) -> None:
+        self._plates, self._length, self._seed = plates, length, (seed, number)
+        rng = np.random.default_rng(self._seed)
+        images = Counter(plate.dataset for plate in plates)
+        sources: list[Image] = []
+        plate_of: list[int] = []
+        points: list[NDArray[np.int32]] = []
+        self._pools: dict[str, dict[str, list[int]]] = {
+            kind: {} for kind in ("tip", "near", "anywhere", "mined")
+        }
+        for i, plate in enumerate(tqdm(plates, desc="cutting samples", leave=False)):
+            wanted = {kind: -(-most // images[plate.dataset]) for kind, most in PER_DATASET.items()}
+            kinds = _candidates(plate, wanted, rng)
+            if mined is not None:
+                kinds["mined"] = mined[i]
+            for kind, centres in kinds.items():
+                pool = self._pools[kind].setdefault(plate.dataset, [])
+                pool.extend(range(len(points), len(points) + len(centres)))
+                points.extend(centres)
+                plate_of.extend([i] * len(centres))
+                sources.append(windows.patches(plate.image, centres, SOURCE))
+        self._sources = np.concatenate(sources)
+        self._points, self._plate_of = np.array(points), plate_of
+        for kind, pools in self._pools.items():
+            self._pools[kind] = {dataset: pool for dataset, pool in pools.items() if pool}
+        if not self._pools["tip"] or not any(self._pools[kind] for kind in SHARES):
+            raise InputError(
+                "the images hold no tip apart from ignored ones, or no place apart from tips, "
+                "so there is nothing to tell apart; train with more images"
+            )
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
+        if not 0 <= i < self._length:
+            raise IndexError(i)
+        rng = np.random.default_rng((*self._seed, i))
+        member = self._draw("tip" if i % 2 == 0 else self._negative_kind(rng), rng)
+        sample, place = augment(self._sources[member], int(rng.integers(2**31)))
+        linear = place[:, :2]
+        places = (MIDDLES - place[:, 2]) @ np.linalg.inv(linear).T + self._points[member]
+        zoom = math.sqrt(abs(np.linalg.det(linear)))
+        label = labels(self._plates[self._plate_of[member]], places, zoom)
+        side = 2 * MARGIN + 1
+        image = np.ascontiguousarray(sample.transpose(2, 0, 1))
+        return torch.from_numpy(image), torch.from_numpy(label.reshape(side, side))
+
+    def _negative_kind(self, rng: np.random.Generator) -> str:
+        kinds = [kind for kind in SHARES if self._pools[kind]]
+        share = np.array([SHARES[kind] for kind in kinds])
+        return kinds[rng.choice(len(kinds), p=share / share.sum())]
+
+    def _draw(self, kind: str, rng: np.random.Generator) -> int:
+        pools = list(self._pools[kind].values())
+        pool = pools[rng.integers(len(pools))]
+        return pool[rng.integers(len(pool))]
+
+
+def window_patches(plates: Sequence[Plate], seed: int, kind: str = "near") -> TensorDataset:
+    """Single windows as they are, to measure accuracy on: as many tips as others.
+
+    Parameters
+    ----------
+    plates : sequence of Plate
+    seed : int
+    kind : str
+        How the others are drawn: ``near`` something in the image, or ``anywhere``.
+
+    Returns
+    -------
+    TensorDataset
+        (3, WINDOW, WINDOW) uint8 and (1, 1) float32, the label. Each tip once, its window
+        up to `SHIFT` off; each other window beyond `R2` of tips and ignored points. Every plate
+        gives as many of both.
+    """
+    rng = np.random.default_rng(seed)
+    images, label = [], []
+    for plate in plates:
+        count = len(plate.tips)
+        candidates = _candidates(plate, {"near": count, "anywhere": count}, rng)
+        tips, others = candidates["tip"], candidates[kind]
+        bearing = rng.uniform(0, 2 * math.pi, size=len(tips))
+        length = SHIFT * np.sqrt(rng.uniform(size=len(tips)))
+        shift = length * np.stack([np.cos(bearing), np.sin(bearing)])
+        tips = np.round(tips + shift.T).astype(np.int32)
+        tips = tips[labels(plate, tips.astype(np.float64)) == 1]
+        count = min(len(tips), len(others))
+        centres = np.concatenate([tips[:count], others[:count]])
+        images.append(windows.patches(plate.image, centres, WINDOW))
+        label.append(np.repeat([1.0, 0.0], count))
+    planes = np.ascontiguousarray(np.concatenate(images).transpose(0, 3, 1, 2))
+    answers = np.concatenate(label).astype(np.float32).reshape(-1, 1, 1)
+    return TensorDataset(torch.from_numpy(planes), torch.from_numpy(answers))
+
+
+def _candidates(
+    plate: Plate, wanted: dict[str, int], rng: np.random.Generator
+) -> dict[str, Centres]:
+    """Tips, and negatives drawn near something and anywhere."""
+    shape = plate.image.shape
+    # a mark may lie outside the image, or a fraction of a pixel past its edge
+    tips = np.clip(np.round(plate.tips), 0, [shape[1] - 1, shape[0] - 1]).astype(np.int32)
+    grid = negatives(plate, windows.grid(shape, STRIDE))
+    near = grid[windows.foreground(plate.image, grid)]
+    return {
+        "tip": tips[distance(plate.tips, plate.ignored) > (R2 + SHIFT) * ZOOM],
+        "near": rng.permutation(near)[: wanted["near"]],
+        "anywhere": rng.permutation(grid)[: wanted["anywhere"]],
+    }

@@ -1,0 +1,143 @@
+"""Annotated images as training sees them: roots as wide as everywhere, points beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from tqdm import tqdm
+
+from roottip.errors import InputError
+from roottip.images import read_image
+from roottip.interchange import read_dataset
+from roottip.scale import REFERENCE_WIDTH, normalising_scale, resize
+from roottip.windows import Centres, Image, Points
+
+CAP = REFERENCE_WIDTH / 2
+"""How far behind its very end a root's target lies, px: in the middle of the rounded cap. It
+matters where tips and very ends (``x_end, y_end``) are both annotated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plate:
+    """One annotated image.
+
+    Attributes
+    ----------
+    dataset, name, group : str
+        Where it comes from; images of one dataset and group are never split.
+    image : (H, W, 3) uint8
+        RGB, resized so that roots are `REFERENCE_WIDTH` px wide.
+    tips, ignored : (N, 2) float
+        ``x, y`` in px of `image`; nobody can say whether there is a tip at the ignored ones.
+    """
+
+    dataset: str
+    name: str
+    group: str
+    image: Image
+    tips: Points
+    ignored: Points
+
+
+def read_plates(folders: Sequence[Path], split: str = "train") -> list[Plate]:
+    """Read dataset folders, resizing each image as detection will.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Dataset folders. Where ``tips.csv`` has columns ``x_end, y_end`` (the very end of the
+        root, beyond where its trace stops) the target is the middle of the root's cap there.
+    split : str
+        Which images of a dataset that has a column ``split``; of others all are taken.
+
+    Raises
+    ------
+    InputError
+        A folder is no dataset, an image cannot be read, or there is no tip at all.
+    """
+    plates = []
+    for folder in folders:
+        dataset = read_dataset(folder)
+        if "split" in dataset.images:
+            dataset = read_dataset(folder, split)
+        truth = dict(list(dataset.truth.groupby("image")))
+        nothing = dataset.truth.iloc[:0]
+        for name, group in tqdm(dataset.groups.items(), desc=f"reading {folder.name}", leave=False):
+            image = read_image(dataset.root / name)
+            if image.ndim == 2:
+                image = np.repeat(image[:, :, None], 3, axis=2)
+            scaled = resize(image, normalising_scale(image))
+            ratio = np.array(scaled.shape[1::-1]) / np.array(image.shape[1::-1])
+            points = truth.get(name, nothing)
+            ignored = points["ignore"].to_numpy() == 1
+            targets = _targets(points, ratio)
+            plates.append(
+                Plate(str(folder), name, group, scaled, targets[~ignored], targets[ignored])
+            )
+    if not any(len(plate.tips) for plate in plates):
+        raise InputError(
+            f"there is no tip to learn from in {', '.join(map(str, folders))}; "
+            "tips.csv must mark some that are not to be ignored"
+        )
+    return plates
+
+
+def hold_out(plates: Sequence[Plate], share: float, seed: int) -> tuple[list[Plate], list[Plate]]:
+    """Set some groups of each dataset apart.
+
+    Parameters
+    ----------
+    plates : sequence of Plate
+    share : float
+        Of each dataset's groups, in [0, 1); rounded, so that a dataset of few groups may give
+        none, and at least one is left.
+    seed : int
+
+    Returns
+    -------
+    training, held_out : list of Plate
+        No group has images in both.
+
+    Raises
+    ------
+    InputError
+        The share is none.
+    """
+    if not 0 <= share < 1:
+        raise InputError(f"dev={share} must be a share of the groups, at least 0 and below 1")
+    rng = np.random.default_rng(seed)
+    apart: set[tuple[str, str]] = set()
+    for dataset in dict.fromkeys(plate.dataset for plate in plates):
+        groups = sorted({plate.group for plate in plates if plate.dataset == dataset})
+        count = min(round(share * len(groups)), len(groups) - 1)
+        drawn = rng.permutation(len(groups))[:count]
+        apart.update((dataset, groups[i]) for i in drawn)
+    training = [plate for plate in plates if (plate.dataset, plate.group) not in apart]
+    held_out = [plate for plate in plates if (plate.dataset, plate.group) in apart]
+    return training, held_out
+
+
+def distance(points: Points | Centres, targets: Points) -> NDArray[np.float64]:
+    """(N,) px from each point to its nearest target; infinite where there is no target."""
+    if len(targets) == 0:
+        return np.full(len(points), np.inf)
+    return np.asarray(cKDTree(targets).query(points)[0], dtype=np.float64)
+
+
+def _targets(points: pd.DataFrame, ratio: NDArray[np.float64]) -> Points:
+    """Where the net is to say "tip": (N, 2) px of the resized image."""
+    # a pixel's centre is at + 0.5
+    marked: Points = (points[["x", "y"]].to_numpy(dtype=np.float64) + 0.5) * ratio - 0.5
+    if "x_end" not in points:
+        return marked
+    end: Points = (points[["x_end", "y_end"]].to_numpy(dtype=np.float64) + 0.5) * ratio - 0.5
+    back = marked - end
+    length = np.linalg.norm(back, axis=1, keepdims=True)
+    target = end + back * np.minimum(1, CAP / np.maximum(length, np.finfo(float).tiny))
+    return np.where(np.isnan(end), marked, target)

@@ -1,0 +1,269 @@
+"""The whole training on one screen: rounds of samples, mining between them, export."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from roottip import __version__
+from roottip.errors import InputError
+from roottip.learning.export import export
+from roottip.learning.mining import RADIUS, best, curves, detector_of, false_alarms
+from roottip.learning.module import TipModule
+from roottip.learning.patches import R1, R2, Samples, window_patches
+from roottip.learning.plates import Plate, hold_out, read_plates
+
+Batches = DataLoader[Any]
+
+
+def train(
+    data: Sequence[Path],
+    output: Path,
+    dev: float = 0.2,
+    rounds: int = 14,
+    steps: int = 400,
+    batch: int = 128,
+    rate: float = 2e-3,
+    features: int = 64,
+    patience: int = 14,
+    seed: int = 0,
+    resume: bool = False,
+    start: Path | None = None,
+    workers: int = 1,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    num_nodes: int = 1,
+    precision: str = "32-true",
+    threshold: float | None = None,
+) -> Path:
+    """Train a net on dataset folders and write it as ``model.onnx`` with its card.
+
+    Some groups of the train part are held out: they choose the checkpoint and the threshold.
+    Images of other splits are never read.
+
+    Parameters
+    ----------
+    data : sequence of path
+        Dataset folders; of those with a column ``split`` the images with ``train``. Each
+        dataset has the same share of the samples, however many images it has.
+    output : path
+        A folder for ``checkpoints/``, ``logs/`` (CSV and TensorBoard), and the best net as
+        ``model.ckpt``, ``model.onnx`` and its card ``model.json``.
+    dev : float
+        Share of each dataset's groups to hold out. With 0 the last net is taken and
+        `threshold` must be given.
+    rounds, steps, batch : int
+        Between two rounds the training images are scanned for false alarms to learn from;
+        `steps` a round, `batch` samples a step.
+    rate : float
+        Peak of the learning rate.
+    features : int
+        Kernels of the net's inner layers.
+    patience : int
+        Rounds without a better F1 on the held-out groups before training stops.
+    seed : int
+        The same seed on the same machine and number of workers gives the same net.
+    resume : bool
+        Go on from the last checkpoint in `output`.
+    start : path, optional
+        A checkpoint whose net training starts from, to fit a trained net to more images.
+    workers : int
+        Processes that make samples.
+    accelerator, devices, num_nodes, precision
+        Lightning's.
+    threshold : float, optional
+        In place of the one chosen on the held-out groups.
+
+    Returns
+    -------
+    Path
+        ``model.onnx``
+
+    Raises
+    ------
+    InputError
+        A dataset is malformed or has too few tips, or `output` holds a training that is not to
+        be resumed, or nothing to resume.
+    """
+    output = Path(output)
+    last = output / "checkpoints" / "last.ckpt"
+    if resume != last.exists():
+        raise InputError(
+            f"there is no {last} to resume from; leave out resume"
+            if resume
+            else f"{output} holds a training; give resume=true or another output"
+        )
+    lightning.seed_everything(seed, workers=True, verbose=False)
+    plates = read_plates([Path(folder) for folder in data])
+    training, held_out = hold_out(plates, dev, seed)
+    if dev == 0 and threshold is None:
+        raise InputError("dev=0 holds out nothing to choose the threshold on; give a threshold")
+    if dev > 0 and not any(len(plate.tips) for plate in held_out):
+        raise InputError(
+            f"dev={dev} holds out no group with a tip to choose the threshold on; give more "
+            "groups, a larger dev, or dev=0 and a threshold"
+        )
+    module = TipModule(features=features, rate=rate)
+    if start is not None:
+        load(module, start)
+    rounds_of = Rounds(training, held_out, steps * batch, batch, workers, seed)
+    callbacks: list[Callback] = [TQDMProgressBar(), LearningRateMonitor("epoch")]
+    checkpoints = ModelCheckpoint(output / "checkpoints", "{epoch}", save_last=True)
+    if held_out:
+        checkpoints = ModelCheckpoint(
+            output / "checkpoints", "{epoch}", monitor="dev_f1", mode="max", save_last=True
+        )
+        callbacks += [
+            DevScore(held_out),
+            EarlyStopping("dev_f1", mode="max", patience=patience),
+        ]
+    csv = CSVLogger(output, "logs")  # a new version_N at each start: a resumed one keeps the old
+    trainer = lightning.Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        precision=precision,  # type: ignore[arg-type]  # Lightning checks the word
+        max_epochs=rounds,
+        reload_dataloaders_every_n_epochs=1,
+        callbacks=[*callbacks, checkpoints],
+        logger=[csv, TensorBoardLogger(output, "logs", csv.version)],
+        log_every_n_steps=min(50, steps),
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, datamodule=rounds_of, ckpt_path=last if resume else None)
+    load(module, Path(checkpoints.best_model_path))
+    card: dict[str, Any] = {
+        "threshold": threshold,
+        "radius": RADIUS,
+        "roottip": __version__,
+        "training": {
+            "data": summary(training),
+            "r1": R1,
+            "r2": R2,
+            "rounds": rounds,
+            "steps": steps,
+            "batch": batch,
+            "rate": rate,
+            "seed": seed,
+            "precision": precision,
+        },
+    }
+    if held_out:
+        chosen, f1 = best(curves(detector_of(module.net), held_out))
+        card["threshold"] = chosen if threshold is None else threshold
+        card["training"]["dev"] = {"plates": len(held_out), "threshold": chosen, "f1": round(f1, 4)}
+    if trainer.is_global_zero:
+        shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
+        export(module.net, output / "model.onnx", card)
+    return output / "model.onnx"
+
+
+def load(module: TipModule, checkpoint: Path) -> None:
+    """Put a checkpoint's net into the module.
+
+    Raises
+    ------
+    InputError
+        It is no checkpoint, or one of another net.
+    """
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        module.load_state_dict(content["state_dict"])
+    # torch raises its own, pickle's and the operating system's errors
+    except Exception as error:
+        raise InputError(
+            f"{checkpoint} is no checkpoint of this net ({str(error).splitlines()[0]}); "
+            "give one that roottip train wrote with the same features"
+        ) from error
+
+
+class Rounds(lightning.LightningDataModule):
+    """A new set of samples for each round, with the false alarms of the net so far."""
+
+    def __init__(
+        self,
+        training: Sequence[Plate],
+        held_out: Sequence[Plate],
+        length: int,
+        batch: int,
+        workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self._training, self._held_out = training, held_out
+        self._length, self._batch, self._workers, self._seed = length, batch, workers, seed
+
+    def train_dataloader(self) -> Batches:
+        """Scan for false alarms from the second round on, then cut samples."""
+        assert self.trainer is not None
+        number = self.trainer.current_epoch
+        mined = None
+        if number > 0:
+            module = self.trainer.lightning_module
+            assert isinstance(module, TipModule)
+            mined = false_alarms(detector_of(module.net), self._training)
+        samples = Samples(self._training, self._length, self._seed, number, mined)
+        return DataLoader(samples, self._batch, num_workers=self._workers)
+
+    def val_dataloader(self) -> Batches | list[Batches]:
+        """Single windows of the held-out plates, half of them tips, negatives near roots."""
+        if not self._held_out:
+            return []
+        return DataLoader(window_patches(self._held_out, self._seed), self._batch)
+
+
+class DevScore(Callback):
+    """After each round, how well the net finds the tips of the held-out plates."""
+
+    def __init__(self, held_out: Sequence[Plate]) -> None:
+        self._held_out = held_out
+
+    def on_validation_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Log ``dev_f1``, the mean over datasets at the threshold best for all, and each one's."""
+        assert isinstance(pl_module, TipModule)
+        scores = curves(detector_of(pl_module.net), self._held_out)
+        threshold, f1 = best(scores)
+        pl_module.log("dev_f1", f1, prog_bar=True)
+        pl_module.log("dev_threshold", threshold)
+        for dataset, curve in scores.items():
+            own = curve.loc[curve["threshold"] == threshold, "f1"].item()
+            pl_module.log(f"dev_f1_{Path(dataset).name}", own)
+
+
+def summary(plates: Sequence[Plate]) -> list[dict[str, Any]]:
+    """What a card says about the plates of each dataset: counts, and a hash of the pixels."""
+    rows = []
+    for dataset in dict.fromkeys(plate.dataset for plate in plates):
+        own = [plate for plate in plates if plate.dataset == dataset]
+        digest = hashlib.sha256()
+        for plate in own:
+            digest.update(plate.image.tobytes())
+            digest.update(plate.tips.tobytes())
+        rows.append(
+            {
+                "dataset": Path(dataset).name,
+                "images": len(own),
+                "groups": len({plate.group for plate in own}),
+                "tips": sum(len(plate.tips) for plate in own),
+                "sha256": digest.hexdigest(),
+            }
+        )
+    return rows

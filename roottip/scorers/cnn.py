@@ -1,0 +1,228 @@
+"""The trained net, slid over the whole image as one convolution. ONNX Runtime, no torch.
+
+Beside the weights, ``NAME.onnx``, lies their card, ``NAME.json``: everything that using them
+needs and how they came about. `roottip.learning.export` writes the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from roottip import windows
+from roottip.detector import WindowDetector
+from roottip.errors import InputError
+from roottip.scale import REFERENCE_WIDTH
+from roottip.windows import Centres, Image, Scores
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "cnn.onnx"
+"""Made by ``scripts/train_release.py``; ``MODEL_CARD.md`` beside it says what it can do."""
+
+CARD_VERSION = 1
+"""Changes when a card's keys change their meaning."""
+
+_CARD_KEYS = {
+    "card_version": int,
+    "window": int,
+    "stride": int,
+    "root_width": float,
+    "threshold": float,
+    "radius": float,
+    "sha256": str,
+}
+
+_TILE = 128
+"""Windows along a tile's side. Small enough for a layer to stay in the processor's cache, large
+enough for the halo, pixels that two tiles both compute, to be a small share."""
+
+_BATCH = 512
+"""Cut patches scored at a time; bounds the memory."""
+
+
+class CnnScorer:
+    """Scores windows with a trained net.
+
+    Neighbouring windows share most of their pixels, so the windows of a regular grid are
+    scored by sliding the net over the image, tile by tile, leaving out tiles without windows.
+    Every window gets the score that its cut patch would get, to within 1e-5.
+
+    Parameters
+    ----------
+    weights : path
+        ``NAME.onnx``; the card ``NAME.json`` lies beside it.
+
+    Attributes
+    ----------
+    card : dict
+        What the card says: ``window``, ``stride``, ``root_width``, ``radius`` (px),
+        ``threshold``, ``sha256`` of the weights, how they were trained.
+
+    Raises
+    ------
+    InputError
+        The weights or the card are missing, damaged, or do not belong together.
+    """
+
+    def __init__(self, weights: str | Path) -> None:
+        weights = Path(weights)
+        self.card = read_card(weights)
+        self._window, self._stride = self.card["window"], self.card["stride"]
+        model = _read(weights)
+        if hashlib.sha256(model).hexdigest() != self.card["sha256"]:
+            raise InputError(
+                f"{weights} is not the file its card was written for (its SHA-256 differs); "
+                "it may be cut short or changed, so copy both files again"
+            )
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # failures are reported below, in one sentence
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+            self._check_fit()
+        except InputError:
+            raise
+        # onnxruntime's exceptions share no base but Exception
+        except Exception as error:
+            raise InputError(
+                f"{weights} is no net that roottip can use ({str(error).splitlines()[0]}); "
+                "make one with roottip train"
+            ) from error
+
+    def __call__(self, image: Image, centres: Centres, /) -> Scores:
+        """Score windows.
+
+        Parameters
+        ----------
+        image : (H, W) or (H, W, 3) uint8
+            RGB, resized so that roots are ``card["root_width"]`` px wide.
+        centres : (N, 2) int32
+            ``x, y`` of the windows. Those of one grid of the card's stride are scanned; any
+            others are cut and scored one by one, with the same result.
+
+        Returns
+        -------
+        (N,) float32
+            In [0, 1].
+        """
+        if len(centres) == 0:
+            return np.empty(0, dtype=np.float32)
+        if image.ndim == 2:
+            image = np.repeat(image[:, :, None], 3, axis=2)
+        phase = centres % self._stride
+        if bool((phase == phase[0]).all()):
+            return self._scan(image, centres)
+        return self._cut(image, centres)
+
+    def score_patches(self, patches: Image) -> Scores:
+        """Score patches cut beforehand: (N, window, window, 3) uint8 to (N,) float32."""
+        return self._run(patches)[:, 0, 0]
+
+    def _scan(self, image: Image, centres: Centres) -> Scores:
+        before = self._window // 2
+        # the window of the centre (x, y) starts at pixel [y, x] of the padded image
+        padded = windows.pad(image, before, self._window - 1 - before)
+        tile = centres // (self._stride * _TILE)
+        order = np.lexsort((tile[:, 0], tile[:, 1]))
+        starts = np.flatnonzero(np.diff(tile[order], axis=0).any(axis=1)) + 1
+        scores = np.empty(len(centres), dtype=np.float32)
+        for members in np.split(order, starts):
+            here = centres[members]
+            left, top = here.min(axis=0)
+            right, bottom = here.max(axis=0) + self._window
+            column, row = ((here - (left, top)) // self._stride).T
+            scores[members] = self._run(padded[None, top:bottom, left:right])[0, row, column]
+        return scores
+
+    def _cut(self, image: Image, centres: Centres) -> Scores:
+        parts = np.split(centres, range(_BATCH, len(centres), _BATCH))
+        return np.concatenate(
+            [self.score_patches(windows.patches(image, part, self._window)) for part in parts]
+        )
+
+    def _run(self, images: Image) -> Scores:
+        """(N, H, W, 3) uint8 to (N, rows, columns) scores, all windows inside."""
+        return np.asarray(self._session.run(None, {"image": images})[0], dtype=np.float32)
+
+    def _check_fit(self) -> None:
+        """The net must look at just the card's window and step by the card's stride."""
+        window, stride = self._window, self._stride
+        for side, outputs in ((window, 1), (window + stride - 1, 1), (window + stride, 2)):
+            shape = self._run(np.zeros((1, side, side, 3), dtype=np.uint8)).shape
+            if shape != (1, outputs, outputs):
+                raise InputError(
+                    f"the card says a window of {window} px and a stride of {stride}, but the "
+                    f"net answers an image of {side} px with scores of shape {shape}; the card "
+                    "belongs to another net"
+                )
+
+
+def read_card(weights: Path) -> dict[str, Any]:
+    """Read and check the card that lies beside the weights.
+
+    Raises
+    ------
+    InputError
+        It is missing, damaged, or asks for what this version does not do.
+    """
+    path = weights.with_suffix(".json")
+    content = _read(path)
+    try:
+        card: dict[str, Any] = json.loads(content)
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON; copy the card again") from error
+    for key, kind in _CARD_KEYS.items():
+        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
+            raise InputError(f"{path} lacks a fitting {key!r}; it is no card of roottip's nets")
+    if card["card_version"] != CARD_VERSION or card["root_width"] != REFERENCE_WIDTH:
+        raise InputError(
+            f"{path} is a card of version {card['card_version']} for roots "
+            f"{card['root_width']} px wide, this roottip uses version {CARD_VERSION} and "
+            f"{REFERENCE_WIDTH} px; train the net again"
+        )
+    if not (card["window"] > 0 and card["stride"] > 0 and 0 <= card["threshold"] <= 1):
+        raise InputError(f"{path} has a window, stride or threshold that cannot be")
+    return card
+
+
+def detector(
+    weights: str | Path | None = None,
+    threshold: float | None = None,
+    radius: float | None = None,
+    root_width: float | None = None,
+) -> WindowDetector:
+    """Make the detector.
+
+    Parameters
+    ----------
+    weights : path, optional
+        ``NAME.onnx`` with its card beside it; the shipped net where not given.
+    threshold : float, optional
+        Least score of a found tip; the card's where not given.
+    radius : float, optional
+        No two tips are closer than this, in px where roots are 5 px wide; the card's where
+        not given.
+    root_width : float, optional
+        Typical width of the roots in px of the images; estimated where not given.
+    """
+    scorer = CnnScorer(SHIPPED if weights is None else weights)
+    card = scorer.card
+    return WindowDetector(
+        scorer,
+        stride=card["stride"],
+        threshold=card["threshold"] if threshold is None else threshold,
+        radius=card["radius"] if radius is None else radius,
+        root_width=root_width,
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); is it there?") from error

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning
+import torch
+
+from roottip import windows
+from roottip.learning.export import export
+from roottip.learning.module import TipModule
+from roottip.learning.net import STRIDE, WINDOW, TipNet
+from roottip.scorers.cnn import CnnScorer
+
+
+def small_net(seed: int = 0) -> TipNet:
+    """With batch statistics as after training: the export must fold them."""
+    torch.manual_seed(seed)
+    net = TipNet(kernels=4, features=6, hidden=5)
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+            torch.nn.init.uniform_(layer.weight, 0.5, 2.0)
+            torch.nn.init.uniform_(layer.bias, -0.5, 0.5)
+    with torch.no_grad():
+        net.train()(torch.randint(0, 256, (2, 3, 120, 120)))
+    return net.eval()
+
+
+def test_receptive_field_is_the_window() -> None:
+    net = small_net()
+    for layer in net.modules():  # positive weights and no ReLU: no gradient can vanish
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.constant_(layer.weight, 0.01)
+    layers = [layer for layer in net.layers if not isinstance(layer, torch.nn.ReLU)]
+    image = torch.zeros(1, 3, WINDOW + 2 * STRIDE, WINDOW + 2 * STRIDE, requires_grad=True)
+    logits = torch.nn.Sequential(*layers)(image)
+    assert logits.shape == (1, 1, 3, 3)
+    logits[0, 0, 1, 1].backward()
+    assert image.grad is not None
+    rows, columns = (image.grad[0, 0] != 0).nonzero(as_tuple=True)
+    inside = (STRIDE, STRIDE + WINDOW - 1)
+    assert (rows.min(), rows.max()) == inside
+    assert (columns.min(), columns.max()) == inside
+
+
+def test_every_pixel_of_the_window_counts() -> None:
+    """A dilation without neighbours in between would leave holes."""
+    net = TipNet(kernels=2, features=2, hidden=2).eval()
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.constant_(layer.weight, 1.0)
+    layers = [layer for layer in net.layers if not isinstance(layer, torch.nn.ReLU)]
+    image = torch.zeros(1, 3, WINDOW, WINDOW, requires_grad=True)
+    torch.nn.Sequential(*layers)(image).sum().backward()
+    assert image.grad is not None
+    assert (image.grad != 0).all()
+
+
+def test_an_image_gives_what_its_windows_give() -> None:
+    net = small_net()
+    image = torch.randint(0, 256, (1, 3, WINDOW + 13, WINDOW + 22), dtype=torch.uint8)
+    with torch.no_grad():
+        scan = net(image)
+        assert scan.shape == (1, 13 // STRIDE + 1, 22 // STRIDE + 1)
+        for row in range(scan.shape[1]):
+            for column in range(scan.shape[2]):
+                top, left = STRIDE * row, STRIDE * column
+                window = image[..., top : top + WINDOW, left : left + WINDOW]
+                torch.testing.assert_close(
+                    net(window)[0, 0, 0], scan[0, row, column], atol=1e-5, rtol=0
+                )
+
+
+def test_onnx_equals_torch(tmp_path: Path) -> None:
+    net = small_net()
+    image = np.random.default_rng(0).integers(0, 256, (90, 77, 3), dtype=np.uint8)
+    export(net, tmp_path / "net.onnx", {"threshold": 0.5, "radius": 8.0})
+    scorer = CnnScorer(tmp_path / "net.onnx")
+    centres = windows.grid(image.shape, STRIDE)
+    patches = windows.patches(image, centres, WINDOW).transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(patches.copy())).sigmoid().numpy()[:, 0, 0]
+    assert expected.std() > 1e-3
+    np.testing.assert_allclose(scorer(image, centres), expected, atol=1e-5, rtol=0)
+
+
+def test_export_is_reproducible_and_leaves_the_net_alone(tmp_path: Path) -> None:
+    net = small_net().train()
+    for name in ("a", "b"):
+        export(net, tmp_path / f"{name}.onnx", {"threshold": 0.5, "radius": 8.0})
+    assert net.training
+    for ending in ("onnx", "json"):
+        first, second = (tmp_path / f"{name}.{ending}" for name in ("a", "b"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_checkpoints_load_with_weights_only() -> None:
+    module = TipModule(kernels=4, features=6, hidden=5)
+    file = io.BytesIO()
+    torch.save({"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}, file)
+    file.seek(0)
+    loaded = torch.load(file, weights_only=True)
+    assert loaded["hyper_parameters"]["features"] == 6
+    assert all(isinstance(value, int | float) for value in module.hparams.values())
+    again = TipModule(**loaded["hyper_parameters"])
+    again.load_state_dict(loaded["state_dict"])
+    assert isinstance(again, pytorch_lightning.LightningModule)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roottip import windows
+from roottip.errors import InputError
+from roottip.learning import patches
+from roottip.learning.net import WINDOW
+from roottip.learning.patches import R1, R2, SIDE, SOURCE, Samples
+from roottip.learning.plates import Plate, distance, read_plates
+
+
+@pytest.fixture(scope="module")
+def plates(drawn: Path) -> list[Plate]:
+    return read_plates([drawn])
+
+
+@pytest.fixture(scope="module")
+def samples(plates: list[Plate]) -> Samples:
+    mined = [np.array([[5, 5], [9, 5]], np.int32) for _ in plates]
+    return Samples(plates, 120, seed=3, number=1, mined=mined)
+
+
+def test_augmentation_is_seeded() -> None:
+    source = np.random.default_rng(0).integers(0, 256, (SOURCE, SOURCE, 3), dtype=np.uint8)
+    first, place = patches.augment(source, 5)
+    patches.augment(source, 6)
+    again, same_place = patches.augment(source, 5)
+    assert first.tobytes() == again.tobytes()
+    assert place.tolist() == same_place.tolist()
+    assert any(patches.augment(source, i)[0].tobytes() != first.tobytes() for i in range(3))
+
+
+def test_augmentation_says_where_a_pixel_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patches, "_light", lambda: _NoLight())
+    source = np.zeros((SOURCE, SOURCE, 3), np.uint8)
+    offset = np.array([12, -7])
+    x, y = SOURCE // 2 + offset
+    source[y - 1 : y + 2, x - 1 : x + 2] = 255
+    for seed in range(20):
+        sample, place = patches.augment(source, seed)
+        weight = sample[..., 0].astype(float)
+        rows, columns = np.indices(weight.shape)
+        centroid = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+        expected = place @ [*offset, 1.0]
+        assert np.hypot(*(centroid - expected)) < 0.2
+        middle = place @ [0.0, 0.0, 1.0]
+        assert np.hypot(*(middle - SIDE // 2)) <= patches.SHIFT
+
+
+class _NoLight:
+    def set_random_seed(self, seed: int) -> None:
+        pass
+
+    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        return {"image": image}
+
+
+def test_the_source_holds_every_sample() -> None:
+    source = np.full((SOURCE, SOURCE, 3), 255, np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patches, "_light", lambda: _NoLight())
+        assert all(patches.augment(source, seed)[0].min() == 255 for seed in range(200))
+
+
+def test_labels_by_distance() -> None:
+    none = np.empty((0, 2))
+    image = np.zeros((100, 100, 3), np.uint8)
+    plate = Plate("d", "n", "g", image, np.array([[50.0, 50.0]]), np.array([[50.0, 90.0]]))
+    x = np.array([50, 50 + R1, 50 + R1 + 0.1, 50 + R2, 50 + R2 + 0.1, -1, 99, 100])
+    places = np.column_stack([x, np.full(len(x), 50.0)])
+    expected = [1, 1, np.nan, np.nan, 0, np.nan, 0, np.nan]
+    np.testing.assert_array_equal(patches.labels(plate, places), expected)
+    near_ignored = np.array([[50.0, 90.0 - R2], [50.0, 90.0 - R2 - 0.1]])
+    np.testing.assert_array_equal(patches.labels(plate, near_ignored), [np.nan, 0])
+    # in a sample of twice the size distances are twice as long
+    np.testing.assert_array_equal(patches.labels(plate, places[1:2] + np.array([1, 0]), 2.0), [0])
+    blank = Plate("d", "n", "g", image, none, none)
+    np.testing.assert_array_equal(patches.labels(blank, places[:2]), [0, 0])
+
+
+def test_half_have_a_tip_in_the_middle(samples: Samples) -> None:
+    middle = np.array([label[patches.MARGIN, patches.MARGIN].item() for _, label in samples])
+    assert (middle[::2] == 1).all()
+    assert (middle[1::2] == 0).all()
+
+
+def test_samples_depend_on_seed_round_and_index_only(plates: list[Plate]) -> None:
+    def third(seed: int, number: int, before: int) -> bytes:
+        made = Samples(plates, 9, seed, number)
+        for i in range(before):
+            made[i]
+        return bytes(made[3][0].numpy().tobytes())
+
+    assert third(0, 0, 0) == third(0, 0, 3)
+    assert third(0, 0, 0) != third(1, 0, 0)
+    assert third(0, 0, 0) != third(0, 1, 0)
+
+
+def test_mined_points_are_half_of_the_negatives(plates: list[Plate]) -> None:
+    mined = [np.array([[5, 5]], np.int32) for _ in plates]
+    made = Samples(plates, 1000, seed=0, mined=mined)
+    rng = np.random.default_rng(0)
+    kinds = [made._negative_kind(rng) for _ in range(1000)]
+    assert 0.45 < kinds.count("mined") / 1000 < 0.55
+
+
+def test_no_negative_near_a_tip_or_an_ignored_point(plates: list[Plate]) -> None:
+    for plate in plates:
+        kept = patches.negatives(plate, windows.grid(plate.image.shape, 4))
+        assert len(kept) > 100
+        assert distance(kept, np.concatenate([plate.tips, plate.ignored])).min() > R2
+
+
+@pytest.mark.parametrize("kind", ["near", "anywhere"])
+def test_window_patches_are_balanced(plates: list[Plate], kind: str) -> None:
+    images, label = patches.window_patches(plates, 0, kind).tensors
+    assert images.shape == (16, 3, WINDOW, WINDOW)
+    assert label.mean() == 0.5
+
+
+def test_nothing_to_tell_apart(plates: list[Plate]) -> None:
+    only_ignored = [
+        Plate(p.dataset, p.name, p.group, p.image, p.ignored[:0], p.ignored) for p in plates
+    ]
+    with pytest.raises(InputError, match="nothing to tell apart"):
+        Samples(only_ignored, 10, 0)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from roottip.errors import InputError
+from roottip.learning.plates import CAP, Plate, distance, hold_out, read_plates
+
+
+def plate(dataset: str, group: str) -> Plate:
+    none = np.empty((0, 2))
+    return Plate(dataset, "x", group, np.zeros((1, 1, 3), np.uint8), none, none)
+
+
+def test_reads_the_train_split_only(drawn: Path) -> None:
+    plates = read_plates([drawn])
+    assert [found.name for found in plates] == ["0.png", "1.png", "2.png", "3.png"]
+    assert {len(found.tips) for found in plates} == {2}
+    assert {len(found.ignored) for found in plates} == {1}
+
+
+def test_points_follow_the_resizing(drawn: Path, tmp_path: Path) -> None:
+    plates = read_plates([drawn])
+    folder = tmp_path / "large"
+    (folder / "images").mkdir(parents=True)
+    for number in range(4):
+        image = cv2.imread(str(drawn / "images" / f"{number}.png"))
+        large = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), large)
+    images = pd.read_csv(drawn / "images.csv")
+    images[images["split"] == "train"].to_csv(folder / "images.csv", index=False)
+    tips = pd.read_csv(drawn / "tips.csv")
+    tips = tips[tips["image"] < "4"]
+    # a pixel's centre is at + 0.5
+    tips[["x", "y"]] = (tips[["x", "y"]] + 0.5) * 2 - 0.5
+    tips.to_csv(folder / "tips.csv", index=False)
+    for small, large in zip(plates, read_plates([folder]), strict=True):
+        ratio = np.array(large.image.shape[1::-1]) / np.array(small.image.shape[1::-1])
+        np.testing.assert_allclose((large.tips + 0.5) / ratio - 0.5, small.tips, atol=1e-9)
+
+
+def test_target_is_the_middle_of_the_cap(drawn: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "ends"
+    folder.mkdir()
+    (folder / "images").symlink_to(drawn / "images")
+    images = pd.read_csv(drawn / "images.csv")
+    images.to_csv(folder / "images.csv", index=False)
+    tips = pd.read_csv(drawn / "tips.csv")
+    tips["x_end"], tips["y_end"] = tips["x"] + 20.0, tips["y"]
+    tips.loc[tips["ignore"] == 1, ["x_end", "y_end"]] = np.nan
+    tips.to_csv(folder / "tips.csv", index=False)
+    for traced, target in zip(read_plates([drawn]), read_plates([folder]), strict=True):
+        ratio = target.image.shape[1] / 180
+        expected = traced.tips + np.array([20 * ratio - CAP, 0])
+        np.testing.assert_allclose(target.tips, expected, atol=1e-9)
+        np.testing.assert_allclose(target.ignored, traced.ignored)
+
+
+def test_groups_are_never_split() -> None:
+    plates = [plate(d, f"g{i % 7}") for d in ("a", "b") for i in range(20)]
+    training, held_out = hold_out(plates, 0.3, seed=1)
+    assert len(training) + len(held_out) == len(plates)
+    sides = [{(p.dataset, p.group) for p in part} for part in (training, held_out)]
+    assert not sides[0] & sides[1]
+    assert {dataset for dataset, _ in sides[1]} == {"a", "b"}
+    assert len(sides[1]) == 4
+
+
+def test_hold_out_is_seeded_and_may_be_none() -> None:
+    plates = [plate("a", f"g{i}") for i in range(20)]
+
+    def groups(seed: int) -> list[str]:
+        return [p.group for p in hold_out(plates, 0.5, seed)[1]]
+
+    assert groups(1) == groups(1)
+    assert groups(1) != groups(2)
+    assert hold_out(plates, 0.0, 0) == (plates, [])
+    assert len(hold_out(plates[:2], 0.9, 0)[0]) == 1
+    with pytest.raises(InputError, match="dev=1"):
+        hold_out(plates, 1.0, 0)
+
+
+def test_distance() -> None:
+    points = np.array([[0.0, 0.0], [3.0, 4.0]])
+    assert distance(points, np.array([[0.0, 0.0], [3.0, 0.0]])).tolist() == [0.0, 4.0]
+    assert np.isinf(distance(points, np.empty((0, 2)))).all()
+
+
+def test_no_tip_to_learn_from(drawn: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    folder.mkdir()
+    (folder / "images").symlink_to(drawn / "images")
+    (folder / "images.csv").write_text((drawn / "images.csv").read_text())
+    (folder / "tips.csv").write_text("image,x,y\n")
+    with pytest.raises(InputError, match="no tip to learn from"):
+        read_plates([folder])

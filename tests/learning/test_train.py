@@ -1,0 +1,203 @@
+"""Training as a whole, on plates so simple that the answer is known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytorch_lightning
+import torch
+from torch.utils.data import DataLoader
+
+from roottip.detector import WindowDetector
+from roottip.errors import InputError
+from roottip.learning import mining
+from roottip.learning.module import TipModule
+from roottip.learning.patches import negatives, window_patches
+from roottip.learning.plates import Plate, distance, read_plates
+from roottip.learning.train import load, train
+from roottip.scorers.cnn import CnnScorer, detector
+from roottip.windows import Centres, Image, Scores
+
+pytestmark = pytest.mark.filterwarnings(
+    # Lightning's, about its own use of torch and about the few cores and batches of a test
+    "ignore::DeprecationWarning:pytorch_lightning",
+    "ignore::FutureWarning:pytorch_lightning",
+    "ignore::pytorch_lightning.utilities.warnings.PossibleUserWarning",
+    "ignore::UserWarning:pytorch_lightning",
+)
+
+TINY = {"rounds": 2, "steps": 8, "batch": 16, "dev": 0.5, "workers": 0}
+
+
+def test_overfits_a_toy_set(drawn: Path) -> None:
+    data = window_patches(read_plates([drawn]), seed=0)
+    pytorch_lightning.seed_everything(0, verbose=False)
+    module = TipModule(kernels=8, features=16, hidden=16, rate=1e-2)
+    trainer = pytorch_lightning.Trainer(
+        max_epochs=30,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, DataLoader(data, batch_size=16))
+    (result,) = trainer.validate(module, DataLoader(data, batch_size=16), verbose=False)
+    assert result["patch_accuracy"] == 1.0
+
+
+def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
+    weights = train([drawn], tmp_path, **TINY)
+    card = json.loads(weights.with_suffix(".json").read_text())
+    assert weights == tmp_path / "model.onnx"
+    assert card["training"]["data"] == [
+        {
+            "dataset": drawn.name,
+            "images": 2,
+            "groups": 1,
+            "tips": 4,
+            "sha256": card["training"]["data"][0]["sha256"],
+        }
+    ]
+    assert card["training"]["dev"]["plates"] == 2
+    assert card["threshold"] == card["training"]["dev"]["threshold"]
+    assert detector(weights).threshold == card["threshold"]
+
+    logs = tmp_path / "logs" / "version_0"
+    metrics = pd.read_csv(logs / "metrics.csv")
+    assert {"loss", "dev_f1", "patch_accuracy"} <= set(metrics)
+    assert list(logs.glob("events*"))
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["epoch"] == TINY["rounds"] - 1
+
+
+def test_resumes_where_it_stopped(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train([drawn], tmp_path / "whole", **TINY)
+
+    def stop(*_: object) -> None:
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:  # mining is the first thing of the second round
+        patch.setattr("roottip.learning.train.false_alarms", stop)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train([drawn], tmp_path / "cut", **TINY)
+    with pytest.raises(InputError, match="resume=true"):
+        train([drawn], tmp_path / "cut", **TINY)
+    resumed = train([drawn], tmp_path / "cut", **TINY, resume=True)
+    assert len(list((tmp_path / "cut" / "logs").glob("version_*/metrics.csv"))) == 2
+    assert resumed.read_bytes() == whole.read_bytes()
+
+
+def test_the_same_seed_gives_the_same_net(drawn: Path, tmp_path: Path) -> None:
+    settings = {**TINY, "rounds": 1, "dev": 0.0, "threshold": 0.4}
+    nets = [train([drawn], tmp_path / name, **settings) for name in ("a", "b")]
+    assert nets[0].read_bytes() == nets[1].read_bytes()
+    assert CnnScorer(nets[0]).card["threshold"] == 0.4
+
+
+def test_starts_from_a_checkpoint(drawn: Path, tmp_path: Path) -> None:
+    train([drawn], tmp_path / "first", **TINY)
+    checkpoint = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    module, again = TipModule(), TipModule()
+    load(module, checkpoint)
+    still = {**TINY, "rounds": 1, "rate": 0.0}
+    train([drawn], tmp_path / "second", **still, start=checkpoint)
+    load(again, tmp_path / "second" / "checkpoints" / "last.ckpt")
+    for before, after in zip(module.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(before, after)
+    (tmp_path / "no.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match=r"no\.ckpt is no checkpoint"):
+        load(again, tmp_path / "no.ckpt")
+
+
+def test_nothing_to_resume_or_to_choose_on(drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="to resume from"):
+        train([drawn], tmp_path, resume=True)
+    with pytest.raises(InputError, match="give a threshold"):
+        train([drawn], tmp_path, dev=0.0)
+    with pytest.raises(InputError, match="no group with a tip"):
+        train([drawn], tmp_path, dev=0.1)
+
+
+def test_mining_finds_a_planted_false_alarm(drawn: Path) -> None:
+    plates = read_plates([drawn])[:1]
+    planted = np.array([90.0, 20.0])  # on a root: empty background is not looked at
+    assert len(negatives(plates[0], planted[None].astype(np.int32))) == 1
+
+    def sees(image: Image, centres: Centres) -> Scores:
+        """The tips, an ignored one and the planted point, each as a small hill."""
+        points = np.concatenate([plates[0].tips, plates[0].ignored, planted[None]])
+        return np.exp(-((distance(centres, points) / 4) ** 2)).astype(np.float32)
+
+    looking = WindowDetector(sees, threshold=mining.LEAST, root_width=5.0)
+    found = looking.find(plates[0].image)[0]
+    assert distance(planted[None], found)[0] < 2
+    (mined,) = mining.false_alarms(looking, plates)
+    assert len(mined) == 1
+    assert np.hypot(*(mined[0] - planted)) < 2
+
+
+def test_curves_of_a_perfect_and_of_a_blind_detector(drawn: Path) -> None:
+    plates = read_plates([drawn])
+    tips = {plate.image.tobytes(): plate.tips for plate in plates}
+
+    def perfect(image: Image, centres: Centres) -> Scores:
+        near = distance(centres, tips[image.tobytes()])
+        return (0.8 * np.exp(-((near / 4) ** 2))).astype(np.float32)
+
+    def blind(image: Image, centres: Centres) -> Scores:
+        return np.zeros(len(centres), dtype=np.float32)
+
+    def look(scorer: object) -> dict[str, pd.DataFrame]:
+        found = WindowDetector(scorer, threshold=mining.LEAST, root_width=5.0)  # type: ignore[arg-type]
+        return mining.curves(found, plates)
+
+    (curve,) = look(perfect).values()
+    # the grid's nearest window is up to 2.8 px off a tip
+    assert curve.loc[curve["threshold"] == 0.4, ["precision", "recall"]].to_numpy().min() == 1
+    assert curve.loc[curve["threshold"] > 0.8, "recall"].max() == 0
+    threshold, f1 = mining.best(look(perfect))
+    assert f1 == 1
+    assert 0.05 <= threshold < 0.8
+    assert mining.best(look(blind))[1] == 0
+
+
+def test_images_without_tips_have_no_curve(drawn: Path) -> None:
+    plates = [
+        Plate("blank", p.name, p.group, p.image, p.tips[:0], p.ignored[:0])
+        for p in read_plates([drawn])
+    ]
+    blind = WindowDetector(lambda image, centres: np.zeros(len(centres), np.float32))
+    assert mining.curves(blind, plates) == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Lightning's ddp on CPUs needs fork or gloo")
+def test_two_processes(drawn: Path, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from roottip.learning.train import train\n"
+        "if __name__ == '__main__':\n"
+        f"    train([Path({str(drawn)!r})], Path({str(tmp_path / 'out')!r}), rounds=1, steps=4,\n"
+        "          batch=8, dev=0.5, workers=0, accelerator='cpu', devices=2)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=Path(__file__).parents[2],
+        env={**__import__("os").environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "distributed_backend=gloo" in done.stderr
+    CnnScorer(tmp_path / "out" / "model.onnx")

@@ -1,0 +1,234 @@
+"""The scan: what it must equal, and what it must refuse. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from roottip import windows
+from roottip.detector import WindowDetector
+from roottip.errors import InputError
+from roottip.scorers import cnn
+from roottip.scorers.cnn import CnnScorer
+
+WINDOW, STRIDE = 20, 4
+
+
+def write_net(path: Path, window: int = WINDOW, stride: int = STRIDE, **card: object) -> Path:
+    """A net of two random convolutions: window = 8 + 4 * (side of the second - 1)."""
+    side = (window - 8) // STRIDE + 1
+    rng = np.random.default_rng(0)
+    first = rng.normal(0, 0.002, (6, 3, 8, 8)).astype(np.float32)
+    second = rng.normal(0, 0.3, (1, 6, side, side)).astype(np.float32)
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["level"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["level", "first"], ["a"], strides=[stride, stride]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "second"], ["c"]),
+        helper.make_node("Sigmoid", ["c"], ["d"]),
+        helper.make_node("Squeeze", ["d", "channel"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N", "R", "C"])],
+        [
+            numpy_helper.from_array(first, "first"),
+            numpy_helper.from_array(second, "second"),
+            numpy_helper.from_array(np.array([1]), "channel"),
+        ],
+    )
+    opset = helper.make_opsetid("", 17)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    content = model.SerializeToString()
+    path.write_bytes(content)
+    write_card(path, window=window, stride=stride, **card)
+    return path
+
+
+def write_card(path: Path, **changes: object) -> None:
+    card = {
+        "card_version": cnn.CARD_VERSION,
+        "window": WINDOW,
+        "stride": STRIDE,
+        "root_width": 5.0,
+        "threshold": 0.5,
+        "radius": 8.0,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    path.with_suffix(".json").write_text(json.dumps({**card, **changes}))
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    return write_net(tmp_path / "net.onnx")
+
+
+@pytest.fixture
+def scorer(weights: Path) -> CnnScorer:
+    return CnnScorer(weights)
+
+
+def cut(scorer: CnnScorer, image: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """The scores of patches cut one by one, the definition of a window's score."""
+    if image.ndim == 2:
+        image = np.stack([image] * 3, axis=-1)
+    parts = [windows.patches(image, centre[None], WINDOW) for centre in centres]
+    return np.array([scorer.score_patches(part)[0] for part in parts])
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(61, 47, 3), (64, 48, 3), (61, 47), (1, 1, 3), (1, 1), (3, 90, 3), (7, 5), (20, 20, 3)],
+    ids=str,
+)
+@pytest.mark.parametrize("tile", [3, 1000])
+def test_scan_equals_cutting_each_window(
+    scorer: CnnScorer, shape: tuple[int, ...], tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # tiles of 3 windows: nearly every window lies on a seam
+    monkeypatch.setattr(cnn, "_TILE", tile)
+    image = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    centres = windows.grid(shape, STRIDE)
+    scores = scorer(image, centres)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, cut(scorer, image, centres), atol=1e-5, rtol=0)
+
+
+def test_scan_of_some_windows_in_any_order(scorer: CnnScorer) -> None:
+    image = np.random.default_rng(2).integers(0, 256, (150, 130, 3), dtype=np.uint8)
+    rng = np.random.default_rng(3)
+    centres = rng.permutation(windows.grid(image.shape, STRIDE))[:200]
+    np.testing.assert_allclose(
+        scorer(image, centres), cut(scorer, image, centres), atol=1e-5, rtol=0
+    )
+
+
+def test_windows_of_no_common_grid(scorer: CnnScorer) -> None:
+    image = np.random.default_rng(4).integers(0, 256, (50, 60), dtype=np.uint8)
+    centres = np.array([[0, 0], [59, 49], [1, 7], [33, 20], [33, 21]], dtype=np.int32)
+    np.testing.assert_allclose(
+        scorer(image, centres), cut(scorer, image, centres), atol=1e-5, rtol=0
+    )
+
+
+def test_tiles_without_windows_are_not_computed(
+    scorer: CnnScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.zeros((2000, 2000, 3), dtype=np.uint8)
+    pixels = []
+    run = CnnScorer._run
+
+    def counted(self: CnnScorer, images: np.ndarray) -> np.ndarray:
+        pixels.append(images[..., 0].size)
+        return run(self, images)
+
+    monkeypatch.setattr(CnnScorer, "_run", counted)
+    scorer(image, np.array([[3, 3], [1995, 1995]], dtype=np.int32))
+    assert sum(pixels) == 2 * WINDOW**2
+
+
+def test_no_windows(scorer: CnnScorer) -> None:
+    scores = scorer(np.zeros((9, 9, 3), np.uint8), np.empty((0, 2), np.int32))
+    assert scores.shape == (0,)
+    assert scores.dtype == np.float32
+
+
+def test_detector_takes_the_card_unless_told(tmp_path: Path) -> None:
+    path = write_net(tmp_path / "net.onnx", threshold=0.7, radius=6.0)
+    found = cnn.detector(path)
+    assert isinstance(found, WindowDetector)
+    assert (found.stride, found.threshold, found.radius) == (STRIDE, 0.7, 6.0)
+    told = cnn.detector(path, threshold=0.2, radius=3.0, root_width=9.0)
+    assert (told.threshold, told.radius, told.root_width) == (0.2, 3.0, 9.0)
+
+
+def test_shipped_net_finds_a_drawn_tip(plate: np.ndarray) -> None:
+    points, scores = cnn.detector().find(plate)
+    assert len(points) == 1
+    assert np.hypot(*(points[0] - (100, 150))) < 6
+    assert 0 <= scores[0] <= 1
+
+
+def test_missing_weights_and_card(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.json cannot be read"):
+        CnnScorer(tmp_path / "none.onnx")
+    weights.unlink()
+    with pytest.raises(InputError, match=r"net\.onnx cannot be read"):
+        CnnScorer(weights)
+
+
+@pytest.mark.parametrize("keep", [0, 100, -1])
+def test_truncated_weights(weights: Path, keep: int) -> None:
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(InputError, match="cut short or changed"):
+        CnnScorer(weights)
+
+
+def test_tampered_weights(weights: Path) -> None:
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="SHA-256"):
+        CnnScorer(weights)
+
+
+def test_foreign_file_with_a_card_made_for_it(weights: Path) -> None:
+    weights.write_bytes(b"these are no weights")
+    write_card(weights)
+    with pytest.raises(InputError, match="is no net that roottip can use"):
+        CnnScorer(weights)
+
+
+def test_foreign_net_with_a_card_made_for_it(weights: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "other",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+    )
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), weights)
+    write_card(weights)
+    with pytest.raises(InputError, match="is no net that roottip can use"):
+        CnnScorer(weights)
+
+
+@pytest.mark.parametrize("change", [{"window": 16}, {"window": 24}, {"stride": 2}, {"stride": 8}])
+def test_card_of_another_net(weights: Path, change: dict[str, int]) -> None:
+    write_card(weights, **change)
+    with pytest.raises(InputError, match=r"belongs to another net|is no net that"):
+        CnnScorer(weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"window": "20"}, "'window'"),
+        ({"threshold": None}, "'threshold'"),
+        ({"threshold": 1.5}, "cannot be"),
+        ({"stride": 0}, "cannot be"),
+        ({"card_version": 99}, "version 99"),
+        ({"root_width": 7.0}, r"7\.0 px wide"),
+    ],
+    ids=str,
+)
+def test_cards_that_cannot_be(weights: Path, change: dict[str, object], message: str) -> None:
+    write_card(weights, **change)
+    with pytest.raises(InputError, match=message):
+        CnnScorer(weights)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "7"])
+def test_damaged_cards(weights: Path, content: str) -> None:
+    weights.with_suffix(".json").write_text(content)
+    with pytest.raises(InputError, match=r"JSON|no card"):
+        CnnScorer(weights)
