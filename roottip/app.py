@@ -24,7 +24,9 @@ from roottip.errors import InputError
 
 OK, BAD_INPUT, IMAGES_FAILED, INTERRUPTED = 0, 2, 3, 130
 
-PATH_KEYS = frozenset({"input", "output", "data", "found", "truth", "images"})
+PATH_KEYS = frozenset(
+    {"input", "output", "data", "found", "truth", "images", "start", "detector.weights"}
+)
 
 
 def detect(
@@ -49,7 +51,7 @@ def detect(
 def compare(
     data: Path,
     split: str | None = None,
-    detectors: Sequence[str] = ("baseline",),
+    detectors: Sequence[str] = ("baseline", "cnn"),
     tolerance: float = 10.0,
     output: Path | None = None,
 ) -> int:
@@ -119,17 +121,42 @@ def evaluate(
     return OK
 
 
+def train(
+    data: Sequence[Path],
+    output: Path,
+    trainer: dict[str, Any],
+    dev: float = 0.2,
+    threshold: float | None = None,
+    start: Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
+) -> int:
+    """Train a net on annotated images, choose its threshold and export it."""
+    try:
+        from roottip.learning.train import train as learn
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"training needs {error.name}, which is not installed; pip install 'roottip[train]'"
+        ) from error
+
+    model = learn(
+        data, output, dev=dev, threshold=threshold, start=start, resume=resume, seed=seed, **trainer
+    )
+    print(f"use it: roottip detect input=… output=… detector=cnn detector.weights={model}")
+    return OK
+
+
 def demo(output: Path = Path("roottip-demo")) -> int:
     """Detect and compare on the shipped sample."""
     sample = resource("data/sample")
-    settings = {"name": "baseline"}
+    settings = {"name": "cnn"}
     code = detect(sample / "images", output / "detect", settings, overwrite=True)
     print()
     return max(code, compare(sample, output=output / "compare"))
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    command.__name__: command for command in (detect, compare, evaluate, demo)
+    command.__name__: command for command in (detect, compare, evaluate, train, demo)
 }
 
 
@@ -182,7 +209,7 @@ def settings_of(command: str, words: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    paths: dict[str, str] = {}
+    paths: dict[str, list[str]] = {}
     others: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -191,7 +218,10 @@ def settings_of(command: str, words: Sequence[str]) -> dict[str, Any]:
                 f"{word!r} is no setting; write key=value, as in {_example(command)} "
                 f"(see roottip {command} --help)"
             )
-        (paths if key in PATH_KEYS else others)[key] = value
+        if key in PATH_KEYS:
+            paths.setdefault(key, []).append(value)
+        else:
+            others[key] = value
 
     groups = {key: value for key, value in others.items() if (_conf() / key).is_dir()}
     for key, value in groups.items():
@@ -220,7 +250,13 @@ def settings_of(command: str, words: Sequence[str]) -> dict[str, Any]:
                 f"{' '.join(f'{key}={value}' for key, value in others.items())}: {said}"
             ) from error
     assert isinstance(config, dict)
-    settings = {str(key): value for key, value in config.items()} | paths
+    settings: dict[str, Any] = {str(key): value for key, value in config.items()}
+    for key, given in paths.items():
+        *groups_above, last = key.split(".")
+        inner = settings
+        for group in groups_above:
+            inner = inner[group]
+        inner[last] = given[-1] if len(given) == 1 else given
     hints = typing.get_type_hints(COMMANDS[command])
     for key, value in settings.items():
         if value == "???":
@@ -255,19 +291,24 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
     if value is None and type(None) in choices:
         return None
     kind = next(choice for choice in choices if choice is not type(None))
+    if typing.get_origin(kind) is dict and isinstance(value, dict):
+        return value
+    if typing.get_origin(kind) is not None and isinstance(value, str | list) and value:
+        (member,) = typing.get_args(kind)
+        values = [value] if isinstance(value, str) else value
+        if len(values) == 1 and re.fullmatch(r"\[.*\]", values[0]) and not Path(values[0]).exists():
+            values = [part.strip() for part in values[0][1:-1].split(",")]
+        return [_fitted(key, item, member) for item in values]
     if kind is Path and isinstance(value, str | Path) and str(value):
         return Path(value)
     if kind is str and isinstance(value, str | int | float):
         return str(value)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if kind is bool and isinstance(value, bool):
+    if kind in (bool, int) and type(value) is kind:
         return value
-    if typing.get_origin(kind) is dict and isinstance(value, dict):
-        return value
-    if typing.get_origin(kind) is not None and isinstance(value, str | list) and value:
-        return [value] if isinstance(value, str) else [str(item) for item in value]
-    wanted = {Path: "a path", str: "a word", float: "a number", bool: "true or false"}
+    wanted = {Path: "a path", str: "a word", float: "a number", int: "a whole number"}
+    wanted[bool] = "true or false"
     raise InputError(f"{key}={value}: must be {wanted.get(kind, 'a list, as in [a,b]')}")
 
 
@@ -308,15 +349,14 @@ def _help(command: str) -> str:
     text = (_conf() / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
     body = text[len(_header(command)) :]
     parts = [*_header(command), "", "Settings, with what they are if you say nothing:", *body]
-    if "detector" in typing.get_type_hints(COMMANDS[command]):
-        for path in sorted((_conf() / "detector").glob("*.yaml")):
+    groups = [
+        name for name in typing.get_type_hints(COMMANDS[command]) if (_conf() / name).is_dir()
+    ]
+    for group in groups:
+        for path in sorted((_conf() / group).glob("*.yaml")):
             lines = path.read_text(encoding="utf-8").splitlines()
-            shown = [f"  {line}" for line in lines if line and not line.startswith(("#", "name"))]
-            parts += [
-                "",
-                f"Settings of detector={path.stem}, as in detector.threshold=0.5:",
-                *shown,
-            ]
+            shown = [f"  {line}" for line in lines if line and not line.startswith("name:")]
+            parts += ["", f"Settings of {group}={path.stem}, as in {group}.KEY=VALUE:", *shown]
     return "\n".join(line for line in parts if not line.startswith(("defaults:", "  - ")))
 
 

@@ -131,7 +131,8 @@ def run(
 def summary(tips: pd.DataFrame, images: pd.DataFrame, wanted: int) -> str:
     """One sentence: images, tips, failures, seconds an image."""
     done = images["status"] == "ok"
-    sentence = f"{len(tips)} tips in {int(done.sum())} of {wanted} images"
+    count = f"{len(tips)} tip" if len(tips) == 1 else f"{len(tips)} tips"
+    sentence = f"{count} in {int(done.sum())} of {wanted} images"
     failed = int((~done).sum())
     if failed:
         sentence += f"; {failed} could not be read (see images.csv)"
