@@ -25,7 +25,7 @@ from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers.cnn import CnnScorer
 from roottip.windows import Centres
 
-RADIUS = 8.0
+RADIUS = 10.0
 """px at the common root width: no two tips are found closer together."""
 
 TOLERANCE = 2 * REFERENCE_WIDTH

@@ -40,6 +40,7 @@ def train(
     batch: int = 128,
     rate: float = 2e-3,
     features: int = 64,
+    tip_weight: float = 2.0,
     patience: int = 14,
     seed: int = 0,
     resume: bool = False,
@@ -74,6 +75,9 @@ def train(
         Peak of the learning rate.
     features : int
         Kernels of the net's inner layers.
+    tip_weight : float
+        How many non-tips a tip counts for in the loss; more makes the first steps faster, less
+        makes the scores truer.
     patience : int
         Rounds without a better F1 on the held-out groups before training stops.
     seed : int
@@ -118,7 +122,7 @@ def train(
             f"dev={dev} holds out no group with a tip to choose the threshold on; give more "
             "groups, a larger dev, or dev=0 and a threshold"
         )
-    module = TipModule(features=features, rate=rate)
+    module = TipModule(features=features, rate=rate, tip_weight=tip_weight)
     if start is not None:
         load(module, start)
     rounds_of = Rounds(training, held_out, steps * batch, batch, workers, seed)
@@ -160,6 +164,7 @@ def train(
             "steps": steps,
             "batch": batch,
             "rate": rate,
+            "tip_weight": tip_weight,
             "seed": seed,
             "precision": precision,
         },
