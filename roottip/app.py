@@ -43,9 +43,7 @@ def detect(
     tips, images = batch.run(input, output, load(**detector), detector, overlays, overwrite)
     print(batch.summary(tips, images, len(images)))
     print(f"tables, overlays and report: {output}")
-    for row in images[images["status"] == "failed"].itertuples():
-        print(f"failed: {row.error}", file=sys.stderr)
-    return _code(images)
+    return _report_failures(images, "failed")
 
 
 def compare(
@@ -69,9 +67,7 @@ def compare(
     if output is not None:
         comparing.write(evaluations, output, settings, images, dataset.root)
         print(f"report: {output / 'report.html'}")
-    for row in images[images["status"] == "failed"].itertuples():
-        print(f"failed, its tips count as missed: {row.error}", file=sys.stderr)
-    return _code(images)
+    return _report_failures(images, "failed, its tips count as missed")
 
 
 def evaluate(
@@ -86,7 +82,7 @@ def evaluate(
     """Score a table of found points, anybody's, against the truth."""
     from roottip import compare as comparing
     from roottip import evaluation
-    from roottip.interchange import read_truth
+    from roottip.interchange import of_split, read_images, read_truth
 
     points = table.check_points(table.read(found), str(found))
     if images is None:
@@ -100,18 +96,13 @@ def evaluate(
             file=sys.stderr,
         )
     else:
-        listed = table.check_images(table.read(images), str(images))
+        everything = read_images(images)
+        listed = of_split(everything, split, str(images))
+        marks = read_truth(truth, list(everything["image"]))
+        groups = dict(zip(listed["image"], listed["group"].astype(str), strict=True))
         if split is not None:
-            if "split" not in listed or split not in set(listed["split"]):
-                raise InputError(f"{images} has no split {split!r}")
-            listed = listed[listed["split"] == split]
-        marks = read_truth(truth, list(listed["image"]))
-        names = list(listed["image"])
-        group = listed["group"] if "group" in listed else listed["image"]
-        groups = dict(zip(names, group.astype(str), strict=True))
-        if split is not None:
-            points = points[points["image"].isin(names)]
-            marks = marks[marks["image"].isin(names)]
+            points = points[points["image"].isin(groups)]
+            marks = marks[marks["image"].isin(groups)]
     result = {found.stem: evaluation.evaluate(points, marks, groups, tolerance, threshold)}
     print(comparing.text(result))
     if output is not None:
@@ -360,8 +351,12 @@ def _help(command: str) -> str:
     return "\n".join(line for line in parts if not line.startswith(("defaults:", "  - ")))
 
 
-def _code(images: pd.DataFrame) -> int:
-    return IMAGES_FAILED if bool((images["status"] == "failed").any()) else OK
+def _report_failures(images: pd.DataFrame, label: str) -> int:
+    """Print why images failed; returns the exit code."""
+    failed = images[images["status"] == "failed"]
+    for row in failed.itertuples():
+        print(f"{label}: {row.error}", file=sys.stderr)
+    return IMAGES_FAILED if len(failed) else OK
 
 
 def _complain(sentence: str) -> int:

@@ -178,19 +178,43 @@ def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
                 "(image, split, group) and tips.csv (image, x, y)"
             )
     source = str(folder / "images.csv")
-    images = table.check_images(table.read(source), source)
-    if "group" not in images:
-        images["group"] = images["image"]
+    images = read_images(source)
     tips = folder / "tips.csv"
     truth = read_truth(tips if tips.exists() else folder / "rsml", list(images["image"]))
     stray = truth.loc[~truth["image"].isin(images["image"]), "image"]
     if len(stray):
         raise InputError(f"{tips} has tips in {stray.iloc[0]!r}, which is not in {source}")
-    if split is not None:
-        splits = sorted(images["split"].unique()) if "split" in images else []
-        if split not in splits:
-            have = f"only {', '.join(splits)}" if splits else "no column split"
-            raise InputError(f"{source} has no split {split!r}; it has {have}")
-        images = images[images["split"] == split].reset_index(drop=True)
-        truth = truth[truth["image"].isin(images["image"])].reset_index(drop=True)
+    images = of_split(images, split, source)
+    truth = truth[truth["image"].isin(images["image"])].reset_index(drop=True)
     return Dataset(folder / "images", images, truth)
+
+
+def read_images(path: str | Path) -> pd.DataFrame:
+    """Read the table that lists annotated images; an image without a group is its own.
+
+    Raises
+    ------
+    InputError
+        It is missing or malformed.
+    """
+    images = table.check_images(table.read(path), str(path))
+    if "group" not in images:
+        images["group"] = images["image"]
+    return images
+
+
+def of_split(images: pd.DataFrame, split: str | None, source: str) -> pd.DataFrame:
+    """Keep the images whose column ``split`` says so; all where `split` is None.
+
+    Raises
+    ------
+    InputError
+        There is no such split; says which there are in `source`.
+    """
+    if split is None:
+        return images
+    splits = sorted(images["split"].unique()) if "split" in images else []
+    if split not in splits:
+        have = f"only {', '.join(splits)}" if splits else "no column split"
+        raise InputError(f"{source} has no split {split!r}; it has {have}")
+    return images[images["split"] == split].reset_index(drop=True)
