@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-WINDOW = 64
+WINDOW = 80
 """Side of the window, px: exactly what one output number depends on."""
 
 STRIDE = 4
@@ -39,7 +39,7 @@ class TipNet(nn.Module):
             *_layer(kernels, kernels, 3),
             *_layer(kernels, features, 4, stride=2),
         ]
-        for _ in range(6):
+        for _ in range(8):
             layers += _layer(features, features, 3)
         layers += _layer(features, hidden, 1)
         self.layers = nn.Sequential(*layers, nn.Conv2d(hidden, 1, 1))

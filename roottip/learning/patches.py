@@ -38,7 +38,7 @@ ZOOM = 1.4
 """Samples are resized by a factor between this and its inverse, so that an image whose root
 width is estimated wrongly by as much is still read well."""
 
-MARGIN = 4
+MARGIN = 3
 """Windows on each side of a sample's middle window that are trained too."""
 
 SIDE = WINDOW + 2 * MARGIN * STRIDE
@@ -109,7 +109,7 @@ def _light() -> albumentations.Compose:
     shift = a.RGBShift((-60, 60), (-60, 60), (-60, 60), p=1)
     return a.Compose(
         [
-            a.OneOf([hue, shift, a.ChannelShuffle(p=1), *grey], p=0.7),
+            a.OneOf([hue, shift, a.ChannelShuffle(p=1), *grey], p=0.5),
             a.InvertImg(p=0.08),
             a.RandomBrightnessContrast(0.3, (-0.6, 0.5), p=0.7),
             a.RandomGamma((60, 160), p=0.4),
