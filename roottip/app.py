@@ -125,11 +125,14 @@ def train(
     """Train a net on annotated images, choose its threshold and export it."""
     try:
         from roottip.learning.train import train as learn
+        from roottip.scorers.cnn import SHIPPED
     except ModuleNotFoundError as error:
         raise InputError(
             f"training needs {error.name}, which is not installed; pip install 'roottip[train]'"
         ) from error
 
+    if start == Path("shipped"):
+        start = SHIPPED
     model = learn(
         data, output, dev=dev, threshold=threshold, start=start, resume=resume, seed=seed, **trainer
     )

@@ -39,7 +39,7 @@ def main() -> None:
     if not (drawn / "images.csv").exists():
         write_dataset(random_plates(DRAWN, seed=7), 1000, drawn, "train")
     photographs = stage(arguments.data, arguments.output / "photographs", dev=HELD_OUT)
-    going_on = {"rounds": 6, "rate": 1e-3, "start": photographs.with_suffix(".ckpt")}
+    going_on = {"rounds": 6, "rate": 1e-3, "start": photographs}
     everything = [*arguments.data, drawn]
     checked = stage(everything, arguments.output / "checked", dev=HELD_OUT, **going_on)
     choice = json.loads(checked.with_suffix(".json").read_text())

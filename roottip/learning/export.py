@@ -1,4 +1,4 @@
-"""From the trained torch net to the two files that detection uses: ONNX and its card."""
+"""Between the torch net and the two files that detection uses, ONNX and its card."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from roottip.errors import InputError
 from roottip.learning.net import MEAN, SPREAD, STRIDE, WINDOW, TipNet
 from roottip.scale import REFERENCE_WIDTH
-from roottip.scorers.cnn import CARD_VERSION
+from roottip.scorers.cnn import CARD_VERSION, CnnScorer
 
 Floats = NDArray[np.float32]
 
@@ -60,6 +62,62 @@ def export(net: TipNet, path: Path, card: dict[str, Any]) -> None:
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     path.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n")
+
+
+@torch.no_grad()
+def restore(net: TipNet, weights: Path, images: Tensor) -> None:
+    """Put exported weights back into a net, which then can go on learning.
+
+    Exporting folded the batch normalisation away. Here each one is given the statistics of
+    what reaches it from `images` and the shift and scale that undo them, so that the net gives
+    the exported net's scores, in training on such images too.
+
+    Parameters
+    ----------
+    net : TipNet
+        As large as the exported one.
+    weights : Path
+        ``NAME.onnx``; its card lies beside it.
+    images : (N, 3, H, W) uint8
+        Typical ones, some hundred windows.
+
+    Raises
+    ------
+    InputError
+        The files are missing, damaged, or hold a net of another size.
+    """
+    CnnScorer(weights)  # says what is wrong with the files
+    stored = {
+        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in onnx.load(str(weights)).graph.initializer
+    }
+    convolutions = [layer for layer in net.layers if isinstance(layer, nn.Conv2d)]
+    theirs = [stored[name].shape for name in stored if name.startswith("weight")]
+    if theirs != [layer.weight.shape for layer in convolutions]:
+        raise InputError(
+            f"{weights} is a net with layers of other sizes; give features= as it was trained "
+            "with, or leave out start="
+        )
+    stored["bias0"] += MEAN * stored["weight0"].sum(dim=(1, 2, 3))
+    stored["weight0"] *= SPREAD
+    net.eval()
+    level = (images.float() - MEAN) / SPREAD
+    number = -1
+    for layer in net.layers:
+        if isinstance(layer, nn.Conv2d):
+            number += 1
+            layer.weight.copy_(stored[f"weight{number}"])
+            if layer.bias is not None:
+                layer.bias.copy_(stored[f"bias{number}"])
+        elif isinstance(layer, nn.BatchNorm2d):
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            variance, mean = torch.var_mean(level, dim=(0, 2, 3), correction=0)
+            layer.running_mean.copy_(mean)
+            layer.running_var.copy_(variance)
+            layer.weight.copy_((variance + layer.eps).sqrt())
+            layer.bias.copy_(stored[f"bias{number}"] + mean)
+        level = layer(level)
 
 
 def _folded(net: TipNet) -> list[tuple[Floats, Floats, int]]:

@@ -22,13 +22,17 @@ from torch.utils.data import DataLoader
 
 from roottip import __version__
 from roottip.errors import InputError
-from roottip.learning.export import export
+from roottip.learning.export import export, restore
 from roottip.learning.mining import RADIUS, best, curves, detector_of, false_alarms
 from roottip.learning.module import TipModule
 from roottip.learning.patches import R1, R2, Samples, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates
+from roottip.scorers.cnn import CnnScorer
 
 Batches = DataLoader[Any]
+
+SOME = 512
+"""Windows that are enough to know the statistics inside the net."""
 
 
 def train(
@@ -85,7 +89,8 @@ def train(
     resume : bool
         Go on from the last checkpoint in `output`.
     start : path, optional
-        A checkpoint whose net training starts from, to fit a trained net to more images.
+        ``model.onnx``, with its card, of the net that training starts from, to fit it to more
+        images.
     workers : int
         Processes that make samples.
     accelerator, devices, num_nodes, precision
@@ -124,7 +129,7 @@ def train(
         )
     module = TipModule(features=features, rate=rate, tip_weight=tip_weight)
     if start is not None:
-        load(module, start)
+        restore(module.net, start, window_patches(training, seed).tensors[0][:SOME])
     rounds_of = Rounds(training, held_out, steps * batch, batch, workers, seed)
     callbacks: list[Callback] = [TQDMProgressBar(), LearningRateMonitor("epoch")]
     checkpoints = ModelCheckpoint(output / "checkpoints", "{epoch}", save_last=True)
@@ -151,7 +156,8 @@ def train(
         enable_model_summary=False,
     )
     trainer.fit(module, datamodule=rounds_of, ckpt_path=last if resume else None)
-    load(module, Path(checkpoints.best_model_path))
+    best_yet = torch.load(checkpoints.best_model_path, map_location="cpu", weights_only=True)
+    module.load_state_dict(best_yet["state_dict"])
     card: dict[str, Any] = {
         "threshold": threshold,
         "radius": RADIUS,
@@ -165,6 +171,7 @@ def train(
             "batch": batch,
             "rate": rate,
             "tip_weight": tip_weight,
+            "start": None if start is None else CnnScorer(start).card["sha256"],
             "seed": seed,
             "precision": precision,
         },
@@ -177,25 +184,6 @@ def train(
         shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
         export(module.net, output / "model.onnx", card)
     return output / "model.onnx"
-
-
-def load(module: TipModule, checkpoint: Path) -> None:
-    """Put a checkpoint's net into the module.
-
-    Raises
-    ------
-    InputError
-        It is no checkpoint, or one of another net.
-    """
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        module.load_state_dict(content["state_dict"])
-    # torch raises its own, pickle's and the operating system's errors
-    except Exception as error:
-        raise InputError(
-            f"{checkpoint} is no checkpoint of this net ({str(error).splitlines()[0]}); "
-            "give one that roottip train wrote with the same features"
-        ) from error
 
 
 class Rounds(lightning.LightningDataModule):

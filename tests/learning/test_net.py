@@ -8,7 +8,7 @@ import pytorch_lightning
 import torch
 
 from roottip import windows
-from roottip.learning.export import export
+from roottip.learning.export import export, restore
 from roottip.learning.module import TipModule
 from roottip.learning.net import STRIDE, WINDOW, TipNet
 from roottip.scorers.cnn import CnnScorer
@@ -107,3 +107,17 @@ def test_checkpoints_load_with_weights_only() -> None:
     again = TipModule(**loaded["hyper_parameters"])
     again.load_state_dict(loaded["state_dict"])
     assert isinstance(again, pytorch_lightning.LightningModule)
+
+
+def test_a_restored_net_is_the_exported_one_and_can_learn(tmp_path: Path) -> None:
+    net = small_net()
+    export(net, tmp_path / "net.onnx", {"threshold": 0.5, "radius": 8.0})
+    images = torch.randint(0, 256, (8, 3, WINDOW + 8, WINDOW + 8), dtype=torch.uint8)
+    again = TipNet(kernels=4, features=6, hidden=5)
+    restore(again, tmp_path / "net.onnx", images)
+    with torch.no_grad():
+        expected = net(images)
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(again(images), expected, atol=1e-4, rtol=1e-4)
+        # with the statistics of the batch, as in training, on the images they were taken from
+        torch.testing.assert_close(again.train()(images), expected, atol=1e-3, rtol=1e-3)

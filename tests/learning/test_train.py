@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning
 import torch
+import yaml
 from torch.utils.data import DataLoader
 
 from roottip.detector import WindowDetector
@@ -20,9 +22,9 @@ from roottip.learning import mining
 from roottip.learning.module import TipModule
 from roottip.learning.patches import negatives, window_patches
 from roottip.learning.plates import Plate, distance, read_plates
-from roottip.learning.train import load, train
+from roottip.learning.train import train
 from roottip.scorers.cnn import CnnScorer, detector
-from roottip.windows import Centres, Image, Scores
+from roottip.windows import Centres, Image, Scores, grid
 
 pytestmark = pytest.mark.filterwarnings(
     # Lightning's, about its own use of torch and about the few cores and batches of a test
@@ -32,7 +34,20 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning:pytorch_lightning",
 )
 
+CONF = Path(__file__).parents[2] / "conf" / "trainer"
+
 TINY = {"rounds": 2, "steps": 8, "batch": 16, "dev": 0.5, "workers": 0}
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_trainers_config_is_arguments_of_train(path: Path) -> None:
+    config = yaml.safe_load(path.read_text())
+    defaults = {
+        name: parameter.default for name, parameter in inspect.signature(train).parameters.items()
+    }
+    assert config.keys() <= defaults.keys()
+    if path.stem == "default":
+        assert config == {name: defaults[name] for name in config}
 
 
 def test_overfits_a_toy_set(drawn: Path) -> None:
@@ -103,19 +118,22 @@ def test_the_same_seed_gives_the_same_net(drawn: Path, tmp_path: Path) -> None:
     assert CnnScorer(nets[0]).card["threshold"] == 0.4
 
 
-def test_starts_from_a_checkpoint(drawn: Path, tmp_path: Path) -> None:
-    train([drawn], tmp_path / "first", **TINY)
-    checkpoint = tmp_path / "first" / "checkpoints" / "last.ckpt"
-    module, again = TipModule(), TipModule()
-    load(module, checkpoint)
-    still = {**TINY, "rounds": 1, "rate": 0.0}
-    train([drawn], tmp_path / "second", **still, start=checkpoint)
-    load(again, tmp_path / "second" / "checkpoints" / "last.ckpt")
-    for before, after in zip(module.parameters(), again.parameters(), strict=True):
-        torch.testing.assert_close(before, after)
-    (tmp_path / "no.ckpt").write_bytes(b"no checkpoint")
-    with pytest.raises(InputError, match=r"no\.ckpt is no checkpoint"):
-        load(again, tmp_path / "no.ckpt")
+def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
+    first = train([drawn], tmp_path / "first", **TINY)
+    still = {**TINY, "rounds": 1, "rate": 0.0, "dev": 0.0, "threshold": 0.3}
+    second = train([drawn], tmp_path / "second", **still, start=first)
+    # without a rate only the running statistics move, and little: they come from such images
+    image = read_plates([drawn])[0].image
+    centres = grid(image.shape, 4)
+    np.testing.assert_allclose(
+        CnnScorer(second)(image, centres), CnnScorer(first)(image, centres), atol=0.2
+    )
+    card = json.loads(second.with_suffix(".json").read_text())
+    assert card["training"]["start"] == json.loads(first.with_suffix(".json").read_text())["sha256"]
+    with pytest.raises(InputError, match="layers of other sizes"):
+        train([drawn], tmp_path / "third", **still, start=first, features=32)
+    with pytest.raises(InputError, match="no_such"):
+        train([drawn], tmp_path / "fourth", **still, start=tmp_path / "no_such.onnx")
 
 
 def test_nothing_to_resume_or_to_choose_on(drawn: Path, tmp_path: Path) -> None:
