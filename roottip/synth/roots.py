@@ -20,7 +20,9 @@ FINE = 2
 """px of the drawing for a px of the picture."""
 
 _SHIFT = 4  # cv2 draws in fixed point with this many binary digits after the point
+_TOO_WIDE = 0.6  # px of the drawing by which cv2 fills smooth polygons too far on every side
 _RINGS = (1.0, 0.8, 0.6, 0.4, 0.2)  # nested outlines make the profile across a root
+_CAP = 12  # points of the rounded end
 _FADE = 5  # steps in which a translucent end fades
 
 
@@ -83,7 +85,7 @@ def strokes(plate: Plate, roots: Sequence[Root], thickest: float, seed: int) -> 
         soft = min(max(plate.px_per_mm, 3 * half), 0.7 * length)  # the last mm
         body = np.arange(0.0, length, 2.0)
         tail = np.linspace(length - soft, length - end, 8)
-        tip = length - end * np.cos(np.linspace(0, np.pi / 2, 12))[1:]
+        tip = length - end * np.cos(np.linspace(0, np.pi / 2, _CAP))[1:]
         at = np.concatenate([body[body < tail[0] - 0.1], tail, np.append(tip[:-1], length)])
         # tapers over the growing zone only, as old parts have their width everywhere
         grown = np.clip((length - at) / (40 * half), 0, 1)
@@ -92,7 +94,7 @@ def strokes(plate: Plate, roots: Sequence[Root], thickest: float, seed: int) -> 
         into = np.clip((at - (length - end)) / max(end, 1e-9), 0, 1)
         radius *= np.sqrt(np.maximum(1 - into**2, 0))
         xy = np.stack([np.interp(at, along, line[:, i]) for i in (0, 1)], axis=1)
-        made.append(Stroke(root, xy, radius, len(at) - 19))
+        made.append(Stroke(root, xy, radius, len(at) - len(tail) - _CAP + 1))
     return sorted(made, key=lambda stroke: (-stroke.root.order, stroke.radius.max()))
 
 
@@ -119,68 +121,97 @@ def draw_roots(plate: Plate, drawn: Sequence[Stroke], light: float) -> list[tupl
     lit = np.array([np.cos(light), np.sin(light)])
     layers = []
     for order, members in groupby(drawn, key=lambda stroke: stroke.root.order):
-        canvas = np.zeros((plate.height * FINE, plate.width * FINE, 2), dtype=np.uint8)
+        shape = (plate.height * FINE, plate.width * FINE)
+        # one channel each: OpenCV smooths the edges of one or three channels, not of two
+        opacity, tone = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
         for stroke in members:
-            _draw_root(canvas, stroke, plate, lit)
-        small = cv2.resize(canvas, (plate.width, plate.height), interpolation=cv2.INTER_AREA)
-        opacity = np.float32((1 - plate.faint if order else 1.0) / 255)
-        layers.append((small[..., 0] * opacity, small[..., 1] * opacity))
+            _draw_root(opacity, tone, stroke, plate, lit)
+        np.minimum(tone, opacity, out=tone)  # smoothed edges of inner outlines reach outside
+        share = np.float32((1 - plate.faint if order else 1.0) / 255)
+        size = (plate.width, plate.height)
+        layers.append(
+            (
+                cv2.resize(opacity, size, interpolation=cv2.INTER_AREA) * share,
+                cv2.resize(tone, size, interpolation=cv2.INTER_AREA) * share,
+            )
+        )
     return layers
 
 
-def _draw_root(canvas: Any, stroke: Stroke, plate: Plate, lit: Line) -> None:
-    """The body straight onto the canvas, the translucent end over what is there."""
+def _draw_root(opacity: Any, tone: Any, stroke: Stroke, plate: Plate, lit: Line) -> None:
+    """The body straight onto the canvases, the translucent end over what is there."""
     low, high = stroke.line.min(axis=0), stroke.line.max(axis=0)
     reach = stroke.radius.max() + 2
     if (high < -reach).any() or (low > (plate.width + reach, plate.height + reach)).any():
         return
-    _rings(canvas, stroke, slice(0, stroke.bare + 1), 1.0, plate.shading, lit, (0, 0))
-    tail = stroke.line[stroke.bare - 1 :]
-    corner = np.floor((tail.min(axis=0) - reach) * FINE).astype(int)
-    corner = np.clip(corner, 0, (canvas.shape[1] - 1, canvas.shape[0] - 1))
-    far = np.ceil((tail.max(axis=0) + reach) * FINE).astype(int)
-    below = canvas[corner[1] : max(far[1], 0), corner[0] : max(far[0], 0)]
-    if not below.size:
+    rings = _Rings.around(stroke, plate.shading, lit)
+    if plate.translucency == 0:
+        rings.draw(opacity, tone, 0, 1.0)
         return
-    end = np.zeros_like(below)
-    last = len(stroke.line)
+    rings.draw(opacity, tone, 0, 1.0, stroke.bare + 1)
+    start = stroke.bare - 1
+    tail = stroke.line[start:]
+    left, top = np.maximum(np.floor((tail.min(axis=0) - reach) * FINE), 0).astype(int)
+    right, low = np.maximum(np.ceil((tail.max(axis=0) + reach) * FINE), 0).astype(int)
+    part = (slice(top, low), slice(left, right))
+    if not opacity[part].size:
+        return
+    ends = np.zeros_like(opacity[part]), np.zeros_like(tone[part])
     for step in range(_FADE):  # ever shorter ends, ever more translucent
-        start = stroke.bare - 1 + step * 8 // _FADE
-        opacity = 1 - plate.translucency * step / (_FADE - 1)
-        _rings(end, stroke, slice(start, last), opacity, plate.shading, lit, tuple(corner))
-        if plate.translucency == 0:
-            break
-    through = 255 - end[..., :1].astype(np.uint16)
-    below[:] = end + (below * through // 255).astype(np.uint8)
+        share = 1 - plate.translucency * step / (_FADE - 1)
+        rings.draw(*ends, start + step * 8 // _FADE, share, corner=(left, top))
+    through = 255 - ends[0].astype(np.uint16)
+    for plane, end in zip((opacity, tone), ends, strict=True):
+        plane[part] = end + (plane[part] * through // 255).astype(np.uint8)
 
 
-def _rings(
-    canvas: Any,
-    stroke: Stroke,
-    part: slice,
-    opacity: float,
-    shading: float,
-    lit: Line,
-    corner: tuple[int, int],
-) -> None:
-    line, radius = stroke.line[part], stroke.radius[part]
-    ahead = np.gradient(line, axis=0)
-    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
-    side = ahead[:, ::-1] * (-1.0, 1.0)
-    # the brightest line lies towards the light
-    middle = 0.35 * (side @ lit)[:, None] * side
-    # cv2 fills the pixels that the outline passes through, half a fine pixel too much
-    half = np.maximum(radius - 0.25 / FINE, 0.05)[:, None]
-    for ring in _RINGS:
-        centre = line + (1 - ring) * half * middle
-        left, right = centre + ring * half * side, centre - ring * half * side
-        outline = fixed(np.concatenate([left, right[::-1]]))
-        outline -= np.array(corner, dtype=np.int32) << _SHIFT
-        tone = 1 - shading * ring**2
-        colour = (255 * opacity, 255 * opacity * tone)
-        cv2.fillPoly(canvas, [outline], colour, cv2.LINE_AA, _SHIFT)
-        if shading == 0:
-            break
+@dataclass(frozen=True)
+class _Rings:
+    """Nested outlines of a root: their edges left and right, cv2's fixed-point pixels."""
+
+    left: list[NDArray[np.int32]]
+    right: list[NDArray[np.int32]]
+    tone: list[float]
+
+    @classmethod
+    def around(cls, stroke: Stroke, shading: float, lit: Line) -> _Rings:
+        ahead = np.gradient(stroke.line, axis=0)
+        ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
+        side = ahead[:, ::-1] * (-1.0, 1.0)
+        # the brightest line lies towards the light
+        middle = 0.35 * (side @ lit)[:, None] * side
+        # the outline moves inwards, at the tip backwards, by what cv2 fills too much
+        step = np.maximum(np.linalg.norm(np.gradient(stroke.line, axis=0), axis=1), 1e-9)
+        slope = np.arctan2(np.gradient(stroke.radius), step)
+        slope[-1] = -np.pi / 2
+        inwards = _TOO_WIDE / FINE
+        half = np.maximum(stroke.radius - inwards * np.cos(slope), 0.05)[:, None]
+        line = stroke.line + inwards * np.sin(slope)[:, None] * ahead
+        rings = _RINGS if shading > 0 else _RINGS[:1]
+        centres = [line + (1 - ring) * half * middle for ring in rings]
+        return cls(
+            [fixed(c + ring * half * side) for c, ring in zip(centres, rings, strict=True)],
+            [fixed(c - ring * half * side) for c, ring in zip(centres, rings, strict=True)],
+            [1 - shading * ring**2 for ring in rings],
+        )
+
+    def draw(
+        self,
+        opacity: Any,
+        tone: Any,
+        start: int,
+        share: float,
+        stop: int | None = None,
+        corner: tuple[int, int] = (0, 0),
+    ) -> None:
+        """Fill the part of the root from one point to another, `share` opaque."""
+        shift = np.array(corner, dtype=np.int32) << _SHIFT
+        for n, bright in enumerate(self.tone):
+            outline = np.concatenate([self.left[n][start:stop], self.right[n][start:stop][::-1]])
+            outline -= shift
+            if n == 0:
+                cv2.fillPoly(opacity, [outline], 255 * share, cv2.LINE_AA, _SHIFT)
+            cv2.fillPoly(tone, [outline], 255 * share * bright, cv2.LINE_AA, _SHIFT)
 
 
 @dataclass(frozen=True)
