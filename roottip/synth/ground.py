@@ -64,7 +64,7 @@ def _stains(plate: Plate, rng: np.random.Generator) -> Plane:
     for _ in range(rng.poisson(plate.stains * plate.megapixels)):
         x, y = rng.uniform((0, 0), small[::-1])
         axes = np.maximum(1, rng.gamma(2, 1.2) * rng.uniform(0.6, 1.4, 2)).astype(int)
-        turn, value = rng.uniform(0, 180), int(rng.uniform(20, 130))
+        turn, value = rng.uniform(0, 180), int(rng.uniform(10, 80))
         cv2.ellipse(spots, (int(x), int(y)), axes.tolist(), turn, 0, 360, value, -1)
     soft = cv2.GaussianBlur(spots, (0, 0), 0.8)
     wide = cv2.resize(soft, (plate.width, plate.height), interpolation=cv2.INTER_LINEAR)
@@ -89,7 +89,7 @@ def film(plate: Plate, seed: int) -> Plane | None:
         return None
     rng = stream(seed, "film")
     wave = field_of(plate, rng, max(plate.width, plate.height) / 5)
-    edge = np.clip((wave - np.float32(0.2)) * np.float32(6), 0, 1)  # a fairly sharp margin
+    edge = np.clip((wave - np.float32(0.2)) * np.float32(rng.uniform(1, 5)), 0, 1)
     return np.asarray(edge * np.float32(plate.film), dtype=np.float32)
 
 

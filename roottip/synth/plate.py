@@ -211,7 +211,7 @@ def varied(
     species : sequence of str
         To choose from.
     px_per_mm : float, optional
-        Else it varies, 3 to 14.
+        Else it varies, 3 to 11.
 
     Returns
     -------
@@ -219,14 +219,14 @@ def varied(
         One in ten is without roots, but with dirt, fibres and labels.
     """
     rng = stream(seed, "plate")
-    scale = px_per_mm or float(np.exp(rng.uniform(np.log(3), np.log(14))))
+    scale = px_per_mm or float(np.exp(rng.uniform(np.log(3), np.log(11))))
     # thicker where a mm is larger, but far from the same ratio: species and ages differ
     root_width = float(np.clip(scale * rng.lognormal(-0.05, 0.4), 3, 14))
     depth = height / scale
     seen = rng.random() < 0.55  # the seeds
     top = depth * rng.uniform(0.03, 0.3) if seen else -rng.uniform(0.0, 60.0)
     # main roots grow 15 to 35 mm a day; their tips shall often be in the picture
-    day = float(np.clip((depth * rng.uniform(0.2, 1.1) - min(top, 0)) / 20, 1.5, 14))
+    day = float(np.clip((depth * rng.uniform(0.2, 1.1) - min(top, 0)) / 22, 1.2, 14))
     hairy = rng.choice([0.0, 0.3, 1.0, 2.2], p=[0.2, 0.3, 0.35, 0.15])
     clutter = rng.choice([0.2, 1.0, 3.0], p=[0.35, 0.45, 0.2])
     paper, root = _colours(rng)
@@ -253,7 +253,7 @@ def varied(
         pair_gap=rng.uniform(8, 30),
         hairs=hairy * rng.uniform(8, 25),
         hair_length=rng.uniform(4, 22) / scale,
-        hair_opacity=rng.uniform(0.1, 0.45),
+        hair_opacity=rng.uniform(0.15, 0.65),
         hairless=rng.uniform(8, 45) / scale,
         haze=hairy * rng.uniform(0, 0.2),
         long_hairs=rng.exponential(8) * (hairy > 0),
@@ -262,9 +262,9 @@ def varied(
         fibres=clutter * rng.exponential(4),
         scratches=clutter * rng.exponential(2),
         drops=clutter * rng.exponential(3) * (rng.random() < 0.4),
-        stains=rng.exponential(8),
+        stains=rng.exponential(3),
         dirt_size=float(np.exp(rng.uniform(np.log(1.5), np.log(12)))),
-        film=rng.uniform(0, 0.7) if rng.random() < 0.4 else 0.0,
+        film=rng.uniform(0, 0.4) if rng.random() < 0.4 else 0.0,
         labels=rng.exponential(1.2) if rng.random() < 0.4 else 0.0,
         ruled=rng.uniform(0, 2) if rng.random() < 0.25 else 0.0,
         clamp=max(top, 0) + rng.uniform(1, 0.12 * depth) if clamped else 0.0,

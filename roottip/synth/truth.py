@@ -208,34 +208,42 @@ def _hidden(scene: Scene, stroke: Stroke, end: Line) -> bool:
 
 def find_distractors(scene: Scene, tips: pd.DataFrame) -> pd.DataFrame:
     """Places that look like a tip and are none, ``x, y, cause``; none within 12 px of a tip."""
-    plate = scene.plate
     places = list(scene.clutter.places)
     places += [(x, y, "hair") for x, y in scene.hairs.ends]
     for stroke in scene.drawn:
-        places += [(x, y, "border") for x, y in _exits(stroke.line, plate)]
+        places += [(x, y, "border") for x, y in _exits(stroke.line, scene.clutter.kind)]
     places += [(x, y, "crossing") for x, y in _crossings(scene.drawn)]
     frame = pd.DataFrame(places, columns=["x", "y", "cause"])
     frame = frame.astype({"x": float, "y": float, "cause": object})
-    inside = frame["x"].between(0, plate.width - 1) & frame["y"].between(0, plate.height - 1)
-    frame = frame[inside].reset_index(drop=True)
+    seen = _kind_at(frame[["x", "y"]].to_numpy(), scene.clutter.kind) != HIDDEN
+    frame = frame[seen].reset_index(drop=True)
     if len(tips) and len(frame):
         far, _ = cKDTree(tips[["x", "y"]]).query(frame[["x", "y"]])
         frame = frame[far > NEAR].reset_index(drop=True)
     return frame
 
 
-def _exits(line: Line, plate: Plate) -> Line:
-    """Where a root goes in or out of the picture."""
-    inside = ((line >= 0) & (line <= (plate.width - 1, plate.height - 1))).all(axis=1)
-    change = np.flatnonzero(inside[1:] != inside[:-1])
-    return np.array([line[i] if inside[i] else line[i + 1] for i in change]).reshape(-1, 2)
+def _exits(line: Line, kind: Any) -> Line:
+    """Where a root goes in or out of the picture, or under a clamp, rim or sticker."""
+    seen = _kind_at(line, kind) != HIDDEN
+    change = np.flatnonzero(seen[1:] != seen[:-1])
+    return np.array([line[i] if seen[i] else line[i + 1] for i in change]).reshape(-1, 2)
+
+
+def _kind_at(xy: Line, kind: Any) -> Any:
+    """What lies at points; `HIDDEN` outside the picture."""
+    column, row = np.rint(xy).astype(int).T
+    inside = (row >= 0) & (column >= 0) & (row < kind.shape[0]) & (column < kind.shape[1])
+    return np.where(inside, kind[np.where(inside, row, 0), np.where(inside, column, 0)], HIDDEN)
 
 
 def _crossings(drawn: Sequence[Stroke]) -> Line:
-    """Where two roots cross that do not grow from each other."""
+    """Where two roots cross, by 20 degrees or more, that do not grow from each other."""
     if len(drawn) < 2:
         return np.empty((0, 2))
     line = np.concatenate([stroke.line[::2] for stroke in drawn])
+    ahead = np.concatenate([np.gradient(stroke.line[::2], axis=0) for stroke in drawn])
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
     owner = np.repeat(np.arange(len(drawn)), [len(stroke.line[::2]) for stroke in drawn])
     pairs = cKDTree(line).query_pairs(3.0, output_type="ndarray")
     one, two = owner[pairs[:, 0]], owner[pairs[:, 1]]
@@ -244,7 +252,8 @@ def _crossings(drawn: Sequence[Stroke]) -> Line:
     related = same & (
         (family[one, 1] == family[two, 2]) | (family[two, 1] == family[one, 2])
     )
-    pairs = pairs[(one != two) & ~related]
+    across = np.abs((ahead[pairs[:, 0]] * ahead[pairs[:, 1]]).sum(axis=1)) < 0.94
+    pairs = pairs[(one != two) & ~related & across]
     spots = line[pairs[:, 0]]
     _, first = np.unique(np.round(spots / 20), axis=0, return_index=True)  # once for each place
     return np.asarray(spots[np.sort(first)]).reshape(-1, 2)
