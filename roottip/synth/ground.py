@@ -194,9 +194,7 @@ def _seed(made: Clutter, plate: Plate, x: float, y: float, rng: np.random.Genera
         outline = np.concatenate([stem - edge, (stem + edge)[::-1]])
         made.area(outline, leaf * tone, plate.seeds, SEED)
     made.places.append((stem[-1, 0], stem[-1, 1], "seed"))
-    brown = np.array([rng.uniform(120, 215), rng.uniform(85, 165), rng.uniform(30, 95)])
-    if brown[1] > brown[0]:
-        brown[1] = brown[0]
+    brown = rng.uniform(110, 225) * np.array([1.0, rng.uniform(0.65, 0.85), rng.uniform(0.3, 0.6)])
     turn = rng.normal(90, 25)
     fat = long * rng.uniform(0.28, 0.5)
     centre = _fixed([[x, y]])[0].tolist()

@@ -210,7 +210,7 @@ def on_day(roots: Sequence[Root], day: float) -> list[Root]:
     return younger
 
 
-def beside(root: Root, gap: float, shorter: float, new_id: int) -> Root:
+def beside(root: Root, gap: float, together: float, shorter: float, new_id: int) -> Root:
     """A root that leaves its neighbour's base and ends beside its tip.
 
     Parameters
@@ -219,6 +219,8 @@ def beside(root: Root, gap: float, shorter: float, new_id: int) -> Root:
         The neighbour, at least twice as long as `shorter`.
     gap : float
         To the side at the tip, mm; negative: to the other side.
+    together : float
+        Share of the length along which the two are one.
     shorter : float
         How much earlier it ends, mm.
     new_id : int
@@ -228,6 +230,7 @@ def beside(root: Root, gap: float, shorter: float, new_id: int) -> Root:
     # a steady side: the normal of the smoothed direction cannot fold the line over itself
     side = gaussian_filter1d(ahead[:, ::-1] * (-1.0, 1.0), 6 / STEP, axis=0, mode="nearest")
     share = np.linspace(0, 1, len(root.line))[:, None]
+    share = np.clip((share - together) / (1 - together), 0, 1)
     moved = root.line + gap * side * (share * share * (3 - 2 * share))
     keep = max(3, len(moved) - round(shorter / STEP))
     return replace(root, id=new_id, line=moved[:keep], born=root.born[:keep])

@@ -237,7 +237,7 @@ def varied(
         px_per_mm=scale,
         species=str(rng.choice(list(species))),
         day=round(day, 2),
-        plants=int(np.clip(rng.poisson(width / scale / 60) + 1, 1, 2 if day > 6 else 5)),
+        plants=int(np.clip(rng.poisson(width / scale / 60) + 1, 1, 2 if day > 6 else 4)),
         laterals=rng.uniform(0.2, 1),
         top=top,
         root_width=root_width,
@@ -249,7 +249,7 @@ def varied(
         shading=rng.uniform(0.05, 0.5),
         gloss=rng.uniform(0, 0.6) if rng.random() < 0.4 else 0.0,
         faint=rng.uniform(0, 0.45),
-        pairs=rng.uniform(0, 2),
+        pairs=rng.uniform(0, 1.2),
         pair_gap=rng.uniform(8, 30),
         hairs=hairy * rng.uniform(8, 25),
         hair_length=rng.uniform(4, 22) / scale,
@@ -307,10 +307,13 @@ def _colours(rng: np.random.Generator) -> tuple[list[float], list[float]]:
     else:
         paper = rng.uniform(20, 235, 3)
     paper = np.clip(paper, 8, 245)
-    darker = paper.mean() > 175 or (paper.mean() > 90 and rng.random() < 0.25)
+    darker = paper.mean() > 175 or (paper.mean() > 120 and rng.random() < 0.3)
     room = paper.mean() - 15 if darker else 245 - paper.mean()
-    contrast = min(room, rng.uniform(28, 170))
-    tint = np.array([1.0, rng.uniform(0.9, 1.0), rng.uniform(0.75, 1.0)])  # white to straw
+    contrast = min(room, rng.choice([rng.uniform(28, 90), rng.uniform(80, 190)]))
+    warm = rng.uniform(-0.4, 1.0)  # bluish white to straw
+    tint = np.array([1 + 0.04 * warm, 1.0, 1 - 0.2 * warm])
     level = paper.mean() + (-contrast if darker else contrast)
-    root = np.clip(level * tint / tint.mean(), 5, 250)
+    root = level * tint / tint.mean()
+    root += rng.uniform(0.0, 0.5) * (paper - paper.mean()) * (1 - contrast / 255)  # shines through
+    root = np.clip(root, 5, 252)
     return [float(value) for value in paper], [float(value) for value in root]

@@ -80,7 +80,8 @@ def plant(plate: Plate, seed: int, last: float) -> list[Root]:
             root = next(root for root in grown if root.id == whole.id)
             gap = rng.uniform(2, max(2.0, plate.pair_gap)) / plate.px_per_mm
             shorter = rng.choice([0, rng.uniform(0, 6)])
-            grown.append(beside(root, gap * rng.choice([-1, 1]), shorter, new))
+            together = rng.uniform(0, 0.9)
+            grown.append(beside(root, gap * rng.choice([-1, 1]), together, shorter, new))
             new += 1
         roots += [
             replace(

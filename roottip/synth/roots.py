@@ -87,8 +87,9 @@ def strokes(plate: Plate, roots: Sequence[Root], thickest: float, seed: int) -> 
         tail = np.linspace(length - soft, length - end, 8)
         tip = length - end * np.cos(np.linspace(0, np.pi / 2, _CAP))[1:]
         at = np.concatenate([body[body < tail[0] - 0.1], tail, np.append(tip[:-1], length)])
-        # tapers over the growing zone only, as old parts have their width everywhere
-        grown = np.clip((length - at) / (40 * half), 0, 1)
+        # a main root tapers over its growing zone, a lateral over half its length
+        zone = 40 * half if root.order == 0 else max(0.6 * length, 12 * half)
+        grown = np.clip((length - at) / zone, 0, 1)
         radius = half * (plate.taper + (1 - plate.taper) * grown)
         radius *= 1 + 0.04 * np.sin(at / (9 * half) + rng.uniform(0, 6.3))
         into = np.clip((at - (length - end)) / max(end, 1e-9), 0, 1)

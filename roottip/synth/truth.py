@@ -30,7 +30,7 @@ PAIR = 30.0
 TIP_COLUMNS = ("x", "y", "ignore", "root_order", "cause", "root_id", "plant", "length", "width")
 
 _BORDER = 4.0  # px; a tip closer to the edge cannot be told from a root that goes on
-_SMALL = 3.5  # px; a narrower tip is small, and so is a root shorter than four of these
+_SMALL = 2.5  # px; a narrower tip is small, and so is a root shorter than five of these
 _FAINT = 9.0  # grey levels: the least contrast of a visible tip
 
 
@@ -139,7 +139,7 @@ def find_tips(scene: Scene) -> pd.DataFrame:
             hidden = _hidden(scene, stroke, ends[n])
         if plate.translucency > 0.4:
             causes.append("translucent")
-        if stroke.width < _SMALL or length < 4 * _SMALL:
+        if stroke.width < _SMALL or length < 5 * _SMALL:
             causes.append("small")
         row = (x, y, int(hidden), stroke.root.order, ";".join(causes), stroke.root.id)
         rows.append((*row, stroke.root.plant, length, stroke.width))
