@@ -140,6 +140,28 @@ def train(
     return OK
 
 
+def synth(
+    output: Path,
+    plate: dict[str, Any],
+    count: int = 10,
+    species: Sequence[str] | None = None,
+    seed: int = 0,
+    size: int = 1500,
+    px_per_mm: float | None = None,
+    days: Sequence[float] | None = None,
+    split: str = "val",
+    workers: int = 1,
+    overwrite: bool = False,
+) -> int:
+    """Draw plates whose tips are known exactly, as a dataset folder."""
+    from roottip.synth.dataset import varied_plates, write_dataset
+
+    plates = varied_plates(count, seed, size, species, px_per_mm, plate)
+    images = write_dataset(plates, seed, output, split, days or (), workers, overwrite)
+    print(f"{len(images)} images of {count} plates: {output}")
+    return OK
+
+
 def demo(output: Path = Path("roottip-demo")) -> int:
     """Detect and compare on the shipped sample."""
     sample = resource("data/sample")
@@ -150,7 +172,7 @@ def demo(output: Path = Path("roottip-demo")) -> int:
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    command.__name__: command for command in (detect, compare, evaluate, train, demo)
+    command.__name__: command for command in (detect, compare, evaluate, train, synth, demo)
 }
 
 
@@ -290,8 +312,9 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
     if typing.get_origin(kind) is not None and isinstance(value, str | list) and value:
         (member,) = typing.get_args(kind)
         values = [value] if isinstance(value, str) else value
-        if len(values) == 1 and re.fullmatch(r"\[.*\]", values[0]) and not Path(values[0]).exists():
-            values = [part.strip() for part in values[0][1:-1].split(",")]
+        only = values[0] if len(values) == 1 else None
+        if isinstance(only, str) and re.fullmatch(r"\[.*\]", only) and not Path(only).exists():
+            values = [part.strip() for part in only[1:-1].split(",")]
         return [_fitted(key, item, member) for item in values]
     if kind is Path and isinstance(value, str | Path) and str(value):
         return Path(value)

@@ -1,4 +1,4 @@
-"""Draw the plates of data/sample again.
+"""Draw the plates of data/sample again: pip install -e ".[synth]", then
 
 python scripts/make_sample.py
 
@@ -8,17 +8,33 @@ The same seed gives the same plates; JPEG bytes may differ between versions of O
 from __future__ import annotations
 
 import argparse
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from roottip.synthetic import sample_plates, write_dataset
+from roottip.synth.dataset import varied_plates, write_dataset
+from roottip.synth.plate import Plate
 
-SEED = 1
+SEED = 6
+
+
+def sample_plates() -> list[Plate]:
+    """Twelve small plates, the last without roots; JPEG quality is what their size allows."""
+    knobs = {"width": 560, "height": 480}
+    plates = varied_plates(12, SEED, knobs=knobs)
+    rooted = [replace(plate, plants=max(plate.plants, 1)) for plate in plates]
+    return [
+        replace(plate, plants=0 if n == 11 else plate.plants, jpeg=min(plate.jpeg, 85))
+        for n, plate in enumerate(rooted)
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("data/sample"))
-    write_dataset(sample_plates(), SEED, parser.parse_args().output)
+    output = parser.parse_args().output
+    write_dataset(sample_plates(), SEED, output, "val", overwrite=True)
+    shutil.rmtree(output / "rsml")  # tips.csv says the same
 
 
 if __name__ == "__main__":

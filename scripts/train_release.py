@@ -22,9 +22,9 @@ from pathlib import Path
 
 from roottip.learning.train import train
 from roottip.scorers.cnn import SHIPPED
-from roottip.synthetic import random_plates, write_dataset
+from roottip.synth.dataset import varied_plates, write_dataset
 
-DRAWN = 80
+DRAWN = 400
 HELD_OUT = 0.25
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     drawn = arguments.output / "drawn"
     if not (drawn / "images.csv").exists():
-        write_dataset(random_plates(DRAWN, seed=7), 1000, drawn, "train")
+        write_dataset(varied_plates(DRAWN, seed=7, size=800), 7, drawn, "train", workers=2)
     photographs = stage(arguments.data, arguments.output / "photographs", dev=HELD_OUT)
     going_on = {"rounds": 6, "rate": 1e-3, "start": photographs}
     everything = [*arguments.data, drawn]

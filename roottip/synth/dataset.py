@@ -1,0 +1,234 @@
+"""A dataset folder of drawn plates."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from roottip import table
+from roottip.errors import InputError
+from roottip.synth.growth import SPECIES, check_species
+from roottip.synth.plate import Plate, stream, varied
+from roottip.synth.render import Picture, picture, plant
+from roottip.synth.truth import TIP_COLUMNS
+
+_INDEX = ("image", "split", "width", "height", "group", "px_per_mm", "species", "day", "seed")
+
+
+def varied_plates(
+    count: int,
+    seed: int,
+    size: int = 800,
+    species: Sequence[str] | None = None,
+    px_per_mm: float | None = None,
+    knobs: Mapping[str, Any] | None = None,
+) -> list[Plate]:
+    """Plates that differ in everything that is not given.
+
+    Parameters
+    ----------
+    count : int
+    seed : int
+        The same seed gives the same plates; the first of them are the same for every `count`.
+    size : int
+        Width and height, px.
+    species : sequence of str, optional
+        To choose from; all of them if not given.
+    px_per_mm : float, optional
+        Of all plates.
+    knobs : mapping, optional
+        Settings of `Plate` that are the same on all plates; those that are None vary.
+
+    Raises
+    ------
+    InputError
+        An unknown species, or a setting that is no number.
+    """
+    names = list(species or SPECIES)
+    check_species(names)
+    if count < 1 or size < 32:
+        raise InputError(f"count={count} size={size}: at least 1 plate of 32 px")
+    given = _checked(knobs or {})
+    wide, high = int(given.get("width", size)), int(given.get("height", size))
+    return [
+        replace(varied(plate_seed(seed, n), wide, high, names, px_per_mm), **given)
+        for n in range(count)
+    ]
+
+
+def plate_seed(seed: int, number: int) -> int:
+    """The seed of one plate of a dataset, far from those of its neighbours."""
+    return int(stream(seed, "plate", number).integers(2**31))
+
+
+def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are given, as the types that `Plate` wants."""
+    kinds = {field.name: type(field.default) for field in fields(Plate)}
+    given: dict[str, Any] = {}
+    for key, value in knobs.items():
+        if value is None:
+            continue
+        if key not in kinds:
+            raise InputError(f"plate.{key}: there is no such setting of a plate")
+        if kinds[key] is str:
+            check_species([str(value)])
+            given[key] = str(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            given[key] = kinds[key](value)
+        else:
+            raise InputError(f"plate.{key}={value}: must be a number")
+    return given
+
+
+def write_dataset(
+    plates: Sequence[Plate],
+    seed: int,
+    folder: str | Path,
+    split: str = "train",
+    days: Sequence[float] = (),
+    workers: int = 1,
+    overwrite: bool = False,
+) -> pd.DataFrame:
+    """Draw plates and write them as a dataset folder.
+
+    ``images/``, ``rsml/``, ``tips.csv``, ``distractors.csv`` and ``images.csv``, which holds all
+    settings. Every plate is a group.
+
+    Parameters
+    ----------
+    plates : sequence of Plate
+    seed : int
+        The same plates and seed give the same bytes, however many workers there are.
+    folder : path
+    split : str
+        Written into ``images.csv``.
+    days : sequence of float
+        Draw every plate on each of these days, with the same plants; else on its own day.
+    workers : int
+        Processes.
+    overwrite : bool
+        Replace another dataset.
+
+    Returns
+    -------
+    DataFrame
+        ``images.csv``.
+
+    Raises
+    ------
+    InputError
+        There is a dataset already, or CPlantBox is not installed.
+    """
+    folder = Path(folder)
+    if (folder / "images.csv").exists() and not overwrite:
+        raise InputError(
+            f"{folder} holds another dataset; give another output= or say overwrite=true"
+        )
+    if any(day <= 0 for day in days) or workers < 1:
+        raise InputError(f"days={list(days)} workers={workers}: must be above 0")
+    for part in ("images", "rsml"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        if overwrite:
+            for old in (folder / part).glob("plate_*"):
+                old.unlink()
+    work = partial(_write_plate, folder=folder, seed=seed, split=split, days=tuple(days))
+    tasks = list(enumerate(plates))
+    done = tqdm(_run(work, tasks, workers), total=len(tasks), desc="plates", unit="plate")
+    rows, tips, distractors = zip(*done, strict=True)
+    images = pd.DataFrame([row for some in rows for row in some])
+    table.write(_stack(tips, ("image", *TIP_COLUMNS)), folder / "tips.csv")
+    table.write(_stack(distractors, ("image", "x", "y", "cause")), folder / "distractors.csv")
+    table.write(images, folder / "images.csv")  # last: it says that the dataset is whole
+    return images
+
+
+def _run(work: Any, tasks: Sequence[tuple[int, Plate]], workers: int) -> Iterator[Any]:
+    if workers == 1 or len(tasks) == 1:
+        yield from map(work, tasks)
+        return
+    # spawned, as forks of a process with OpenCV's threads may hang
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        yield from pool.map(work, tasks, chunksize=max(1, min(8, len(tasks) // (4 * workers))))
+
+
+def _write_plate(
+    task: tuple[int, Plate], folder: Path, seed: int, split: str, days: tuple[float, ...]
+) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFrame]:
+    number, plate = task
+    own = plate_seed(seed, number)
+    group = f"plate_{number + 1:04d}"
+    roots = plant(plate, own, max(days, default=plate.day))
+    rows, tips, distractors = [], [], []
+    for day in days or (plate.day,):
+        today = replace(plate, day=day)
+        made = picture(today, roots, own)
+        stem = f"{group}_day{day:g}" if days else group
+        image = f"{stem}.jpg"
+        quality = [cv2.IMWRITE_JPEG_QUALITY, plate.jpeg]
+        coded, data = cv2.imencode(".jpg", made.image[..., ::-1], quality)
+        assert coded
+        (folder / "images" / image).write_bytes(data.tobytes())
+        _write_rsml(made, folder / "rsml" / f"{stem}.rsml")
+        settings = {key: _rounded(value) for key, value in asdict(today).items()}
+        row = {"image": image, "split": split, "group": group, "seed": own, **settings}
+        rows.append({key: row.pop(key) for key in _INDEX} | row)
+        for frame, parts in ((made.tips, tips), (made.distractors, distractors)):
+            named = frame.round(2)
+            named.insert(0, "image", image)
+            parts.append(named)
+    return rows, pd.concat(tips), pd.concat(distractors)
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _stack(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    full = [part for part in parts if len(part)]
+    return pd.concat(full) if full else pd.DataFrame(columns=list(columns))
+
+
+def _write_rsml(made: Picture, path: Path) -> None:
+    """Every root as a polyline from its base to its visible end, in px."""
+    top = ElementTree.Element("rsml")
+    metadata = ElementTree.SubElement(top, "metadata")
+    for key, value in (("version", "1"), ("unit", "pixel"), ("resolution", "1")):
+        ElementTree.SubElement(metadata, key).text = value
+    ElementTree.SubElement(metadata, "software").text = "roottip synth"
+    scene = ElementTree.SubElement(top, "scene")
+    known: dict[int, ElementTree.Element] = {}
+    plants: dict[int, ElementTree.Element] = {}
+    tips = made.tips.set_index("root_id")
+    for stroke in sorted(made.strokes, key=lambda stroke: (stroke.root.order, stroke.root.id)):
+        root = stroke.root
+        if root.plant not in plants:
+            name = str(root.plant + 1)
+            plants[root.plant] = ElementTree.SubElement(scene, "plant", ID=name)
+        above = known.get(root.parent, plants[root.plant])
+        element = ElementTree.SubElement(above, "root", ID=str(root.id))
+        known[root.id] = element
+        geometry = ElementTree.SubElement(element, "geometry")
+        polyline = ElementTree.SubElement(geometry, "polyline")
+        body = stroke.line[: stroke.bare : 4]
+        end = tips.loc[root.id, ["x", "y"]].to_numpy(dtype=float)
+        for x, y in np.concatenate([body, end[None]]).round(2):
+            ElementTree.SubElement(polyline, "point", x=f"{x:g}", y=f"{y:g}")
+        functions = ElementTree.SubElement(element, "functions")
+        diameter = ElementTree.SubElement(functions, "function", name="diameter")
+        widths = [*(2 * stroke.radius[: stroke.bare : 4]), stroke.width]
+        for width in widths:
+            ElementTree.SubElement(diameter, "sample").text = f"{width:.2f}"
+    ElementTree.indent(top)
+    ElementTree.ElementTree(top).write(path, encoding="utf-8", xml_declaration=True)

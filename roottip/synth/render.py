@@ -1,0 +1,228 @@
+"""One picture of a plate: roots, clutter and camera put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from roottip.synth import ground
+from roottip.synth.growth import Line, Root, beside, grow, on_day
+from roottip.synth.plate import Plate, stream
+from roottip.synth.roots import Plane, Stroke, draw_hairs, draw_roots, fixed, strokes
+from roottip.synth.truth import Scene, find_distractors, find_tips
+from roottip.windows import Image
+
+_IDS = 100_000  # root ids of the second plant begin after this many, and so on
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn plate and what is known of it.
+
+    Attributes
+    ----------
+    image : (H, W, 3) uint8
+        RGB, before it is compressed as a JPEG.
+    tips : DataFrame
+        ``x, y, ignore, root_order, cause, root_id, plant, length, width``, a row for each root:
+        its visible end in px; see `roottip.synth.truth`.
+    distractors : DataFrame
+        ``x, y, cause``: what looks like a tip and is none.
+    strokes : list of Stroke
+        The roots as they were drawn.
+    """
+
+    image: Image
+    tips: pd.DataFrame
+    distractors: pd.DataFrame
+    strokes: list[Stroke]
+
+
+def draw(plate: Plate, seed: int) -> Picture:
+    """Grow and draw one plate.
+
+    Parameters
+    ----------
+    plate : Plate
+    seed : int
+        The same plate and seed give the same pixels.
+    """
+    return picture(plate, plant(plate, seed, plate.day), seed)
+
+
+def plant(plate: Plate, seed: int, last: float) -> list[Root]:
+    """All roots of a plate until the last day, mm from the picture's upper left corner.
+
+    Pairs of roots that end beside each other are added; they are roots of their own.
+    """
+    roots: list[Root] = []
+    wide, high = plate.width / plate.px_per_mm, plate.height / plate.px_per_mm
+    for number, (x, y) in enumerate(_sown(plate, seed)):
+        rng = stream(seed, "grow", number)
+        grown = grow(
+            plate.species, last, int(rng.integers(1, 2**31)), 1.6 * wide, high - y + 10, number
+        )
+        missing = {root.id for root in grown if root.order and rng.random() > plate.laterals}
+        for root in grown:  # parents come before their laterals
+            if root.parent in missing:
+                missing.add(root.id)
+        grown = [root for root in grown if root.id not in missing]
+        young = on_day(grown, plate.day)
+        long = [root for root in young if len(root.line) > 20]
+        new = max((root.id for root in grown), default=0) + 1
+        for _ in range(rng.poisson(plate.pairs) if long else 0):
+            whole = long[rng.integers(len(long))]
+            root = next(root for root in grown if root.id == whole.id)
+            gap = rng.uniform(2, max(2.0, plate.pair_gap)) / plate.px_per_mm
+            shorter = rng.choice([0, rng.uniform(0, 6)])
+            together = rng.uniform(0, 0.9)
+            grown.append(beside(root, gap * rng.choice([-1, 1]), together, shorter, new))
+            new += 1
+        roots += [
+            replace(
+                root,
+                id=root.id + _IDS * number,
+                parent=root.parent + _IDS * number if root.parent >= 0 else -1,
+                line=root.line + (x, y),
+            )
+            for root in grown
+        ]
+    return roots
+
+
+def _seen(roots: Sequence[Root], plate: Plate) -> list[Root]:
+    """The roots of which some part is in the picture, and those they grow from."""
+    keep: set[int] = set()
+    size = np.array((plate.width, plate.height)) / plate.px_per_mm
+    for root in reversed(roots):  # parents come before their laterals
+        inside = ((root.line > 0) & (root.line < size)).all(axis=1)
+        if root.id in keep or inside.any():
+            keep |= {root.id, root.parent}
+    return [root for root in roots if root.id in keep]
+
+
+def _sown(plate: Plate, seed: int) -> Line:
+    """Where the seeds are, mm."""
+    rng = stream(seed, "sown")
+    wide = plate.width / plate.px_per_mm
+    jitter = rng.uniform(-0.3, 0.3, plate.plants)
+    x = wide * (np.arange(plate.plants) + 0.5 + jitter) / max(plate.plants, 1)
+    y = plate.top + rng.uniform(-1.5, 1.5, plate.plants)
+    return np.stack([x, y], axis=1).reshape(-1, 2)
+
+
+def picture(plate: Plate, roots: Sequence[Root], seed: int) -> Picture:
+    """Draw roots as they are on the plate's day.
+
+    Parameters
+    ----------
+    plate : Plate
+    roots : sequence of Root
+        As from `plant`, of this or a later day.
+    seed : int
+    """
+    thickest = max((root.radius for root in roots), default=1.0)
+    today = _seen(on_day(roots, plate.day), plate)
+    drawn = strokes(plate, today, thickest, seed)
+    source = float(stream(seed, "light").uniform(0, 2 * np.pi))
+    layers = draw_roots(plate, drawn, source)
+    hairs = draw_hairs(plate, drawn, seed)
+    sown = _sown(plate, seed) * plate.px_per_mm - 0.5
+    clutter = ground.clutter(plate, seed, sown)
+    water = ground.film(plate, seed)
+
+    scene = ground.paper(plate, seed)
+    _shadow(scene, layers, plate, source)
+    for plane, value in zip(scene, plate.root, strict=True):
+        plane += hairs.opacity * (np.float32(value) - plane)
+    for opacity, tone in layers:
+        clear = 1 - opacity
+        for plane, value in zip(scene, plate.root, strict=True):
+            plane *= clear
+            plane += tone * np.float32(value)
+    _caps(scene, drawn, plate)
+    _gloss(scene, drawn, plate, seed)
+    if water is not None:
+        for plane, value in zip(scene, plate.paper, strict=True):
+            plane += water * (np.float32(0.75 * value + 25) - plane)
+    clear = 1 - clutter.paint[..., 3] * np.float32(1 / 255)
+    for channel, plane in enumerate(scene):
+        plane *= clear
+        plane += clutter.paint[..., channel]
+    known = Scene(plate, drawn, hairs, clutter, water)
+    image = _photograph(scene, plate, seed)
+    tips = find_tips(known)
+    return Picture(image, tips, find_distractors(known, tips), drawn)
+
+
+def _shadow(scene: Plane, layers: Any, plate: Plate, source: float) -> None:
+    if plate.shadow <= 0 or not layers:
+        return
+    small = (plate.width // 4 + 1, plate.height // 4 + 1)
+    union = layers[0][0]
+    for opacity, _ in layers[1:]:
+        union = np.maximum(union, opacity)
+    coarse = cv2.resize(union, small, interpolation=cv2.INTER_AREA)
+    coarse = cv2.GaussianBlur(coarse, (0, 0), 0.4 + plate.root_width / 8)
+    way = -plate.root_width / 8 * np.array([np.cos(source), np.sin(source)])
+    shift = np.array([[1, 0, way[0]], [0, 1, way[1]]])
+    moved = cv2.warpAffine(coarse, shift, small)
+    scene *= 1 - np.float32(plate.shadow) * cv2.resize(moved, (plate.width, plate.height))
+
+
+def _caps(scene: Plane, drawn: Sequence[Stroke], plate: Plate) -> None:
+    """Yellow the root caps: what covers a tip lets less blue through."""
+    if plate.cap <= 0:
+        return
+    for stroke in drawn:
+        reach = 1.6 * stroke.width + 1
+        x, y = stroke.line[-1]
+        left, top = max(0, int(x - reach)), max(0, int(y - reach))
+        part = scene[:, top : max(0, int(y + reach) + 1), left : max(0, int(x + reach) + 1)]
+        if not part.size:
+            continue
+        rows, columns = np.mgrid[top : top + part.shape[1], left : left + part.shape[2]]
+        far = np.hypot(columns - x, rows - y) / reach
+        weight = plate.cap * np.clip(1.3 - 1.3 * far, 0, 1)
+        # only where there is root: paper keeps its colour
+        paper, root = np.array(plate.paper), np.array(plate.root)
+        share = np.abs(part.mean(axis=0) - paper.mean()) / max(1, abs(root.mean() - paper.mean()))
+        weight *= np.clip(share, 0, 1) ** 2
+        part[0] *= 1 - 0.06 * weight
+        part[1] *= 1 - 0.1 * weight
+        part[2] *= 1 - 0.5 * weight
+
+
+def _gloss(scene: Plane, drawn: Sequence[Stroke], plate: Plate, seed: int) -> None:
+    """Short wet highlights along the roots."""
+    if plate.gloss <= 0:
+        return
+    shine = np.zeros(scene.shape[1:], dtype=np.uint8)
+    for stroke in drawn:
+        rng = stream(seed, "gloss", stroke.root.plant, stroke.root.id)
+        for start in rng.integers(0, len(stroke.line), rng.poisson(len(stroke.line) / 60)):
+            stop = min(start + rng.integers(4, 40), stroke.bare - 2)
+            if stop - start > 2:
+                value = 255 * plate.gloss * rng.uniform(0.3, 1)
+                side = rng.uniform(-0.3, 0.3) * stroke.width
+                path = fixed(stroke.line[start:stop] + side, 1)
+                cv2.polylines(shine, [path], False, value, 1, cv2.LINE_AA, 4)
+    for plane in scene:
+        plane += shine * np.float32(1 / 255) * (250 - plane)
+
+
+def _photograph(scene: Plane, plate: Plate, seed: int) -> Image:
+    """Light, lens and sensor."""
+    lit = ground.light(plate, seed)
+    for channel, (plane, tint) in enumerate(zip(scene, (0.12, 0.02, -0.14), strict=True)):
+        plane *= lit * np.float32(1 + plate.cast * tint)
+        if plate.defocus > 0:
+            scene[channel] = cv2.GaussianBlur(plane, (0, 0), plate.defocus)
+    ground.noise(plate, seed, scene)
+    planes = [np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in scene]
+    return np.asarray(cv2.merge(planes))

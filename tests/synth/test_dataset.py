@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from roottip.errors import InputError
+from roottip.interchange import read_dataset, read_truth
+from roottip.synth.dataset import varied_plates, write_dataset
+from roottip.table import read
+
+pytest.importorskip("plantbox")
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("series")
+    plates = varied_plates(2, 1, 240, ["wheat", "pea"], knobs={"plants": 1, "top": 3})
+    write_dataset(plates, 1, folder, "val", days=[3, 5])
+    return folder
+
+
+def test_a_dataset_is_read_back(series):
+    dataset = read_dataset(series, "val")
+    assert dataset.images["image"].tolist() == [
+        f"plate_000{n}_day{day}.jpg" for n in (1, 2) for day in (3, 5)
+    ]
+    assert dataset.images["group"].tolist() == ["plate_0001"] * 2 + ["plate_0002"] * 2
+    assert dataset.images["day"].tolist() == [3, 5, 3, 5]
+    assert {"split", "px_per_mm", "species", "seed", "hairs", "noise"} <= set(dataset.images)
+    assert list(dataset.truth)[:6] == ["image", "x", "y", "ignore", "root_order", "cause"]
+    assert 0 < dataset.truth["ignore"].mean() < 1
+    for row in dataset.images.itertuples():
+        assert cv2.imread(str(dataset.root / row.image)).shape == (row.height, row.width, 3)
+    places = read(series / "distractors.csv")
+    assert list(places) == ["image", "x", "y", "cause"]
+    assert set(places["image"]) <= set(dataset.images["image"])
+
+
+def test_rsml_holds_the_same_tips(series):
+    dataset = read_dataset(series)
+    marks = ["image", "x", "y", "root_order"]
+    ours, theirs = (
+        frame[marks].sort_values(marks).reset_index(drop=True)
+        for frame in (dataset.truth, read_truth(series / "rsml", list(dataset.images["image"])))
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_any_number_of_workers_writes_the_same_bytes(series, tmp_path):
+    plates = varied_plates(2, 1, 240, ["wheat", "pea"], knobs={"plants": 1, "top": 3})
+    write_dataset(plates, 1, tmp_path, "val", days=[3, 5], workers=2)
+    names = sorted(path.relative_to(series) for path in series.rglob("*") if path.is_file())
+    assert names == sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
+    assert len(names) == 3 + 4 + 4
+    for name in names:
+        assert (series / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_what_is_refused(series):
+    plates = varied_plates(1, 1, 64)
+    with pytest.raises(InputError, match="holds another dataset"):
+        write_dataset(plates, 1, series)
+    with pytest.raises(InputError, match="no species 'oak'; there is barley"):
+        varied_plates(1, 1, species=["oak"])
+    with pytest.raises(InputError, match=r"plate.hairs=many: must be a number"):
+        varied_plates(1, 1, knobs={"hairs": "many"})
+    with pytest.raises(InputError, match="at least 1 plate"):
+        varied_plates(0, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="CPlantBox's random numbers differ")
+def test_the_shipped_sample_is_what_the_script_draws(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    from make_sample import SEED, sample_plates
+
+    shipped = read_dataset(ROOT / "data" / "sample")
+    write_dataset(sample_plates(), SEED, tmp_path, "val")
+    drawn = read_dataset(tmp_path)
+    pd.testing.assert_frame_equal(shipped.truth, drawn.truth)
+    pd.testing.assert_frame_equal(shipped.images, drawn.images)
+    for name in shipped.images["image"]:
+        a, b = (cv2.imread(str(d.root / name)).astype(int) for d in (shipped, drawn))
+        assert np.abs(a - b).mean() < 1  # JPEG encoders may differ

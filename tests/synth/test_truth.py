@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from roottip.synth.render import picture
+
+GREYS = {"bright on dark": (40.0, 210.0), "dark on bright": (220.0, 60.0)}
+
+
+def coloured(plate, paper, root):
+    names = ("red", "green", "blue")
+    return replace(
+        plate, **{f"paper_{n}": paper for n in names}, **{f"root_{n}": root for n in names}
+    )
+
+
+def half_maximum(image, tip, degrees, back):
+    """How far beyond a point, along an axis, brightness is half way to the paper; px."""
+    way = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    along = np.arange(-back, 12, 0.02)
+    place = (tip + along[:, None] * way).astype(np.float32)
+    grey = image.astype(np.float32).mean(axis=2)
+    seen = cv2.remap(grey, place[:, :1], place[:, 1:], cv2.INTER_LINEAR).ravel()
+    paper = seen[-150:].mean()
+    above = np.abs(seen - paper) > np.abs(seen[0] - paper) / 2
+    return along[np.flatnonzero(above)[-1]]
+
+
+@pytest.mark.parametrize("ground", GREYS)
+@pytest.mark.parametrize("width", [3.0, 5.0, 9.0, 14.0])
+@pytest.mark.parametrize(("sharpness", "defocus"), [(1, 0.5), (2, 0.8), (3, 1.2), (2, 2.0)])
+def test_a_free_tip_is_where_the_visible_end_is(
+    clean, straight, ground, width, sharpness, defocus
+):
+    plate = coloured(clean, *GREYS[ground])
+    plate = replace(plate, root_width=width, sharpness=float(sharpness), defocus=defocus)
+    for degrees in (0, 33, 90, 140, 180, 245, 301):
+        root = straight(degrees, end=(13.7, 13.8))
+        made = picture(plate, [root], seed=2)
+        (tip,) = made.tips.itertuples()
+        back = sharpness * width / 2 * plate.taper + 2  # behind the rounded end
+        found = half_maximum(made.image, np.array([tip.x, tip.y]), degrees, back)
+        assert abs(found) < 0.5
+        assert (tip.ignore, tip.cause) == (0, "small" if tip.width < 2.5 else "")
+
+
+def tips(plate, *roots, seed=1):
+    return picture(plate, list(roots), seed).tips.set_index("root_id").sort_index()
+
+
+def test_tips_beside_each_other_are_a_close_pair(clean, straight):
+    apart = tips(clean, straight(end=(8, 18)), straight(end=(20, 18), root=2))
+    assert apart["cause"].tolist() == ["", ""]
+    near = tips(clean, straight(end=(12, 18)), straight(end=(14.5, 18), root=2))
+    assert near["cause"].tolist() == ["close pair"] * 2
+    assert near["ignore"].tolist() == [0, 0]
+
+
+def test_a_tip_on_another_root_cannot_be_seen_and_one_before_it_can(clean, straight):
+    across = straight(0, end=(24, 14), length=20, root=2)
+    on = tips(clean, straight(end=(12, 14)), across)
+    assert on.loc[1, "ignore"] == 1
+    assert on.loc[2, "ignore"] == 0
+    before = tips(clean, straight(end=(12, 13)), across)
+    assert before.loc[1, ["ignore", "cause"]].tolist() == [0, "crossing"]
+    beyond = tips(clean, straight(end=(12, 18)), across)
+    assert beyond["cause"].tolist() == ["", ""]
+
+
+def test_a_tip_along_another_root_is_in_a_bundle(clean, straight):
+    found = tips(clean, straight(end=(12, 14)), straight(end=(12.9, 22), root=2, length=20))
+    assert found.loc[1, ["ignore", "cause"]].tolist() == [0, "bundle"]
+    assert found.loc[2, "cause"] == ""
+
+
+def test_tips_at_and_beyond_the_border(clean, straight):
+    ends = [(13.75, 26.3), (13.75, 27.3), (13.75, 29.0)]  # the picture ends at 27.5 mm
+    found = [tips(clean, straight(end=end)).loc[1] for end in ends]
+    assert [row["ignore"] for row in found] == [0, 1, 1]
+    assert all("border" in row["cause"] for row in found)
+
+
+def test_what_covers_a_tip_hides_it(clean, straight):
+    root = straight(-90, end=(13.75, 6.0))
+    assert tips(clean, root).loc[1, "ignore"] == 0
+    assert tips(replace(clean, clamp=8.0), root).loc[1, "ignore"] == 1
+    assert tips(replace(clean, clamp=5.0), root).loc[1, ["ignore", "cause"]].tolist() == [
+        0,
+        "border",
+    ]
+    pale = coloured(clean, 100.0, 106.0)
+    assert tips(pale, root).loc[1, "ignore"] == 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "knobs"),
+    [
+        ("dirt", {"dirt": 4000.0, "dirt_size": 2.0}),
+        ("label", {"labels": 300.0}),
+        ("film", {"drops": 600.0}),
+        ("hair", {"hairs": 120.0, "hairless": 0.0, "hair_opacity": 0.8, "hair_length": 2.0}),
+        ("translucent", {"translucency": 0.6}),
+        ("small", {"root_width": 3.0, "taper": 0.5}),
+    ],
+)
+def test_each_hard_thing_is_named(clean, straight, cause, knobs):
+    roots = [straight(end=(x, 14.0), root=n) for n, x in enumerate((5, 10, 15, 20))]
+    assert not tips(clean, *roots)["cause"].str.contains(cause).any()
+    assert tips(replace(clean, **knobs), *roots)["cause"].str.contains(cause).any()
+
+
+def test_places_that_look_like_tips_are_listed_and_none_is_near_a_tip(clean, straight):
+    busy = replace(
+        clean, dirt=200, fibres=100, scratches=100, labels=40, long_hairs=150, hair_opacity=0.5
+    )
+    roots = [
+        straight(0, end=(40, 5), length=60),
+        straight(90, end=(20, 24), length=40, root=2),
+    ]
+    made = picture(busy, roots, 4)
+    places = made.distractors
+    assert set(places["cause"]) == {"dirt", "hair", "scratch", "label", "crossing", "border"}
+    assert places["x"].between(0, 219).all()
+    assert places["y"].between(0, 219).all()
+    cross = places[places["cause"] == "crossing"]
+    assert np.hypot(cross["x"] - 159.5, cross["y"] - 39.5).max() < 4
+    edges = places[places["cause"] == "border"]
+    assert len(edges) == 3  # left, right, top; the second root ends inside
+    distance = np.hypot(
+        places["x"].to_numpy()[:, None] - made.tips["x"].to_numpy(),
+        places["y"].to_numpy()[:, None] - made.tips["y"].to_numpy(),
+    )
+    assert distance.min() > 12
