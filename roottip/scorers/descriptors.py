@@ -23,7 +23,7 @@ from roottip.scale import clearest_channel
 from roottip.scorers.baseline import sample, second_derivatives
 from roottip.windows import Centres, Image
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 WINDOW = 80
 """Side of the window, px; the net of `roottip.learning.net` sees as much."""
@@ -51,7 +51,7 @@ DEFINITION: dict[str, Any] = {
     "ridge": {"rings": [0, 4, 8, 12, 17, 22, 27, 31], "angles": 16},
     "ring": {"rings": [4, 8, 12, 17, 22, 27, 31], "angles": 24, "ranks": [0, 2, 4, 8, 14]},
     "coarse": {"rings": [0, 8, 16, 25], "angles": 8},
-    "hog": {"rings": [0, 8, 18, 30], "angles": 8, "orders": [2, 4]},
+    "hog": {"rings": [0, 8, 18, 30], "angles": 8},
     "tensor": {"rings": [0, 12], "angles": 8, "sides": [9, 25]},
     "lbp": {"reach": 2, "sides": [15, 49]},
     "grey": {
@@ -138,57 +138,50 @@ def describe(image: Image, centres: Centres) -> Floats:
 class _Channel:
     """Maps of one colour channel, `(H, W)` float32."""
 
-    level: Floats
-    fine: tuple[Floats, Floats, Floats]
+    level: Floats  # averaged over 3 x 3 px
+    fine: tuple[Floats, Floats, Floats]  # second derivatives
     coarse: tuple[Floats, Floats, Floats]
     energy: Floats  # of ridges around a pixel; the channel with the most is the clearest
-    bright: Floats  # by how much bright ridges outweigh dark ones
+    side: Floats  # above 0 where bright ridges outweigh dark ones
     unit: Floats  # typical ridge strength
-    spread: Floats  # standard deviation of the grey levels
-    mean: Floats
-    gradient: tuple[Floats, ...]  # cell averages of magnitude and of its harmonics
+    mean: Floats  # of the grey levels, and their standard deviation
+    spread: Floats
+    gradient: tuple[Floats, ...]  # cell averages of the magnitude and of its harmonics
     slope: Floats  # typical gradient
     tensors: tuple[tuple[Floats, Floats, Floats], ...]
 
     @classmethod
     def of(cls, plane: Image) -> _Channel:
-        level = plane.astype(np.float32)
-        smooth = cv2.blur(level, (3, 3))
-        fine, coarse = second_derivatives(smooth, FINE), second_derivatives(level, COARSE)
-        xx, xy, yy = fine
+        raw = plane.astype(np.float32)
+        level, mean = _mean(raw, 3), _mean(raw, 65)
+        fine = xx, xy, yy = second_derivatives(level, FINE)
         half_trace, spread = (xx + yy) / 2, cv2.magnitude((xx - yy) / 2, xy)
-        bright = np.maximum(spread - half_trace, 0)
-        dark = np.maximum(spread + half_trace, 0)
-        # cubes: a root outweighs the valleys beside it, which respond half as much
-        energy = _mean(np.maximum(bright, dark) ** 2, 33)
-        side = _mean(bright**3 - dark**3, 33)
-        unit = _mean(np.maximum(bright, dark), 61) + np.float32(0.3)
-        mean = _mean(level, 65)
-        variance = _mean(level * level, 65) - mean * mean
-        gx = cv2.Sobel(level, cv2.CV_32F, 1, 0, scale=1 / 8)
-        gy = cv2.Sobel(level, cv2.CV_32F, 0, 1, scale=1 / 8)
-        magnitude = cv2.magnitude(gx, gy)
+        bright, dark = np.maximum(spread - half_trace, 0), np.maximum(spread + half_trace, 0)
+        strongest = np.maximum(bright, dark)
+        gx = np.asarray(cv2.Sobel(raw, cv2.CV_32F, 1, 0, scale=1 / 8), dtype=np.float32)
+        gy = np.asarray(cv2.Sobel(raw, cv2.CV_32F, 0, 1, scale=1 / 8), dtype=np.float32)
         squares = gx * gx, gx * gy, gy * gy
+        magnitude = np.sqrt(squares[0] + squares[2])
+        # magnitude times cosine and sine of twice and of four times the gradient's angle: a
+        # histogram of orientations is the same in as many bins as there are harmonics
         safe = np.maximum(magnitude, np.float32(1e-6))
-        double = (squares[0] - squares[2]) / safe, 2 * squares[1] / safe
-        fourfold = (
-            (double[0] * double[0] - double[1] * double[1]) / safe,
-            2 * double[0] * double[1] / safe,
-        )
+        cos2, sin2 = (squares[0] - squares[2]) / safe, 2 * squares[1] / safe
+        cos4, sin4 = (cos2 * cos2 - sin2 * sin2) / safe, 2 * cos2 * sin2 / safe
         return cls(
-            np.asarray(smooth),
-            fine,
-            coarse,
-            energy,
-            side,
-            unit,
-            np.sqrt(np.maximum(variance, 0)) + np.float32(1),
-            mean,
-            tuple(_mean(part, CELL) for part in (magnitude, *double, *fourfold)),
-            _mean(magnitude, 65) + np.float32(0.3),
-            tuple(
-                (_mean(squares[0], s), _mean(squares[1], s), _mean(squares[2], s))
-                for s in DEFINITION["tensor"]["sides"]
+            level=level,
+            fine=fine,
+            coarse=second_derivatives(raw, COARSE),
+            energy=_mean(strongest**2, 33),
+            # cubes: a root outweighs the valleys beside it, which respond half as much
+            side=_mean(bright**3 - dark**3, 33),
+            unit=_mean(strongest, 61) + np.float32(0.3),
+            mean=mean,
+            spread=np.sqrt(np.maximum(_mean(raw * raw, 65) - mean * mean, 0)) + np.float32(1),
+            gradient=tuple(_mean(part, CELL) for part in (magnitude, cos2, sin2, cos4, sin4)),
+            slope=_mean(magnitude, 65) + np.float32(0.3),
+            tensors=tuple(
+                (_mean(squares[0], side), _mean(squares[1], side), _mean(squares[2], side))
+                for side in DEFINITION["tensor"]["sides"]
             ),
         )
 
@@ -199,7 +192,7 @@ def _in_frame(
     """All groups, for windows of which this channel is the clearest."""
     column, row = centres[:, 0], centres[:, 1]
     x, y = centres.astype(np.float32).T
-    sign = np.where(channel.bright[row, column] >= 0, 1, -1).astype(np.float32)[:, None]
+    sign = np.where(channel.side[row, column] >= 0, 1, -1).astype(np.float32)[:, None]
     unit = channel.unit[row, column][:, None]
     spread = channel.spread[row, column][:, None]
     slope = channel.slope[row, column][:, None]
@@ -354,4 +347,4 @@ def uniform_patterns(grey: Image, reach: int) -> Image:
     bits = np.arange(256)[:, None] >> np.arange(8) & 1
     changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
     table = np.where(changes <= 2, bits.sum(axis=1), _LABELS - 1).astype(np.uint8)
-    return table[code]
+    return np.asarray(table[code])

@@ -27,7 +27,7 @@ from roottip.scorers import card as cards
 from roottip.scorers.descriptors import COUNT, DEFINITION, STRIDE, WINDOW, describe, on_ridge
 from roottip.windows import Centres, Image, Scores
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "features.npz"
 """Made by ``scripts/train_features.py``; its card says from what."""
