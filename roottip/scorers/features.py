@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -127,7 +128,7 @@ def load(weights: Path) -> tuple[Net, dict[str, Any]]:
         sides = [COUNT, *(weight.shape[1] for weight, _ in layers)]
         fits = sides[-1] == 1 and all(
             weight.shape == (rows, columns) and bias.shape == (columns,)
-            for (weight, bias), rows, columns in zip(layers, sides, sides[1:], strict=False)
+            for (weight, bias), (rows, columns) in zip(layers, pairwise(sides), strict=True)
         )
     # what numpy raises for a foreign file depends on its first bytes
     except (ValueError, KeyError, IndexError, OSError, EOFError, BadZipFile) as error:
@@ -148,7 +149,7 @@ def save(net: Net, weights: Path, card: Mapping[str, Any]) -> None:
     card : mapping
         ``threshold``, ``radius`` and what is to be known about the training.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for i, (weight, bias) in enumerate(net.layers):
         arrays[f"weight{i}"], arrays[f"bias{i}"] = weight, bias
     file = io.BytesIO()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -28,7 +29,7 @@ def random_net(seed: int = 0, inputs: int = COUNT) -> Net:
     return Net(
         [
             (rng.normal(0, 3 / np.sqrt(rows), (rows, columns)), rng.normal(0, 0.1, columns))
-            for rows, columns in zip(sides, sides[1:], strict=False)
+            for rows, columns in pairwise(sides)
         ]
     )
 
