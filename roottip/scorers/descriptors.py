@@ -298,7 +298,7 @@ def _heading(profile: Floats) -> Floats:
     before, here, after = (smooth[each, (best + step) % count] for step in (-1, 0, 1))
     curvature = np.maximum(2 * here - before - after, np.float32(1e-6))
     by = np.clip((after - before) / (2 * curvature), -0.5, 0.5)
-    return ((best + by) * (2 * np.pi / count)).astype(np.float32)
+    return np.asarray((best + by) * (2 * np.pi / count), dtype=np.float32)
 
 
 def _mean(values: Floats, side: int) -> Floats:

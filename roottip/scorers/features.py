@@ -68,10 +68,12 @@ class FeaturesScorer:
     Parameters
     ----------
     net : Net
+    card : mapping, optional
+        What the card of the net's weights says; a net in training has none.
     """
 
-    def __init__(self, net: Net) -> None:
-        self.net = net
+    def __init__(self, net: Net, card: Mapping[str, Any] | None = None) -> None:
+        self.net, self.card = net, dict(card or {})
 
     def __call__(self, image: Image, centres: Centres, /) -> Scores:
         """Score windows.
@@ -192,7 +194,7 @@ def detector(
     """
     net, card = load(SHIPPED if weights is None else Path(weights))
     return WindowDetector(
-        FeaturesScorer(net),
+        FeaturesScorer(net, card),
         stride=STRIDE,
         threshold=card["threshold"] if threshold is None else threshold,
         radius=card["radius"] if radius is None else radius,
