@@ -49,7 +49,7 @@ def detect(
 def compare(
     data: Path,
     split: str | None = None,
-    detectors: Sequence[str] = ("baseline", "cnn"),
+    detectors: Sequence[str] = ("baseline", "features", "cnn"),
     tolerance: float = 10.0,
     output: Path | None = None,
 ) -> int:

@@ -146,7 +146,7 @@ def check_image(image: Image) -> None:
         )
 
 
-DETECTORS = ("baseline", "cnn")
+DETECTORS = ("baseline", "features", "cnn")
 """Names `load` knows; each is a module of `roottip.scorers` with a function ``detector``."""
 
 

@@ -139,6 +139,27 @@ def patches(image: Image, centres: Centres, size: int) -> Image:
     return np.ascontiguousarray(np.moveaxis(cut, 1, -1) if image.ndim == 3 else cut)
 
 
+def tiles(centres: Centres, side: int) -> list[NDArray[np.intp]]:
+    """Split windows by where they are, to work through an image piece by piece.
+
+    Parameters
+    ----------
+    centres : (N, 2) int32
+    side : int
+        Of the square tiles that hold the centres, px.
+
+    Returns
+    -------
+    list of (n,) intp
+        Indices of the windows in each tile that has any; every window once.
+    """
+    if len(centres) == 0:
+        return []
+    tile = centres // side
+    order = np.lexsort((tile[:, 0], tile[:, 1]))
+    return np.split(order, np.flatnonzero(np.diff(tile[order], axis=0).any(axis=1)) + 1)
+
+
 def suppress(points: Points | Centres, scores: Scores, radius: float) -> NDArray[np.intp]:
     """Keep the best of each crowd: greedy non-maximum suppression on points.
 

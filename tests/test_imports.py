@@ -16,7 +16,7 @@ def modules_after(code: str) -> set[str]:
     return set(result.stdout.rpartition("MODULES")[2].split())
 
 
-HEAVY = {"torch", "pytorch_lightning", "albumentations"}
+HEAVY = {"torch", "pytorch_lightning", "albumentations", "sklearn", "skimage"}
 
 
 def test_import_loads_nothing_heavy():
@@ -33,6 +33,15 @@ def test_a_baseline_run_and_an_evaluation_never_load_torch(tmp_path):
     loaded = modules_after(code)
     assert "cv2" in loaded
     assert not loaded & HEAVY
+
+
+def test_the_features_detector_needs_no_training_package():
+    code = (
+        "import roottip\n"
+        f"image = roottip.read_image({str(SAMPLE / 'images' / 'plate_01.jpg')!r})\n"
+        "assert len(roottip.load('features').detect(image)) > 0"
+    )
+    assert not modules_after(code) & (HEAVY | {"onnxruntime", "joblib"})
 
 
 def test_library_use_never_loads_hydra():

@@ -157,3 +157,12 @@ def test_reflection_is_opencvs_and_numpys():
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert np.array_equal(windows.pad(image, 5, 6), np.pad(image, (5, 6), mode="reflect"))
     assert windows.BORDER == cv2.BORDER_REFLECT_101
+
+
+@given(arrays(np.int32, st.tuples(st.integers(0, 40), st.just(2)), elements=st.integers(0, 99)))
+def test_tiles_hold_every_window_once(centres):
+    members = windows.tiles(centres, 16)
+    assert sorted(i for tile in members for i in tile) == list(range(len(centres)))
+    tiles = [np.unique(centres[tile] // 16, axis=0) for tile in members]
+    assert all(len(tile) == 1 for tile in tiles)
+    assert len({tuple(tile[0]) for tile in tiles}) == len(tiles)

@@ -181,7 +181,7 @@ class _Ridges:
     @classmethod
     def of(cls, image: Image, sigma: float) -> _Ridges:
         channel, background, noise = clearest_channel(image)
-        xx, xy, yy = _second_derivatives(channel.astype(np.float32), sigma)
+        xx, xy, yy = second_derivatives(channel.astype(np.float32), sigma)
         half_trace, spread = (xx + yy) / 2, cv2.magnitude((xx - yy) / 2, xy)
         bright, dark = spread - half_trace, spread + half_trace
         # every fourth pixel does for a median
@@ -201,14 +201,14 @@ class _Ridges:
     def along(self, x: Floats, y: Floats, tx: Floats, ty: Floats) -> Floats:
         """Strength of a ridge that runs in the direction ``tx, ty`` at ``x, y``."""
         across = (
-            ty * ty * _sample(self.xx, x, y)
-            - 2 * tx * ty * _sample(self.xy, x, y)
-            + tx * tx * _sample(self.yy, x, y)
+            ty * ty * sample(self.xx, x, y)
+            - 2 * tx * ty * sample(self.xy, x, y)
+            + tx * tx * sample(self.yy, x, y)
         )
         return np.maximum(-across, 0)
 
 
-def _second_derivatives(image: Floats, sigma: float) -> tuple[Floats, Floats, Floats]:
+def second_derivatives(image: Floats, sigma: float) -> tuple[Floats, Floats, Floats]:
     """Of the image smoothed by a Gaussian, times sigma² (Lindeberg's normalisation)."""
     reach = int(4 * sigma + 0.5)
     t = np.arange(-reach, reach + 1)
@@ -235,7 +235,7 @@ def _ends(ridges: _Ridges, least_ridge: float) -> tuple[Floats, Floats, Floats, 
     here = ridges.strength[row, column]
     crest = np.ones(len(x), dtype=bool)
     for side in (-1, 1):
-        crest &= here >= _sample(ridges.strength, x + side * nx, y + side * ny)
+        crest &= here >= sample(ridges.strength, x + side * nx, y + side * ny)
     x, y, nx, ny = x[crest], y[crest], nx[crest], ny[crest]
     x, y = np.tile(x, 2), np.tile(y, 2)
     tx, ty = np.concatenate([-ny, ny]), np.concatenate([nx, -nx])
@@ -260,7 +260,7 @@ def _ends(ridges: _Ridges, least_ridge: float) -> tuple[Floats, Floats, Floats, 
 def _to_half_contrast(ridges: _Ridges, x: Floats, y: Floats, tx: Floats, ty: Floats) -> Floats:
     """How far along ``tx, ty`` the visible end is: where contrast falls to half the root's, px."""
     offsets = np.arange(-8, 7, dtype=np.float32)
-    profile = _sample(
+    profile = sample(
         ridges.contrast, x[:, None] + offsets * tx[:, None], y[:, None] + offsets * ty[:, None]
     )
     half = 0.5 * profile[:, :6].mean(axis=1, keepdims=True)
@@ -278,28 +278,28 @@ def _measure(
         return x + by * (tx * c - ty * s), y + by * (tx * s + ty * c)
 
     def cone(by: float) -> Floats:
-        fan = [_sample(ridges.strength, *ahead(by, turn)) for turn in _CONE]
+        fan = [sample(ridges.strength, *ahead(by, turn)) for turn in _CONE]
         return np.asarray(np.log1p(np.max(fan, axis=0)))
 
     def beside(by: float) -> Floats:
         values = [
-            _sample(ridges.contrast, x - back * tx - side * by * ty, y - back * ty + side * by * tx)
+            sample(ridges.contrast, x - back * tx - side * by * ty, y - back * ty + side * by * tx)
             for back in (0, 5, 10)
             for side in (-1, 1)
         ]
         return np.asarray(np.log1p(np.mean(np.maximum(values, 0), axis=0)))
 
     def surroundings(px: Floats, py: Floats) -> Floats:
-        return np.log1p(_sample(busy, px, py))
+        return np.log1p(sample(busy, px, py))
 
     busy = np.asarray(cv2.blur(np.abs(ridges.contrast), (13, 13)), dtype=np.float32)
     walk_x, walk_y, walk_ridge = _walk_back(ridges, x, y, tx, ty)
     weakest = np.minimum.accumulate(walk_ridge, axis=0)
-    on_walk = _sample(ridges.contrast, walk_x, walk_y)
+    on_walk = sample(ridges.contrast, walk_x, walk_y)
     return {
         "ridge": np.log1p(ridges.along(x, y, tx, ty)),
         "ridge_ahead": np.log1p(ridges.along(*ahead(10), tx, ty)),
-        "contrast_ahead": np.log1p(np.maximum(_sample(ridges.contrast, *ahead(2)), 0)),
+        "contrast_ahead": np.log1p(np.maximum(sample(ridges.contrast, *ahead(2)), 0)),
         "cone_near": cone(4),
         "cone_far": cone(10),
         "contrast_beside": beside(5),
@@ -366,11 +366,11 @@ def _colour(image: Image, walk_x: Floats, walk_y: Floats, x: Floats, y: Floats) 
     fine = cv2.blur(saturation, (3, 3)).astype(np.float32)
     coarse = cv2.blur(saturation, (61, 61)).astype(np.float32)
     near = slice(2, 9, 3)  # 9 to 27 px behind the tip: the tip itself may be translucent
-    on_root = _sample(fine, walk_x[near], walk_y[near]).mean(axis=0)
-    return np.asarray(np.maximum(on_root - _sample(coarse, x, y), 0) / 64)
+    on_root = sample(fine, walk_x[near], walk_y[near]).mean(axis=0)
+    return np.asarray(np.maximum(on_root - sample(coarse, x, y), 0) / 64)
 
 
-def _sample(values: Floats, x: Floats, y: Floats) -> Floats:
+def sample(values: Floats, x: Floats, y: Floats) -> Floats:
     """Values of a map between its pixels, bilinear; beyond the border reflected."""
     x, y = np.broadcast_arrays(x, y)
     # remap takes two-dimensional lists of places, of less than 32768 a side

@@ -6,10 +6,7 @@ needs and how they came about. `roottip.learning.export` writes the two.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,7 +14,7 @@ import onnxruntime
 from roottip import windows
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
-from roottip.scale import REFERENCE_WIDTH
+from roottip.scorers.card import read_card, read_weights
 from roottip.windows import Centres, Image, Scores
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "cnn.onnx"
@@ -25,16 +22,6 @@ SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "cnn.onnx"
 
 CARD_VERSION = 1
 """Changes when a card's keys change their meaning."""
-
-_CARD_KEYS = {
-    "card_version": int,
-    "window": int,
-    "stride": int,
-    "root_width": float,
-    "threshold": float,
-    "radius": float,
-    "sha256": str,
-}
 
 _TILE = 128
 """Windows along a tile's side. Small enough for a layer to stay in the processor's cache, large
@@ -70,14 +57,9 @@ class CnnScorer:
 
     def __init__(self, weights: str | Path) -> None:
         weights = Path(weights)
-        self.card = read_card(weights)
+        self.card = read_card(weights, CARD_VERSION)
         self._window, self._stride = self.card["window"], self.card["stride"]
-        model = _read(weights)
-        if hashlib.sha256(model).hexdigest() != self.card["sha256"]:
-            raise InputError(
-                f"{weights} is not the file its card was written for (its SHA-256 differs); "
-                "it may be cut short or changed, so copy both files again"
-            )
+        model = read_weights(weights, self.card)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # failures are reported below, in one sentence
         try:
@@ -127,11 +109,8 @@ class CnnScorer:
         before = self._window // 2
         # the window of the centre (x, y) starts at pixel [y, x] of the padded image
         padded = windows.pad(image, before, self._window - 1 - before)
-        tile = centres // (self._stride * _TILE)
-        order = np.lexsort((tile[:, 0], tile[:, 1]))
-        starts = np.flatnonzero(np.diff(tile[order], axis=0).any(axis=1)) + 1
         scores = np.empty(len(centres), dtype=np.float32)
-        for members in np.split(order, starts):
+        for members in windows.tiles(centres, self._stride * _TILE):
             here = centres[members]
             left, top = here.min(axis=0)
             right, bottom = here.max(axis=0) + self._window
@@ -160,34 +139,6 @@ class CnnScorer:
                     f"net answers an image of {side} px with scores of shape {shape}; the card "
                     "belongs to another net"
                 )
-
-
-def read_card(weights: Path) -> dict[str, Any]:
-    """Read and check the card that lies beside the weights.
-
-    Raises
-    ------
-    InputError
-        It is missing, damaged, or asks for what this version does not do.
-    """
-    path = weights.with_suffix(".json")
-    content = _read(path)
-    try:
-        card: dict[str, Any] = json.loads(content)
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON; copy the card again") from error
-    for key, kind in _CARD_KEYS.items():
-        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
-            raise InputError(f"{path} lacks a fitting {key!r}; it is no card of roottip's nets")
-    if card["card_version"] != CARD_VERSION or card["root_width"] != REFERENCE_WIDTH:
-        raise InputError(
-            f"{path} is a card of version {card['card_version']} for roots "
-            f"{card['root_width']} px wide, this roottip uses version {CARD_VERSION} and "
-            f"{REFERENCE_WIDTH} px; train the net again"
-        )
-    if not (card["window"] > 0 and card["stride"] > 0 and 0 <= card["threshold"] <= 1):
-        raise InputError(f"{path} has a window, stride or threshold that cannot be")
-    return card
 
 
 def detector(
@@ -219,10 +170,3 @@ def detector(
         radius=card["radius"] if radius is None else radius,
         root_width=root_width,
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); is it there?") from error

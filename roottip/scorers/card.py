@@ -1,0 +1,88 @@
+"""The card that lies beside a detector's weights: what using them needs, how they came about.
+
+``NAME.json`` beside ``NAME.onnx`` or ``NAME.npz``. All cards have the keys of `KEYS`; each kind
+of weights adds its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from roottip.errors import InputError
+from roottip.scale import REFERENCE_WIDTH
+
+KEYS: Mapping[str, type] = {
+    "card_version": int,
+    "window": int,
+    "stride": int,
+    "root_width": float,
+    "threshold": float,
+    "radius": float,
+    "sha256": str,
+}
+
+
+def read_card(
+    weights: Path, version: int, keys: Mapping[str, type] | None = None
+) -> dict[str, Any]:
+    """Read and check the card that lies beside the weights.
+
+    Parameters
+    ----------
+    weights : Path
+    version : int
+        The ``card_version`` that the caller understands.
+    keys : mapping of str to type, optional
+        Keys that the card must have besides `KEYS`.
+
+    Raises
+    ------
+    InputError
+        It is missing, damaged, or asks for what this version does not do.
+    """
+    path = weights.with_suffix(".json")
+    content = _read(path)
+    try:
+        card: dict[str, Any] = json.loads(content)
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON; copy the card again") from error
+    for key, kind in {**KEYS, **(keys or {})}.items():
+        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
+            raise InputError(f"{path} lacks a fitting {key!r}; it is no card of roottip's nets")
+    if card["card_version"] != version or card["root_width"] != REFERENCE_WIDTH:
+        raise InputError(
+            f"{path} is a card of version {card['card_version']} for roots "
+            f"{card['root_width']} px wide, this roottip uses version {version} and "
+            f"{REFERENCE_WIDTH} px; train the net again"
+        )
+    if not (card["window"] > 0 and card["stride"] > 0 and 0 <= card["threshold"] <= 1):
+        raise InputError(f"{path} has a window, stride or threshold that cannot be")
+    return card
+
+
+def read_weights(weights: Path, card: Mapping[str, Any]) -> bytes:
+    """The weights' bytes, which must be those that the card was written for.
+
+    Raises
+    ------
+    InputError
+        The file is missing, or its SHA-256 is not the card's.
+    """
+    content = _read(weights)
+    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+        raise InputError(
+            f"{weights} is not the file its card was written for (its SHA-256 differs); "
+            "it may be cut short or changed, so copy both files again"
+        )
+    return content
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); is it there?") from error
