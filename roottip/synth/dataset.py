@@ -159,7 +159,9 @@ def _run(work: Any, tasks: Sequence[tuple[int, Plate]], workers: int) -> Iterato
         return
     # spawned, as forks of a process with OpenCV's threads may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(
+        workers, context, initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
         yield from pool.map(work, tasks, chunksize=max(1, min(8, len(tasks) // (4 * workers))))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from roottip.synth.growth import SPECIES
 from roottip.synth.plate import Plate, varied
 from roottip.synth.render import draw, picture, plant
 
@@ -24,13 +25,13 @@ BUSY = Plate(
     faint=0.3,
     long_hairs=100.0,
     dirt=60.0,
-    residue=60.0,
+    residue=200.0,
     fibres=60.0,
     scratches=60.0,
     drops=60.0,
     stains=60.0,
     film=0.4,
-    labels=60.0,
+    labels=50.0,
     ruled=3.0,
     clamp=3.0,
     rim=1.0,
@@ -54,7 +55,16 @@ def busy():
 def test_every_knob_changes_the_picture_and_nothing_it_should_not(busy, knob):
     roots, before = busy
     value = getattr(BUSY, knob)
-    other = {"day": 3.0, "plants": 1, "grain_size": 3.0, "pair_gap": 5.0, "cast": 1.0}
+    other = {
+        "day": 3.0,
+        "plants": 1,
+        "grain_size": 3.0,
+        "pair_gap": 5.0,
+        "cast": 1.0,
+        "thinnest": 0.9,
+        "pairs": 6.0,
+        "labels": 0.0,
+    }
     changed = replace(BUSY, **{knob: other.get(knob, value * 0.4)})
     if knob in ("plants", "pairs", "pair_gap", "laterals", "top", "px_per_mm"):
         roots = plant(changed, 3, changed.day)
@@ -66,7 +76,7 @@ def test_every_knob_changes_the_picture_and_nothing_it_should_not(busy, knob):
     if knob in ON_TOP + HAIRS:
         pd.testing.assert_frame_equal(after.tips[WHERE], before.tips[WHERE])
     if knob in ON_TOP:  # most of the picture is as it was
-        assert np.mean(after.image == before.image) > 0.5
+        assert np.mean(after.image == before.image) > 0.4
 
 
 def test_the_same_seed_draws_the_same_pixels():
@@ -97,7 +107,7 @@ def test_varied_plates_are_of_every_kind():
     assert 0.6 < np.mean(brighter) < 0.95
     contrast = [np.abs(np.subtract(plate.root, plate.paper)).max() for plate in plates]
     assert min(contrast) > 10
-    assert {plate.species for plate in plates} == {*__import__("roottip").synth.growth.SPECIES}
+    assert {plate.species for plate in plates} == set(SPECIES)
     widths = [plate.root_width for plate in plates]
     assert 3 <= min(widths) < 3.5
     assert 13 < max(widths) <= 14
