@@ -39,7 +39,7 @@ def test_library_use_never_loads_hydra():
     code = (
         "import roottip\n"
         f"image = roottip.read_image({str(SAMPLE / 'images' / 'plate_0001.jpg')!r})\n"
-        "assert len(roottip.load('baseline').detect(image)) == 2"
+        "assert len(roottip.load('baseline').detect(image)) > 0"
     )
     assert not modules_after(code) & (HEAVY | {"hydra", "omegaconf"})
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields, replace
 
 import numpy as np
@@ -31,14 +32,24 @@ BUSY = Plate(
     drops=60.0,
     stains=60.0,
     film=0.4,
-    labels=50.0,
+    labels=30.0,
     ruled=3.0,
-    clamp=3.0,
+    clamp=1.5,
     rim=1.0,
 )
-PICTURE = "shadow light vignette grain grain_size cast noise".split()
-ON_TOP = "dirt residue fibres scratches labels drops ruled stains dirt_size".split()
-HAIRS = "hairs hair_length hair_opacity hairless haze long_hairs".split()
+PICTURE = ["shadow", "light", "vignette", "grain", "grain_size", "cast", "noise"]
+ON_TOP = [
+    "dirt",
+    "residue",
+    "fibres",
+    "scratches",
+    "labels",
+    "drops",
+    "ruled",
+    "stains",
+    "dirt_size",
+]
+HAIRS = ["hairs", "hair_length", "hair_opacity", "hairless", "haze", "long_hairs"]
 ELSEWHERE = ["width", "height", "species", "jpeg"]
 WHERE = ["x", "y", "root_order", "root_id", "plant", "length", "width"]
 
@@ -90,7 +101,7 @@ def test_roots_keep_their_names_and_places_over_the_days():
     plate = replace(BUSY, clamp=0.0, rim=0.0, day=8.0, width=400, height=400, px_per_mm=4.0)
     roots = plant(plate, 5, 8.0)
     days = [picture(replace(plate, day=day), roots, 5) for day in (2.0, 4.0, 8.0)]
-    for young, old in zip(days, days[1:], strict=False):
+    for young, old in itertools.pairwise(days):
         before, after = young.tips.set_index("root_id"), old.tips.set_index("root_id")
         assert len(before) > 1
         assert set(before.index) <= set(after.index)
