@@ -172,6 +172,7 @@ def _many(plate: Plate, density: float, rng: np.random.Generator) -> int:
 def _seed(made: Clutter, plate: Plate, x: float, y: float, rng: np.random.Generator) -> None:
     """A seed and its shoot."""
     if plate.seeds <= 0:
+        made.places.append((x, y, "seed"))  # where roots begin looks like their end
         return
     mm = plate.px_per_mm
     long = max(rng.uniform(2.5, 7) * mm, 1.2 * plate.root_width)
