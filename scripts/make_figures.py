@@ -14,7 +14,7 @@ from roottip.detector import load
 from roottip.images import read_image
 from roottip.interchange import read_dataset
 
-SHOWN = ("plate_03.jpg", "plate_06.jpg", "plate_08.jpg", "plate_09.jpg")
+SHOWN = ("plate_0001.jpg", "plate_0002.jpg", "plate_0005.jpg", "plate_0007.jpg")
 
 
 def main() -> None:

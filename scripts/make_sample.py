@@ -1,8 +1,9 @@
-"""Draw the plates of data/sample again: pip install -e ".[synth]", then
+"""Draw the plates of data/sample again.
 
 python scripts/make_sample.py
 
-The same seed gives the same plates; JPEG bytes may differ between versions of OpenCV.
+Needs the extra synth. The same seed gives the same plates; JPEG bytes may differ between versions
+of OpenCV.
 """
 
 from __future__ import annotations

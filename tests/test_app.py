@@ -13,6 +13,7 @@ from PIL import Image
 
 from roottip import app, table
 from roottip.detector import DETECTORS, load
+from roottip.synth.plate import Plate
 
 CONF = Path(__file__).parents[1] / "conf"
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
@@ -50,6 +51,11 @@ def test_every_config_key_is_an_argument_with_the_same_default(command):
     groups = {next(iter(g)) for g in config.pop("defaults", []) if isinstance(g, dict)}
     assert groups <= {path.name for path in CONF.iterdir() if path.is_dir()}
     assert config.keys() | groups == parameters.keys()
+    if command == "synth":
+        plate = config.pop("plate")
+        chosen_elsewhere = {"species", "px_per_mm", "day"}
+        assert plate.keys() == {f.name for f in dataclasses.fields(Plate)} - chosen_elsewhere
+        assert set(plate.values()) == {None}  # what is not given varies
     for key, value in config.items():
         default = parameters[key].default
         if value == "???":
@@ -244,16 +250,38 @@ def test_bad_datasets_and_tables(capsys, tmp_path):
     truth = f"truth={SAMPLE / 'tips.csv'}"
     images = f"images={SAMPLE / 'images.csv'}"
     found = tmp_path / "found.csv"
-    found.write_text("image,x\nplate_01.jpg,1\n")
+    found.write_text("image,x\nplate_0001.jpg,1\n")
     said = refused(capsys, "evaluate", f"found={found}", truth, images)
     assert "has no column y; it has image, x" in said
-    found.write_text("image,x,y\nplate_01.jpg,1,2\nplate_02.jpg,,2\n")
+    found.write_text("image,x,y\nplate_0001.jpg,1,2\nplate_0002.jpg,,2\n")
     said = refused(capsys, "evaluate", f"found={found}", truth, images)
     assert "row 2, column x: 'nan' is not a finite number" in said
-    found.write_text("image,x,y\nplate_01.png,1,2\n")
+    found.write_text("image,x,y\nplate_0001.png,1,2\n")
     said = refused(capsys, "evaluate", f"found={found}", truth, images)
-    assert "'plate_01.png'" in said
+    assert "'plate_0001.png'" in said
     assert "split= needs images=" in refused(
         capsys, "evaluate", f"found={found}", truth, "split=val"
     )
     assert "no split 'x'" in refused(capsys, "evaluate", f"found={found}", truth, images, "split=x")
+
+
+def test_synth_writes_a_dataset_that_compare_reads(capsys, tmp_path):
+    pytest.importorskip("plantbox")
+    words = ("synth", f"output={tmp_path / 'p'}", "count=1", "species=[pea]", "size=200")
+    code, out, _ = run(capsys, *words, "days=[3,4]", "px_per_mm=4", "plate.hairs=0", "plate.top=4")
+    assert (code, out) == (0, f"2 images of 1 plates: {tmp_path / 'p'}\n")
+    images = table.read(tmp_path / "p" / "images.csv")
+    assert images[["species", "day", "px_per_mm", "hairs"]].to_numpy().tolist() == [
+        ["pea", 3, 4, 0],
+        ["pea", 4, 4, 0],
+    ]
+    assert run(capsys, "compare", f"data={tmp_path / 'p'}", "detectors=[baseline]")[0] == 0
+    _, _, err = run(capsys, *words)
+    assert "holds another dataset" in err
+    assert "no species 'pee'; there is barley" in refused(
+        capsys, "synth", f"output={tmp_path / 'q'}", "species=pee"
+    )
+    assert "did you mean plate.hairs?" in refused(
+        capsys, "synth", f"output={tmp_path / 'q'}", "plate.hair=1"
+    )
+    assert not (tmp_path / "q").exists()

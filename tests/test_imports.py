@@ -47,8 +47,8 @@ def test_the_features_detector_needs_no_training_package():
 def test_library_use_never_loads_hydra():
     code = (
         "import roottip\n"
-        f"image = roottip.read_image({str(SAMPLE / 'images' / 'plate_01.jpg')!r})\n"
-        "assert len(roottip.load('baseline').detect(image)) == 2"
+        f"image = roottip.read_image({str(SAMPLE / 'images' / 'plate_0001.jpg')!r})\n"
+        "assert len(roottip.load('baseline').detect(image)) > 0"
     )
     assert not modules_after(code) & (HEAVY | {"hydra", "omegaconf"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def plate_seed(seed: int, number: int) -> int:
 
 def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are given, as the types that `Plate` wants."""
-    kinds = {field.name: type(field.default) for field in fields(Plate)}
+    kinds = {key: type(value) for key, value in asdict(Plate()).items()}
     given: dict[str, Any] = {}
     for key, value in knobs.items():
         if value is None:
@@ -159,7 +159,9 @@ def _run(work: Any, tasks: Sequence[tuple[int, Plate]], workers: int) -> Iterato
         return
     # spawned, as forks of a process with OpenCV's threads may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(
+        workers, context, initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
         yield from pool.map(work, tasks, chunksize=max(1, min(8, len(tasks) // (4 * workers))))
 
 
@@ -170,7 +172,9 @@ def _write_plate(
     own = plate_seed(seed, number)
     group = f"plate_{number + 1:04d}"
     roots = plant(plate, own, max(days, default=plate.day))
-    rows, tips, distractors = [], [], []
+    rows: list[dict[str, Any]] = []
+    tips: list[pd.DataFrame] = []
+    distractors: list[pd.DataFrame] = []
     for day in days or (plate.day,):
         today = replace(plate, day=day)
         made = picture(today, roots, own)

@@ -26,9 +26,7 @@ _FONTS = (
 _LETTERS = list("0123456789ABCDEFGHKLMNPRSTVXYabdeghkmnrtwxy-+./")
 
 
-def field_of(
-    plate: Plate, rng: np.random.Generator, cell: float, stretch: float = 1.0
-) -> Plane:
+def field_of(plate: Plate, rng: np.random.Generator, cell: float, stretch: float = 1.0) -> Plane:
     """Smooth noise of zero mean and unit spread, (H, W).
 
     `cell` is the size of what varies, px; `stretch` > 1 makes it longer upwards.
@@ -174,6 +172,7 @@ def _many(plate: Plate, density: float, rng: np.random.Generator) -> int:
 def _seed(made: Clutter, plate: Plate, x: float, y: float, rng: np.random.Generator) -> None:
     """A seed and its shoot."""
     if plate.seeds <= 0:
+        made.places.append((x, y, "seed"))  # where roots begin looks like their end
         return
     mm = plate.px_per_mm
     long = max(rng.uniform(2.5, 7) * mm, 1.2 * plate.root_width)
@@ -299,7 +298,7 @@ def _labels(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
     for _ in range(_many(plate, plate.labels, rng)):
         word = rng.choice(_LETTERS, rng.integers(2, 9))
         scale = rng.uniform(0.6, 2.2)
-        x, y = rng.uniform((0, 30), (0.85 * plate.width, plate.height))
+        x, y = rng.uniform((0, 0.05), (0.85, 1)) * (plate.width, plate.height)
         pen = np.array(rng.choice([(25, 25, 30), (25, 35, 110), (120, 25, 30), (235, 235, 235)]))
         if rng.random() < 0.3:
             right, height = x + 21 * scale * len(word), 24 * scale
@@ -337,7 +336,12 @@ def _frame(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
         sides = {
             "left": [(-5.0, -5.0), (wide, -5.0), (wide, bottom), (-5.0, bottom)],
             "right": [(right - wide, -5.0), (right, -5.0), (right, bottom), (right - wide, bottom)],
-            "below": [(-5.0, bottom - wide), (right, bottom - wide), (right, bottom), (-5.0, bottom)],
+            "below": [
+                (-5.0, bottom - wide),
+                (right, bottom - wide),
+                (right, bottom),
+                (-5.0, bottom),
+            ],
         }
         for name in rng.permutation(list(sides))[: rng.integers(1, 4)]:
             made.area(np.array(sides[name]), np.full(3, tone), 1.0, HIDDEN)

@@ -123,7 +123,8 @@ def grow(
         import plantbox
     except ModuleNotFoundError as error:
         raise InputError(
-            f"drawing plates needs {error.name}, which is not installed; pip install 'roottip[synth]'"
+            f"drawing plates needs {error.name}, which is not installed; "
+            "pip install 'roottip[synth]'"
         ) from error
     system = plantbox.Plant()
     system.readParameters(_parameters(Path(plantbox.__file__), SPECIES[species]), "plant", False)

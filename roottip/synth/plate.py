@@ -267,9 +267,9 @@ def varied(
         film=rng.uniform(0, 0.4) if rng.random() < 0.4 else 0.0,
         labels=rng.exponential(1.2) if rng.random() < 0.4 else 0.0,
         ruled=rng.uniform(0, 2) if rng.random() < 0.25 else 0.0,
-        clamp=max(top, 0) + rng.uniform(1, 0.12 * depth) if clamped else 0.0,
+        clamp=max(top, 0) + rng.uniform(0.01, 0.12) * depth if clamped else 0.0,
         rim=rng.uniform(0.01, 0.06) * depth if rng.random() < 0.2 else 0.0,
-        seeds=rng.uniform(0.6, 1) if rng.random() < 0.8 else 0.0,
+        seeds=rng.uniform(0.75, 1),  # without, roots would begin with an end like a tip
         shadow=rng.uniform(0, 0.4),
         light=rng.uniform(0, 0.45),
         vignette=rng.uniform(0, 0.35),

@@ -88,7 +88,7 @@ def plant(plate: Plate, seed: int, last: float) -> list[Root]:
                 root,
                 id=root.id + _IDS * number,
                 parent=root.parent + _IDS * number if root.parent >= 0 else -1,
-                line=root.line + (x, y),
+                line=root.line + np.array((x, y)),
             )
             for root in grown
         ]

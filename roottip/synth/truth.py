@@ -81,9 +81,12 @@ def visible_end(stroke: Stroke, blur: float, translucency: float) -> Line:
     bright *= 1 - translucency * np.clip(at / max(along[7], 0.1), 0, 1)
     reach = np.arange(-4 * total, 4 * total + 0.05, 0.1)
     weight = np.exp(-0.5 * (reach / total) ** 2)
-    padded = np.concatenate([np.full(len(reach) // 2, bright[0]), bright, np.zeros(len(reach) // 2)])
+    padded = np.concatenate(
+        [np.full(len(reach) // 2, bright[0]), bright, np.zeros(len(reach) // 2)]
+    )
     seen = np.convolve(padded, weight / weight.sum(), mode="valid")[: len(at)]
-    behind = int(np.argmin(np.abs(at - along[7])))  # where the end begins to be rounded
+    # behind the rounded end, where the blur of the end does not reach
+    behind = int(np.argmin(np.abs(at - (along[7] - 2 * total))))
     after = np.flatnonzero(seen[behind:] < seen[behind] / 2)
     end = at[behind + after[0]] - 0.05 if len(after) else along[-1]
     return np.array([np.interp(end, along, tail[:, i]) for i in (0, 1)])
@@ -96,9 +99,9 @@ def find_tips(scene: Scene) -> pd.DataFrame:
     -------
     DataFrame
         `TIP_COLUMNS`: ``x, y``, px; ``ignore`` 1 where the end cannot be seen: outside or on
-        the border, on or under another root, under a clamp, label, seed or dirt, or with next to no contrast;
-        ``root_order``; ``cause``, tags joined by ``;``, empty for a free tip; ``root_id``, the
-        same on every day; ``plant``; ``length`` and ``width`` of the root, px.
+        the border, on or under another root, under a clamp, label, seed or dirt, or with next
+        to no contrast; ``root_order``; ``cause``, tags joined by ``;``, empty for a free tip;
+        ``root_id``, the same on every day; ``plant``; ``length`` and ``width`` of the root, px.
     """
     plate, drawn = scene.plate, scene.drawn
     if not drawn:
@@ -249,9 +252,7 @@ def _crossings(drawn: Sequence[Stroke]) -> Line:
     one, two = owner[pairs[:, 0]], owner[pairs[:, 1]]
     family = np.array([(s.root.plant, s.root.id, s.root.parent) for s in drawn])
     same = family[one, 0] == family[two, 0]
-    related = same & (
-        (family[one, 1] == family[two, 2]) | (family[two, 1] == family[one, 2])
-    )
+    related = same & ((family[one, 1] == family[two, 2]) | (family[two, 1] == family[one, 2]))
     across = np.abs((ahead[pairs[:, 0]] * ahead[pairs[:, 1]]).sum(axis=1)) < 0.94
     pairs = pairs[(one != two) & ~related & across]
     spots = line[pairs[:, 0]]

@@ -8,10 +8,34 @@ import pytest
 from roottip.synth.growth import Root
 from roottip.synth.plate import Plate
 
-OFF = (
-    "translucency cap gloss faint pairs hairs haze long_hairs dirt residue fibres scratches drops "
-    "stains film labels ruled clamp rim seeds shadow light vignette grain cast noise"
-).split()
+OFF = [
+    "translucency",
+    "cap",
+    "gloss",
+    "faint",
+    "pairs",
+    "hairs",
+    "haze",
+    "long_hairs",
+    "dirt",
+    "residue",
+    "fibres",
+    "scratches",
+    "drops",
+    "stains",
+    "film",
+    "labels",
+    "ruled",
+    "clamp",
+    "rim",
+    "seeds",
+    "shadow",
+    "light",
+    "vignette",
+    "grain",
+    "cast",
+    "noise",
+]
 
 
 @pytest.fixture

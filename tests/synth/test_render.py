@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from roottip.synth.growth import SPECIES
 from roottip.synth.plate import Plate, varied
 from roottip.synth.render import draw, picture, plant
 
@@ -24,20 +26,30 @@ BUSY = Plate(
     faint=0.3,
     long_hairs=100.0,
     dirt=60.0,
-    residue=60.0,
+    residue=200.0,
     fibres=60.0,
     scratches=60.0,
     drops=60.0,
     stains=60.0,
     film=0.4,
-    labels=60.0,
+    labels=30.0,
     ruled=3.0,
-    clamp=3.0,
+    clamp=1.5,
     rim=1.0,
 )
-PICTURE = "shadow light vignette grain grain_size cast noise".split()
-ON_TOP = "dirt residue fibres scratches labels drops ruled stains dirt_size".split()
-HAIRS = "hairs hair_length hair_opacity hairless haze long_hairs".split()
+PICTURE = ["shadow", "light", "vignette", "grain", "grain_size", "cast", "noise"]
+ON_TOP = [
+    "dirt",
+    "residue",
+    "fibres",
+    "scratches",
+    "labels",
+    "drops",
+    "ruled",
+    "stains",
+    "dirt_size",
+]
+HAIRS = ["hairs", "hair_length", "hair_opacity", "hairless", "haze", "long_hairs"]
 ELSEWHERE = ["width", "height", "species", "jpeg"]
 WHERE = ["x", "y", "root_order", "root_id", "plant", "length", "width"]
 
@@ -54,7 +66,16 @@ def busy():
 def test_every_knob_changes_the_picture_and_nothing_it_should_not(busy, knob):
     roots, before = busy
     value = getattr(BUSY, knob)
-    other = {"day": 3.0, "plants": 1, "grain_size": 3.0, "pair_gap": 5.0, "cast": 1.0}
+    other = {
+        "day": 3.0,
+        "plants": 1,
+        "grain_size": 3.0,
+        "pair_gap": 5.0,
+        "cast": 1.0,
+        "thinnest": 0.9,
+        "pairs": 6.0,
+        "labels": 0.0,
+    }
     changed = replace(BUSY, **{knob: other.get(knob, value * 0.4)})
     if knob in ("plants", "pairs", "pair_gap", "laterals", "top", "px_per_mm"):
         roots = plant(changed, 3, changed.day)
@@ -66,7 +87,7 @@ def test_every_knob_changes_the_picture_and_nothing_it_should_not(busy, knob):
     if knob in ON_TOP + HAIRS:
         pd.testing.assert_frame_equal(after.tips[WHERE], before.tips[WHERE])
     if knob in ON_TOP:  # most of the picture is as it was
-        assert np.mean(after.image == before.image) > 0.5
+        assert np.mean(after.image == before.image) > 0.4
 
 
 def test_the_same_seed_draws_the_same_pixels():
@@ -80,7 +101,7 @@ def test_roots_keep_their_names_and_places_over_the_days():
     plate = replace(BUSY, clamp=0.0, rim=0.0, day=8.0, width=400, height=400, px_per_mm=4.0)
     roots = plant(plate, 5, 8.0)
     days = [picture(replace(plate, day=day), roots, 5) for day in (2.0, 4.0, 8.0)]
-    for young, old in zip(days, days[1:], strict=False):
+    for young, old in itertools.pairwise(days):
         before, after = young.tips.set_index("root_id"), old.tips.set_index("root_id")
         assert len(before) > 1
         assert set(before.index) <= set(after.index)
@@ -97,7 +118,7 @@ def test_varied_plates_are_of_every_kind():
     assert 0.6 < np.mean(brighter) < 0.95
     contrast = [np.abs(np.subtract(plate.root, plate.paper)).max() for plate in plates]
     assert min(contrast) > 10
-    assert {plate.species for plate in plates} == {*__import__("roottip").synth.growth.SPECIES}
+    assert {plate.species for plate in plates} == set(SPECIES)
     widths = [plate.root_width for plate in plates]
     assert 3 <= min(widths) < 3.5
     assert 13 < max(widths) <= 14
