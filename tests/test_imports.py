@@ -38,7 +38,7 @@ def test_a_baseline_run_and_an_evaluation_never_load_torch(tmp_path):
 def test_the_features_detector_needs_no_training_package():
     code = (
         "import roottip\n"
-        f"image = roottip.read_image({str(SAMPLE / 'images' / 'plate_01.jpg')!r})\n"
+        f"image = roottip.read_image({str(SAMPLE / 'images' / 'plate_0001.jpg')!r})\n"
         "assert len(roottip.load('features').detect(image)) > 0"
     )
     assert not modules_after(code) & (HEAVY | {"onnxruntime", "joblib"})
