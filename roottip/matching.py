@@ -23,6 +23,9 @@ Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Floats)
 
+_APART = 1e9
+"""px from one image to the next in `apart`."""
+
 HIT, MISS, FALSE_ALARM, IGNORED = "hit", "miss", "false alarm", "ignored"
 
 
@@ -97,9 +100,9 @@ def steps(
     return changes
 
 
-def near_any(points: Floats, targets: Floats, tolerance: float) -> NDArray[np.bool_]:
-    """Which points have a target within the tolerance."""
-    return nearest(points, targets)[0] <= tolerance
+def apart(xy: Floats, image: Indices) -> Floats:
+    """Points of many images in one space, ``x, y, z``, too far apart to meet across images."""
+    return np.column_stack([np.asarray(xy, dtype=np.float64).reshape(-1, 2), image * _APART])
 
 
 def nearest(points: Floats, targets: Floats, rank: int = 1) -> tuple[Floats, Indices]:
@@ -111,7 +114,8 @@ def nearest(points: Floats, targets: Floats, rank: int = 1) -> tuple[Floats, Ind
         return np.full(len(points), np.inf), np.zeros(len(points), np.intp)
     _, index = cKDTree(targets).query(points, [rank])
     # the distance anew: the tree rounds otherwise than `match` does
-    return np.linalg.norm(points - targets[index[:, 0]], axis=1), index[:, 0]
+    distance = np.linalg.norm(points - targets[index[:, 0]], axis=1)
+    return np.where(distance < _APART, distance, np.inf), index[:, 0]
 
 
 def _crowds(
