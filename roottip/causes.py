@@ -7,6 +7,8 @@ pair, the image's border, or free. A false alarm's cause is what lies there in p
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -158,7 +160,7 @@ def by_cause(matches: pd.DataFrame, groups: dict[str, str]) -> pd.DataFrame:
             add_tips("root order", value or "unknown", tips & (names == value).to_numpy())
     neighbour = matches["neighbour"].to_numpy()
     bounds = [0.0, *_NEIGHBOUR, np.inf]
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in pairwise(bounds):
         within = tips & (neighbour >= low) & ((neighbour < high) | (high == np.inf))
         name = f"{low:g} px or more" if high == np.inf else f"{low:g} to {high:g} px"
         add_tips("nearest tip", name, within)

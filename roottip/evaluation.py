@@ -246,19 +246,20 @@ def _listed(images: Sequence[str] | Mapping[str, str] | pd.DataFrame) -> pd.Data
 
 def _sizes(listed: pd.DataFrame) -> Floats:
     sizes = listed.reindex(columns=["width", "height"])
-    return sizes.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    numbers = sizes.apply(pd.to_numeric, errors="coerce")
+    return np.asarray(numbers.to_numpy(np.float64, na_value=np.nan))
 
 
 def _px_per_mm(listed: pd.DataFrame) -> Floats | None:
     """The scale of each image, where all have one."""
     if "px_per_mm" not in listed:
         return None
-    scale = pd.to_numeric(listed["px_per_mm"], errors="coerce").to_numpy(np.float64)
+    scale = np.asarray(pd.to_numeric(listed["px_per_mm"], errors="coerce"), dtype=np.float64)
     return scale if bool((scale > 0).all()) else None
 
 
 def _images(points: pd.DataFrame, number: Mapping[str, int]) -> Indices:
-    return points["image"].map(number).to_numpy(dtype=np.intp)
+    return np.asarray(points["image"].map(number), dtype=np.intp)
 
 
 def _apart(points: pd.DataFrame, number: Mapping[str, int]) -> Floats:

@@ -218,7 +218,15 @@ def detector(
         threshold=card["threshold"] if threshold is None else threshold,
         radius=card["radius"] if radius is None else radius,
         root_width=root_width,
+        threshold_from=_threshold_from(card) if threshold is None else "given",
     )
+
+
+def _threshold_from(card: dict[str, Any]) -> str:
+    # the shipped net is trained on everything, its threshold chosen in a training before
+    training = card.get("threshold_chosen_in", card.get("training", {}))
+    chosen = training.get("dev", {}).get("threshold")
+    return "held-out groups of train" if chosen == card["threshold"] else "given in training"
 
 
 def _read(path: Path) -> bytes:
