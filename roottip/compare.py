@@ -10,19 +10,25 @@ from typing import Any
 import pandas as pd
 
 from roottip import report, table
-from roottip.batch import MOST_PICTURES, progress, provenance
+from roottip.batch import progress, provenance
 from roottip.detector import Detector
 from roottip.errors import InputError
-from roottip.evaluation import FALSE_ALARM, HIT, IGNORED, MISS, Evaluation, evaluate
+from roottip.evaluation import Evaluation, evaluate
 from roottip.images import read_ahead, read_image
 from roottip.interchange import Dataset
 from roottip.meter import Meter
+from roottip.page import write_page
 from roottip.verdict import differences, verdict
 
 FLOOR = 0.05
 """Points that score less are no candidates; the precision-recall curve ends there."""
 
 _SHOWN = ["precision", "recall", "f1"]
+_ON_PAGE = {
+    "by_cause": "By cause: which tips are hit, and what false alarms are",
+    "by_tolerance": "By tolerance",
+    "differences": "Differences, with 95 % intervals and p of swapping the two",
+}
 _STACKED = ["matches", "per_image", "by_tolerance", "by_cause", "curve", "candidates"]
 
 
@@ -213,20 +219,20 @@ def write(
     if output.exists() and not output.is_dir():
         raise InputError(f"output={output} is a file; give a folder")
     started = datetime.now(timezone.utc)
-    for name, frame in tables(evaluations).items():
+    written = tables(evaluations)
+    for name, frame in written.items():
         table.write(frame, output / f"{name}.csv")
     if images is not None:
         table.write(images, output / "images.csv")
-    pictures = [] if root is None else _draw(evaluations, root, output / "overlays")
-    per_image = {f"Images, {key}": e.per_image for key, e in evaluations.items()}
-    report.write_report(
+    if root is not None:
+        _draw(evaluations, root, output / "overlays")
+    write_page(
         output / "report.html",
-        "Root tips: found and marked",
         verdict(evaluations),
-        {"Detectors": comparison(evaluations).T.reset_index().pipe(_with_header), **per_image},
-        pictures,
-        [HIT, MISS, FALSE_ALARM, IGNORED],
+        evaluations,
+        {heading: written[name] for name, heading in _ON_PAGE.items() if len(written[name])},
         {**settings, **provenance(started)},
+        root,
     )
 
 
@@ -234,13 +240,7 @@ def _labelled(frame: pd.DataFrame, detector: str) -> pd.DataFrame:
     return frame.assign(detector=detector)[["detector", *frame]]
 
 
-def _with_header(frame: pd.DataFrame) -> pd.DataFrame:
-    """The first row becomes the header: a long row for each detector reads best as a column."""
-    return frame.iloc[1:].set_axis(list(frame.iloc[0]), axis=1)
-
-
-def _draw(evaluations: Mapping[str, Evaluation], root: Path, folder: Path) -> list[tuple[str, str]]:
-    pictures: list[tuple[str, str]] = []
+def _draw(evaluations: Mapping[str, Evaluation], root: Path, folder: Path) -> None:
     for key, e in evaluations.items():
         outcomes = dict(list(e.matches.groupby("image")))
         counted = e.per_image.itertuples()
@@ -251,10 +251,3 @@ def _draw(evaluations: Mapping[str, Evaluation], root: Path, folder: Path) -> li
                 continue  # its row in images.csv says why
             drawn = report.overlay(image, outcomes.get(row.image, e.matches.iloc[:0]))
             report.write_image(drawn, folder / key / f"{row.image}.png")
-            if len(pictures) < MOST_PICTURES:
-                caption = (
-                    f"{key}, {row.image}: {row.hits} hits, {row.misses} misses, "
-                    f"{row.false_alarms} false alarms"
-                )
-                pictures.append((caption, report.thumbnail(drawn)))
-    return pictures

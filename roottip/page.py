@@ -8,7 +8,7 @@ past each found point), so the figures that it shows at any threshold are `evalu
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,8 @@ _POINTS = 300
 
 def write_page(
     path: Path,
-    verdict: Sequence[str],
+    verdict: str,
     evaluations: Mapping[str, Evaluation],
-    truth: pd.DataFrame,
     tables: Mapping[str, pd.DataFrame],
     settings: Mapping[str, Any],
     root: Path | None = None,
@@ -53,12 +52,10 @@ def write_page(
     Parameters
     ----------
     path : Path
-    verdict : sequence of str
-        Sentences that say what came out, the most important first.
+    verdict : str
+        What came out, in plain sentences.
     evaluations : mapping of str to Evaluation
         Each detector's, all on the same images.
-    truth : DataFrame
-        Points table of the marked tips.
     tables : mapping of str to DataFrame
         More figures, by heading.
     settings : mapping
@@ -74,7 +71,7 @@ def write_page(
     data = {
         "tolerance": next(iter(evaluations.values())).summary["tolerance"],
         "detectors": [_detector(name, e) for name, e in evaluations.items()],
-        "images": _images(evaluations, truth, pictures),
+        "images": _images(evaluations, pictures),
     }
     page = environment.get_template("comparison.html").render(
         verdict=verdict,
@@ -112,22 +109,21 @@ def _number(value: float) -> float | None:
 
 
 def _images(
-    evaluations: Mapping[str, Evaluation], truth: pd.DataFrame, pictures: Mapping[str, Any]
+    evaluations: Mapping[str, Evaluation], pictures: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """What the page knows of each image, in the order of the images table."""
-    marked = dict(list(truth.groupby("image")))
+    any_one = next(iter(evaluations.values()))
+    visible = any_one.matches.dropna(subset=["truth_x"])
+    marked = dict(list(visible.groupby("image")))
     found = {name: dict(list(e.candidates.groupby("image"))) for name, e in evaluations.items()}
-    listed = next(iter(evaluations.values())).per_image
     images = []
-    for name, group in zip(listed["image"], listed["group"], strict=True):
-        tips = marked.get(name, truth.iloc[:0])
-        hidden = tips["ignore"].to_numpy() == 1
-        xy = tips[["x", "y"]].to_numpy(dtype=np.float64)
+    for name, group in any_one.per_image[["image", "group"]].itertuples(index=False):
+        tips = marked.get(name, visible.iloc[:0])
+        xy = tips[["truth_x", "truth_y"]].to_numpy(dtype=np.float64)
         entry: dict[str, Any] = {
             "name": name.encode(errors="replace").decode(),
             "group": str(group),
-            "truth": xy[~hidden].round(1).tolist(),
-            "hidden": xy[hidden].round(1).tolist(),
+            "truth": xy.round(1).tolist(),
             "found": {},
             "hitAt": {},
             **pictures.get(name, {}),
@@ -135,9 +131,9 @@ def _images(
         for key, candidates_of in found.items():
             candidates = candidates_of.get(name)
             if candidates is None:
-                entry["found"][key], entry["hitAt"][key] = [], [-1] * int((~hidden).sum())
+                entry["found"][key], entry["hitAt"][key] = [], [-1] * len(xy)
                 continue
-            entry["hitAt"][key] = _hit_at(candidates, xy[~hidden])
+            entry["hitAt"][key] = _hit_at(candidates, xy)
             points = candidates[["x", "y"]].round(1)
             rest = candidates[["score", "hits", "false_alarms"]]
             entry["found"][key] = [

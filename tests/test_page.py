@@ -48,12 +48,11 @@ def made(tmp_path_factory):
         key: evaluate(frame, truth, names, TOLERANCE, 0.5) for key, frame in found.items()
     }
     path = folder / "report.html"
-    verdict = ["good finds 3 points more of 100 tips than poor <b>."]
+    verdict = "good finds 3 points more of 100 tips than poor <b>."
     write_page(
         path,
         verdict,
         evaluations,
-        truth,
         {"By cause": evaluations["good"].by_cause},
         {"data": NASTY},
         folder,
@@ -192,7 +191,7 @@ def test_prints(browser):
 def test_without_images_tips_or_finds(tmp_path):
     truth = pd.DataFrame({"image": [], "x": [], "y": [], "ignore": []})
     e = evaluate(truth[["image", "x", "y"]].assign(score=[]), truth, ["a.png"], TOLERANCE, 0.5)
-    write_page(tmp_path / "report.html", ["nothing"], {"none": e}, truth, {}, {})
+    write_page(tmp_path / "report.html", "nothing", {"none": e}, {}, {})
     page = (tmp_path / "report.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
     assert data["detectors"][0]["precision"] is None
