@@ -17,8 +17,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from roottip.detector import WindowDetector, load
     from roottip.errors import InputError
-    from roottip.evaluation import evaluate, match
+    from roottip.evaluation import evaluate
     from roottip.images import find_images, read_image
+    from roottip.matching import match
 
 _HOME = {
     "InputError": "errors",
@@ -26,7 +27,7 @@ _HOME = {
     "evaluate": "evaluation",
     "find_images": "images",
     "load": "detector",
-    "match": "evaluation",
+    "match": "matching",
     "read_image": "images",
 }
 

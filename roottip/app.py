@@ -25,7 +25,7 @@ from roottip.errors import InputError
 OK, BAD_INPUT, IMAGES_FAILED, INTERRUPTED = 0, 2, 3, 130
 
 PATH_KEYS = frozenset(
-    {"input", "output", "data", "found", "truth", "images", "start", "detector.weights"}
+    {"input", "output", "data", "found", "truth", "images", "start", "external", "detector.weights"}
 )
 
 
@@ -50,18 +50,21 @@ def compare(
     data: Path,
     split: str | None = None,
     detectors: Sequence[str] = ("baseline", "features", "cnn"),
+    external: Sequence[Path] | None = None,
     tolerance: float = 10.0,
     output: Path | None = None,
 ) -> int:
     """Run detectors on annotated images and say how good each is."""
     from roottip import compare as comparing
     from roottip.detector import load
-    from roottip.interchange import read_dataset
+    from roottip.interchange import read_dataset, read_images
 
     dataset = read_dataset(data, split)
-    settings = {"data": data, "split": split, "tolerance": tolerance}
+    settings = {"data": data, "split": split, "external": external, "tolerance": tolerance}
+    known = read_images(data / "images.csv")["image"]
+    peers = comparing.read_found(external or (), list(dataset.images["image"]), known)
     evaluations, images = comparing.compare(
-        dataset, {name: load(name) for name in detectors}, tolerance
+        dataset, {name: load(name) for name in detectors}, tolerance, peers
     )
     print(comparing.text(evaluations))
     if output is not None:
@@ -71,7 +74,7 @@ def compare(
 
 
 def evaluate(
-    found: Path,
+    found: Sequence[Path],
     truth: Path,
     images: Path | None = None,
     split: str | None = None,
@@ -79,18 +82,18 @@ def evaluate(
     threshold: float = 0.0,
     output: Path | None = None,
 ) -> int:
-    """Score a table of found points, anybody's, against the truth."""
+    """Score tables of found points, anybody's, against the truth."""
     from roottip import compare as comparing
     from roottip import evaluation
     from roottip.interchange import of_split, read_images, read_truth
 
-    points = table.check_points(table.read(found), str(found))
     if images is None:
         if split is not None:
             raise InputError("split= needs images=, the table that says which image is in it")
         marks = read_truth(truth)
-        names = sorted({*marks["image"], *points["image"]})
-        groups = dict(zip(names, names, strict=True))
+        pointed = [table.check_points(table.read(path), str(path))["image"] for path in found]
+        names = sorted(set(marks["image"]).union(*pointed))
+        listed = everything = pd.DataFrame({"image": names, "group": names})
         print(
             "no images= given: images without marked and without found tips are not counted",
             file=sys.stderr,
@@ -99,15 +102,17 @@ def evaluate(
         everything = read_images(images)
         listed = of_split(everything, split, str(images))
         marks = read_truth(truth, list(everything["image"]))
-        groups = dict(zip(listed["image"], listed["group"].astype(str), strict=True))
         if split is not None:
-            points = points[points["image"].isin(groups)]
-            marks = marks[marks["image"].isin(groups)]
-    result = {found.stem: evaluation.evaluate(points, marks, groups, tolerance, threshold)}
-    print(comparing.text(result))
+            marks = marks[marks["image"].isin(listed["image"])]
+    tables = comparing.read_found(found, list(listed["image"]), everything["image"])
+    results = {
+        name: evaluation.evaluate(points, marks, listed, tolerance, threshold)
+        for name, points in tables.items()
+    }
+    print(comparing.text(results))
     if output is not None:
         settings = {"found": found, "truth": truth, "images": images, "tolerance": tolerance}
-        comparing.write(result, output, settings)
+        comparing.write(results, output, settings)
         print(f"report: {output / 'report.html'}")
     return OK
 

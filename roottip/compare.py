@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from roottip import report, table
-from roottip.batch import MOST_PICTURES, progress, provenance
+from roottip.batch import progress, provenance
 from roottip.detector import Detector
 from roottip.errors import InputError
-from roottip.evaluation import (
-    FALSE_ALARM,
-    HIT,
-    IGNORED,
-    MISS,
-    Evaluation,
-    compare_f1,
-    evaluate,
-)
+from roottip.evaluation import Evaluation, evaluate
 from roottip.images import read_ahead, read_image
 from roottip.interchange import Dataset
+from roottip.meter import Meter
+from roottip.page import write_page
+from roottip.verdict import differences, verdict
 
 FLOOR = 0.05
 """Points that score less are no candidates; the precision-recall curve ends there."""
 
 _SHOWN = ["precision", "recall", "f1"]
+_ON_PAGE = {
+    "by_cause": "By cause: which tips are hit, and what false alarms are",
+    "by_tolerance": "By tolerance",
+    "differences": "Differences, with 95 % intervals and p of swapping the two",
+}
+_STACKED = ["matches", "per_image", "by_tolerance", "by_cause", "curve", "candidates"]
 
 
 def compare(
-    dataset: Dataset, detectors: Mapping[str, Detector], tolerance: float
+    dataset: Dataset,
+    detectors: Mapping[str, Detector],
+    tolerance: float,
+    external: Mapping[str, pd.DataFrame] | None = None,
 ) -> tuple[dict[str, Evaluation], pd.DataFrame]:
     """Score detectors on the same annotated images.
 
@@ -45,39 +47,122 @@ def compare(
         Each is scored at its own threshold.
     tolerance : float
         px
+    external : mapping of str to DataFrame, optional
+        Points tables of other programs, further contenders; all their points count.
 
     Returns
     -------
     evaluations : dict of str to Evaluation
-        ``summary`` has ``seconds`` an image (detection only) besides what `evaluate` gives.
+        ``summary`` has besides what `evaluate` gives ``seconds`` an image (detection only)
+        and ``memory`` (MiB, as in `Meter`: the most that one image's detection needed besides
+        the image and what was loaded); NaN for points of other programs.
     images : DataFrame
         The images table; an image that cannot be read stays in the score, its tips missed.
     """
     names = list(dataset.images["image"])
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in detectors}
-    seconds = dict.fromkeys(detectors, 0.0)
+    meters = {name: Meter() for name in detectors}
     rows: list[dict[str, object]] = []
-    for name, image in progress(read_ahead(dataset.root, names), len(names), "compare"):
+    read = read_ahead(dataset.root, names) if detectors else ()
+    for name, image in progress(read, len(names), "compare"):
         if isinstance(image, InputError):
             rows.append({"image": name, "status": "failed", "error": str(image)})
             continue
         for key, detector in detectors.items():
-            begun = time.perf_counter()
-            points, scores = detector.find(image, threshold=min(FLOOR, detector.threshold))
-            seconds[key] += time.perf_counter() - begun
+            with meters[key]:
+                points, scores = detector.find(image, threshold=min(FLOOR, detector.threshold))
             found[key].append(table.points(name, points, scores))
         rows.append(
             {"image": name, "status": "ok", "width": image.shape[1], "height": image.shape[0]}
         )
+    images = table.images(rows)
+    listed = dataset.images.assign(group=dataset.images["image"].map(dataset.groups))
+    for side in ("width", "height"):
+        read_size = images.set_index("image")[side].astype("Float64")
+        listed[side] = listed["image"].map(read_size)
+
     evaluations = {}
     for key, detector in detectors.items():
-        result = evaluate(
-            table.concat(found[key]), dataset.truth, dataset.groups, tolerance, detector.threshold
+        evaluations[key] = evaluate(
+            table.concat(found[key]),
+            dataset.truth,
+            listed,
+            tolerance,
+            detector.threshold,
+            getattr(detector, "threshold_from", "given"),
+            dataset.distractors,
         )
-        read = sum(row["status"] == "ok" for row in rows)
-        result.summary["seconds"] = seconds[key] / max(read, 1)
-        evaluations[key] = result
-    return evaluations, table.images(rows)
+    for key, points in (external or {}).items():
+        if key in detectors:
+            raise InputError(f"{key} is a detector's name; give its table another file name")
+        evaluations[key] = evaluate(
+            points, dataset.truth, listed, tolerance, distractors=dataset.distractors
+        )
+    for key, result in evaluations.items():
+        meter = meters.get(key, Meter())
+        seconds = meter.seconds / meter.entries if meter.entries else float("nan")
+        result.summary.update(seconds=seconds, memory=meter.memory)
+    return evaluations, images
+
+
+def read_found(
+    paths: Iterable[Path], images: Sequence[str], known: Iterable[str]
+) -> dict[str, pd.DataFrame]:
+    """Read tables of found points, each named by its file without the ending.
+
+    Parameters
+    ----------
+    paths : iterable of path
+    images : sequence of str
+        The images scored; points in others are left out.
+    known : iterable of str
+        All images there are.
+
+    Raises
+    ------
+    InputError
+        A table is malformed or has points in an unknown image, or two have the same name.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    known = set(known)
+    for path in paths:
+        if path.stem in found:
+            raise InputError(
+                f"two tables are called {path.stem}; rename one, the name is its label"
+            )
+        points = table.check_points(table.read(path), str(path))
+        stray = points.loc[~points["image"].isin(known), "image"]
+        if len(stray):
+            raise InputError(
+                f"{path} has points in {stray.iloc[0]!r}, which is none of the {len(known)} images "
+                f"listed, such as {min(known)!r}; image names must be the same in all tables"
+            )
+        found[path.stem] = points[points["image"].isin(images)]
+    return found
+
+
+def tables(evaluations: Mapping[str, Evaluation]) -> dict[str, pd.DataFrame]:
+    """Every number there is, as tables whose first column is ``detector``.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``comparison`` (a row for each detector), ``differences`` (as `verdict.differences` gives
+        them) and, as in `Evaluation`, ``matches, per_image, by_tolerance, by_cause, curve,
+        candidates``.
+    """
+    stacked = {
+        part: pd.concat(
+            [_labelled(getattr(e, part), key) for key, e in evaluations.items()],
+            ignore_index=True,
+        )
+        for part in _STACKED
+    }
+    return {
+        "comparison": comparison(evaluations),
+        "differences": differences(evaluations),
+        **stacked,
+    }
 
 
 def comparison(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
@@ -92,34 +177,22 @@ def text(evaluations: Mapping[str, Evaluation]) -> str:
     rows = []
     for key, e in evaluations.items():
         s = e.summary
-        rates = {
+        shown = {
             name: f"{s[name]:.3f} ({s[f'{name}_low']:.3f}–{s[f'{name}_high']:.3f})"
             for name in _SHOWN
         }
         counts = {"images": s["images"], "tips": s["truth"], "hits": s["hits"]}
         counts |= {"misses": s["misses"], "false alarms": s["false_alarms"]}
         distance = {"distance": f"{s['distance_median']:.1f} px"}
-        rows.append({"detector": key, **rates, **counts, **distance})
+        origin = {"threshold": f"{s['threshold']:g} ({s['threshold_from']})"}
+        rows.append({"detector": key, **shown, **counts, **distance, **origin})
     tolerance = next(iter(evaluations.values())).summary["tolerance"]
-    shown: str = pd.DataFrame(rows).to_string(index=False).replace("nan", "–")
+    printed: str = pd.DataFrame(rows).to_string(index=False).replace("nan", "–")
     note = (
         f"A find counts within {tolerance:g} px of a marked tip; in brackets 95 % intervals over "
         "groups;\ndistance is the median between a hit and its marked tip."
     )
-    return "\n\n".join([shown, *differences(evaluations), note])
-
-
-def differences(evaluations: Mapping[str, Evaluation]) -> list[str]:
-    """For each detector but the best by F1, how far it is behind the best."""
-    best = max(evaluations, key=lambda key: np.nan_to_num(evaluations[key].summary["f1"]))
-    sentences = []
-    for key in evaluations.keys() - {best}:
-        difference, low, high = compare_f1(evaluations[best], evaluations[key])
-        sentences.append(
-            f"F1 of {best} is {difference:.3f} above that of {key} "
-            f"(95 % interval {low:.3f} to {high:.3f}, paired bootstrap over groups)."
-        )
-    return sorted(sentences)
+    return "\n\n".join([printed, verdict(evaluations), note])
 
 
 def write(
@@ -129,7 +202,7 @@ def write(
     images: pd.DataFrame | None = None,
     root: Path | None = None,
 ) -> None:
-    """Write ``comparison.csv, matches.csv, per_image.csv, report.html`` and, with images, more.
+    """Write each of `tables` as NAME.csv, ``report.html`` and, with images, more.
 
     Parameters
     ----------
@@ -146,44 +219,28 @@ def write(
     if output.exists() and not output.is_dir():
         raise InputError(f"output={output} is a file; give a folder")
     started = datetime.now(timezone.utc)
-    summary = comparison(evaluations)
-    table.write(summary, output / "comparison.csv")
-    for name, part in (("matches", "matches"), ("per_image", "per_image")):
-        frames = [
-            getattr(e, part).assign(detector=key).pipe(_detector_first)
-            for key, e in evaluations.items()
-        ]
-        table.write(pd.concat(frames, ignore_index=True), output / f"{name}.csv")
+    written = tables(evaluations)
+    for name, frame in written.items():
+        table.write(frame, output / f"{name}.csv")
     if images is not None:
         table.write(images, output / "images.csv")
-    pictures = [] if root is None else _draw(evaluations, root, output / "overlays")
-    per_image = {f"Images, {key}": e.per_image for key, e in evaluations.items()}
-    best = summary.loc[summary["f1"].fillna(0).idxmax()]
-    report.write_report(
+    if root is not None:
+        _draw(evaluations, root, output / "overlays")
+    write_page(
         output / "report.html",
-        "Root tips: found and marked",
-        f"{best['detector']} finds {best['recall']:.1%} of the marked tips, and "
-        f"{best['precision']:.1%} of what it finds are tips "
-        f"({best['images']} images, {best['truth']} tips, tolerance {best['tolerance']:g} px). "
-        + " ".join(differences(evaluations)),
-        {"Detectors": summary.T.reset_index().pipe(_with_header), **per_image},
-        pictures,
-        [HIT, MISS, FALSE_ALARM, IGNORED],
+        verdict(evaluations),
+        evaluations,
+        {heading: written[name] for name, heading in _ON_PAGE.items() if len(written[name])},
         {**settings, **provenance(started)},
+        root,
     )
 
 
-def _detector_first(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[["detector", *(column for column in frame if column != "detector")]]
+def _labelled(frame: pd.DataFrame, detector: str) -> pd.DataFrame:
+    return frame.assign(detector=detector)[["detector", *frame]]
 
 
-def _with_header(frame: pd.DataFrame) -> pd.DataFrame:
-    """The first row becomes the header: a long row for each detector reads best as a column."""
-    return frame.iloc[1:].set_axis(list(frame.iloc[0]), axis=1)
-
-
-def _draw(evaluations: Mapping[str, Evaluation], root: Path, folder: Path) -> list[tuple[str, str]]:
-    pictures: list[tuple[str, str]] = []
+def _draw(evaluations: Mapping[str, Evaluation], root: Path, folder: Path) -> None:
     for key, e in evaluations.items():
         outcomes = dict(list(e.matches.groupby("image")))
         counted = e.per_image.itertuples()
@@ -194,10 +251,3 @@ def _draw(evaluations: Mapping[str, Evaluation], root: Path, folder: Path) -> li
                 continue  # its row in images.csv says why
             drawn = report.overlay(image, outcomes.get(row.image, e.matches.iloc[:0]))
             report.write_image(drawn, folder / key / f"{row.image}.png")
-            if len(pictures) < MOST_PICTURES:
-                caption = (
-                    f"{key}, {row.image}: {row.hits} hits, {row.misses} misses, "
-                    f"{row.false_alarms} false alarms"
-                )
-                pictures.append((caption, report.thumbnail(drawn)))
-    return pictures

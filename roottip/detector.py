@@ -63,6 +63,8 @@ class WindowDetector:
     margin : float
         Points closer than this to the image's border are left out, px like `radius`: a root
         that reaches the border goes on outside, so its end cannot be seen.
+    threshold_from : str
+        Where the threshold came from, for tables that compare detectors.
     """
 
     scorer: Scorer
@@ -71,6 +73,7 @@ class WindowDetector:
     radius: float = 8.0
     root_width: float | None = None
     margin: float = 4.0
+    threshold_from: str = "given"
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work, before any image is read.

@@ -1,12 +1,6 @@
-"""How well found points agree with the truth.
+"""How well found points agree with the truth: one detector's figures.
 
-A found point and a truth point can be a pair when they are at most `tolerance` apart; each
-belongs to one pair at most. Of all pairings the one with the most pairs is taken, and among
-those the one with the smallest sum of distances. A paired found point is a **hit**; an
-unpaired one is **ignored** when a truth point with ``ignore`` = 1 is within the tolerance
-(nobody could see what is there), else a **false alarm**; an unpaired truth point is a
-**miss**. Undefined ratios, such as the precision of nothing found, are NaN.
-
+What counts as a pair says `roottip.matching`; how sure a figure is, `roottip.certainty`.
 Pooled figures count all images together; per-image figures are in `Evaluation.per_image`.
 """
 
@@ -14,24 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
+from roottip import causes
+from roottip.certainty import by_group, rate_intervals
 from roottip.errors import InputError
+from roottip.matching import (
+    FALSE_ALARM,
+    HIT,
+    IGNORED,
+    MISS,
+    Floats,
+    Indices,
+    apart,
+    match,
+    nearest,
+    rates,
+    steps,
+)
 from roottip.table import check_points
 
-Indices = NDArray[np.intp]
-Floats = NDArray[np.float64]
-Numbers = TypeVar("Numbers", float, Floats)
+# the outcomes are words of this file's tables
+__all__ = ["FALSE_ALARM", "HIT", "IGNORED", "MISS", "Evaluation", "evaluate"]
 
-HIT, MISS, FALSE_ALARM, IGNORED = "hit", "miss", "false alarm", "ignored"
+TOLERANCES = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30)
+"""px, of `Evaluation.by_tolerance`, besides the tolerance chosen."""
+
+TOLERANCES_MM = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)
+"""mm, where the scale of all images is known."""
+
+_COUNTED = ["truth", "found", "hits", "misses", "false_alarms", "ignored"]
 
 
 @dataclass(frozen=True)
@@ -41,67 +51,53 @@ class Evaluation:
     Attributes
     ----------
     summary : dict
-        Pooled figures: ``tolerance, threshold, images, groups, truth, found, hits, misses,
-        false_alarms, ignored, precision, recall, f1``, the bounds of their 95 % intervals
-        (``precision_low, precision_high`` …, bootstrap over groups),
-        ``average_precision``, ``distance_median, distance_mean`` (px, over hits),
-        ``count_bias, count_mae`` (found less true tips, an image).
+        Pooled figures. ``tolerance`` (px), ``threshold`` and ``threshold_from``, where that
+        came from; ``images, groups, truth, found, hits, misses, false_alarms, ignored``;
+        ``precision, recall, f1`` and the bounds of their 95 % intervals over groups
+        (``precision_low, precision_high`` …); ``average_precision``; the localisation error
+        of hits, ``distance_median, distance_mean, distance_q90`` (px; where the scale of all
+        images is known also ``distance_median_mm`` …); and how well counts of tips an image
+        agree, found (less the ignored) less true: ``count_bias`` (mean difference),
+        ``count_mae`` (mean absolute difference), ``count_low, count_high`` (Bland and
+        Altman's limits of agreement, bias ± 1.96 standard deviations), ``count_r2``
+        (1 - SSE/SST of found counts taken as predictions of the true ones) and
+        ``count_correlation2`` (Pearson's correlation, squared).
     matches : DataFrame
-        A row for each truth point and each found point, a pair sharing one:
-        ``image, outcome, x, y, score, truth_x, truth_y, distance``.
+        A row for each visible truth point and each found point that scores at least the
+        threshold, a pair sharing one: ``image, outcome, x, y, score, truth_x, truth_y,
+        distance, cause, neighbour`` (`roottip.causes`; neighbour: px from the truth point to the
+        nearest other one) and ``root_order`` where truth has it.
     per_image : DataFrame
         A row for each image: ``image, group, truth, found, hits, misses, false_alarms,
         ignored, precision, recall, f1``.
     curve : DataFrame
         ``threshold, precision, recall, f1`` at each distinct score, highest first.
+    by_tolerance : DataFrame
+        ``tolerance, precision, recall, f1, unit`` at the threshold; ``unit`` is px or mm.
+    by_cause : DataFrame
+        As in `causes.by_cause`.
+    candidates : DataFrame
+        Every found point, whatever its score: ``image, x, y, score, hits, false_alarms``, the
+        last two being how an image's counts change as the threshold falls past the point.
     """
 
-    summary: dict[str, float]
+    summary: dict[str, Any]
     matches: pd.DataFrame
     per_image: pd.DataFrame
     curve: pd.DataFrame
-
-
-def match(found: Floats, truth: Floats, tolerance: float) -> tuple[Indices, Indices]:
-    """Pair found with truth points: most pairs first, then the least total distance.
-
-    Parameters
-    ----------
-    found : (N, 2) float
-        ``x, y``.
-    truth : (M, 2) float
-        ``x, y``, same units.
-    tolerance : float
-        Largest distance of a pair, inclusive, same units.
-
-    Returns
-    -------
-    found_index, truth_index : (K,) intp
-        The pairs.
-    """
-    pairs_found: list[int] = []
-    pairs_truth: list[int] = []
-    for in_found, in_truth in _components(found, truth, tolerance):
-        distance = _distances(found[in_found], truth[in_truth])
-        # an impossible pair costs more than all possible ones together, so none is taken
-        # where a larger set of possible pairs exists
-        impossible = (tolerance + 1) * (min(distance.shape) + 1)
-        cost = np.where(distance <= tolerance, distance, impossible)
-        rows, columns = linear_sum_assignment(cost)
-        possible = distance[rows, columns] <= tolerance
-        pairs_found.extend(in_found[rows[possible]])
-        pairs_truth.extend(in_truth[columns[possible]])
-    return np.asarray(pairs_found, dtype=np.intp), np.asarray(pairs_truth, dtype=np.intp)
+    by_tolerance: pd.DataFrame
+    by_cause: pd.DataFrame
+    candidates: pd.DataFrame
 
 
 def evaluate(
     found: pd.DataFrame,
     truth: pd.DataFrame,
-    images: Sequence[str] | Mapping[str, str],
+    images: Sequence[str] | Mapping[str, str] | pd.DataFrame,
     tolerance: float,
     threshold: float = 0.0,
-    resamples: int = 2000,
-    seed: int = 0,
+    threshold_from: str = "given",
+    distractors: pd.DataFrame | None = None,
 ) -> Evaluation:
     """Score found points against the truth.
 
@@ -110,16 +106,20 @@ def evaluate(
     found : DataFrame
         Points table; without ``score`` every point scores 1.
     truth : DataFrame
-        Points table; ``ignore`` = 1 marks tips nobody could see.
-    images : sequence of str, or mapping of str to str
-        Every image scored, also those without truth and without finds; a mapping gives each
-        its group, else each image is its own.
+        Points table; ``ignore`` = 1 marks tips nobody could see. ``cause`` (tags joined by
+        ``;``) and ``root_order`` are counted by where they are.
+    images : sequence of str, mapping of str to str, or DataFrame
+        Every image scored, also those without truth and without finds. A mapping gives each
+        its group, else each image is its own; a table (``image``, and what it has of ``group,
+        width, height, px_per_mm``) also lets borders and mm be known.
     tolerance : float
         px
     threshold : float
         Found points that score below count as not found, except in the curve.
-    resamples, seed : int
-        Of the bootstrap.
+    threshold_from : str
+        Where that threshold came from.
+    distractors : DataFrame, optional
+        ``image, x, y, cause`` of what looks like a tip and is none.
 
     Raises
     ------
@@ -131,9 +131,9 @@ def evaluate(
     found, truth = check_points(found, "found"), check_points(truth, "truth")
     if "score" not in found:
         found["score"] = 1.0
-    groups = dict(images) if isinstance(images, Mapping) else {name: name for name in images}
-    if not groups:
-        raise InputError("there is no image to score")
+    listed = _listed(images)
+    groups = dict(zip(listed["image"], listed["group"], strict=True))
+    number = {name: n for n, name in enumerate(groups)}
     for name, frame in (("found", found), ("truth", truth)):
         unknown = sorted(set(frame["image"]) - set(groups))
         if unknown:
@@ -142,187 +142,176 @@ def evaluate(
                 f"not among the {len(groups)} scored, such as {next(iter(groups))!r}; image names "
                 "must be the same in all tables"
             )
+    if distractors is None:
+        distractors = pd.DataFrame({"image": [], "x": [], "y": [], "cause": []})
+    distractors = distractors[distractors["image"].isin(groups)]
+    visible, hidden = truth[truth["ignore"] == 0], truth[truth["ignore"] == 1]
 
-    found_of, truth_of = dict(list(found.groupby("image"))), dict(list(truth.groupby("image")))
-    matches, changes = [], []
-    for image in groups:
-        f, t = found_of.get(image, found.iloc[:0]), truth_of.get(image, truth.iloc[:0])
-        matches.append(_match_image(image, f[f["score"] >= threshold], t, tolerance))
-        changes.append(_changes(f, t, tolerance))
-    table = pd.concat(matches, ignore_index=True)
-    per_image = _per_image(table, groups)
-    wanted = int((truth["ignore"] == 0).sum())
-    curve, average_precision = _curve(np.concatenate(changes), wanted)
+    found_xy, visible_xy, hidden_xy = (_apart(part, number) for part in (found, visible, hidden))
+    score = found["score"].to_numpy()
+    to_hidden = nearest(found_xy, hidden_xy)[0]
+    changes = steps(found_xy, score, to_hidden <= tolerance, visible_xy, tolerance)
+    candidates = found[["image", "x", "y", "score"]].assign(
+        hits=changes[:, 0], false_alarms=changes[:, 1]
+    )
+    curve, average_precision = _curve(candidates, len(visible))
 
-    totals = per_image[["truth", "found", "hits", "misses", "false_alarms", "ignored"]].sum()
-    hit = table["outcome"] == HIT
-    error = per_image["found"] - per_image["ignored"] - per_image["truth"]
+    kept = score >= threshold
+    finds = _Finds(found[kept].reset_index(drop=True), found_xy[kept], to_hidden[kept])
+    pairs = match(finds.xy, visible_xy, tolerance)
+    sizes = _sizes(listed)
+    tip_causes, neighbour = causes.of_tips(visible, _images(visible, number), sizes)
+    tips = visible.assign(cause=tip_causes, neighbour=neighbour).reset_index(drop=True)
+    matches = _matches(finds, tips, pairs, tolerance)
+    alarms = matches.index[matches["outcome"] == FALSE_ALARM]
+    matches.loc[alarms, "cause"] = causes.of_alarms(
+        _apart(matches.loc[alarms], number),
+        _images(matches.loc[alarms], number),
+        sizes,
+        distractors,
+        _images(distractors, number),
+        visible_xy[pairs[1]],
+        tolerance,
+    )
+    in_order = np.argsort(_images(matches, number), kind="stable")
+    matches = matches.iloc[in_order].reset_index(drop=True)
+
+    per_image = _per_image(matches, groups)
+    totals = {name: int(per_image[name].sum()) for name in _COUNTED}
+    bounds = rate_intervals(by_group(per_image).to_numpy())
+    px_per_mm = _px_per_mm(listed)
+    distance = matches.loc[matches["outcome"] == HIT, ["image", "distance"]]
     summary = {
         "tolerance": tolerance,
         "threshold": threshold,
+        "threshold_from": threshold_from,
         "images": len(groups),
         "groups": len(set(groups.values())),
-        **{name: int(value) for name, value in totals.items()},
-        **_rates(totals["hits"], totals["misses"], totals["false_alarms"]),
-        **_intervals(per_image, resamples, seed),
+        **totals,
+        **rates(totals["hits"], totals["misses"], totals["false_alarms"]),
+        **{f"{rate}_low": low for rate, (low, _) in bounds.items()},
+        **{f"{rate}_high": high for rate, (_, high) in bounds.items()},
         "average_precision": average_precision,
-        "distance_median": table.loc[hit, "distance"].median(),
-        "distance_mean": table.loc[hit, "distance"].mean(),
-        "count_bias": error.mean(),
-        "count_mae": error.abs().mean(),
+        **_localisation(distance["distance"]),
+        **_agreement(per_image["found"] - per_image["ignored"], per_image["truth"]),
     }
-    return Evaluation(summary, table, per_image, curve)
-
-
-def compare_f1(
-    a: Evaluation, b: Evaluation, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float, float]:
-    """By how much the pooled F1 of `a` is above that of `b`, both on the same images.
-
-    Returns
-    -------
-    difference, low, high : float
-        The bounds of the 95 % interval come from a paired bootstrap: each resample draws
-        groups and takes both detectors on them. NaN where it is undefined.
-
-    Raises
-    ------
-    InputError
-        The two were not evaluated on the same images.
-    """
-    if not a.per_image[["image", "group"]].equals(b.per_image[["image", "group"]]):
-        raise InputError("two detectors can be compared on the same images only")
-    ours, theirs = (_resampled(e.per_image, resamples, seed)["f1"] for e in (a, b))
-    return (float(a.summary["f1"] - b.summary["f1"]), *_interval(ours - theirs))
-
-
-def best_threshold(curve: pd.DataFrame) -> float:
-    """The threshold of a curve with the highest F1, midway to the next lower score.
-
-    Midway, because a threshold that sits on a score of the tuning data is an accident of it.
-    """
-    f1 = curve["f1"].fillna(0).to_numpy()
-    if len(f1) == 0:
-        raise InputError("no point was found on the tuning data, so no threshold can be chosen")
-    best = int(np.argmax(f1))
-    scores = np.append(curve["threshold"].to_numpy(), 0.0)
-    return float((scores[best] + scores[best + 1]) / 2)
-
-
-def _distances(a: Floats, b: Floats) -> Floats:
-    return np.asarray(np.hypot(*(a[:, None] - b[None]).transpose(2, 0, 1)))
-
-
-def _components(found: Floats, truth: Floats, tolerance: float) -> list[tuple[Indices, Indices]]:
-    """The found and truth points that could be paired, in groups that cannot be paired across.
-
-    Assignment is cubic in the number of points; groups are a few points each.
-    """
-    if len(found) == 0 or len(truth) == 0:
-        return []
-    # a hair wider than the tolerance: the tree rounds otherwise than `_distances` does
-    near = cKDTree(found).query_ball_tree(cKDTree(truth), tolerance * (1 + 1e-9))
-    edges = [(i, len(found) + j) for i, neighbours in enumerate(near) for j in neighbours]
-    if not edges:
-        return []
-    i, j = np.asarray(edges).T
-    n = len(found) + len(truth)
-    _, label = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)), False)
-    members: dict[int, tuple[list[int], list[int]]] = {}
-    for node in np.unique(np.concatenate([i, j])):
-        side = int(node >= len(found))
-        pair = members.setdefault(int(label[node]), ([], []))
-        pair[side].append(int(node) - side * len(found))
-    return [
-        (np.asarray(f, dtype=np.intp), np.asarray(t, dtype=np.intp)) for f, t in members.values()
-    ]
-
-
-def _split(truth: pd.DataFrame) -> tuple[Floats, Floats]:
-    xy = truth[["x", "y"]].to_numpy(dtype=np.float64)
-    ignore = truth["ignore"].to_numpy() == 1
-    return xy[~ignore], xy[ignore]
-
-
-def _near_any(xy: Floats, targets: Floats, tolerance: float) -> NDArray[np.bool_]:
-    if len(xy) == 0 or len(targets) == 0:
-        return np.zeros(len(xy), dtype=bool)
-    return np.asarray((_distances(xy, targets) <= tolerance).any(axis=1))
-
-
-def _match_image(
-    image: str, found: pd.DataFrame, truth: pd.DataFrame, tolerance: float
-) -> pd.DataFrame:
-    xy, score = found[["x", "y"]].to_numpy(dtype=np.float64), found["score"].to_numpy()
-    visible, hidden = _split(truth)
-    i, j = match(xy, visible, tolerance)
-    outcome = np.where(_near_any(xy, hidden, tolerance), IGNORED, FALSE_ALARM).astype(object)
-    outcome[i] = HIT
-    partner = np.full((len(xy), 2), np.nan)
-    partner[i] = visible[j]
-    missed = np.delete(visible, j, axis=0)
-    return pd.DataFrame(
-        {
-            "image": [image] * (len(xy) + len(missed)),
-            "outcome": np.concatenate([outcome, np.full(len(missed), MISS, dtype=object)]),
-            "x": np.concatenate([xy[:, 0], np.full(len(missed), np.nan)]),
-            "y": np.concatenate([xy[:, 1], np.full(len(missed), np.nan)]),
-            "score": np.concatenate([score, np.full(len(missed), np.nan)]),
-            "truth_x": np.concatenate([partner[:, 0], missed[:, 0]]),
-            "truth_y": np.concatenate([partner[:, 1], missed[:, 1]]),
-            "distance": np.concatenate([np.hypot(*(xy - partner).T), np.full(len(missed), np.nan)]),
-        }
+    by_tolerance = [_over_tolerances(finds, visible_xy, {*TOLERANCES, tolerance}, "px")]
+    if px_per_mm is not None:
+        scale = px_per_mm[_images(distance, number)]
+        mm = _localisation(distance["distance"] / scale)
+        summary |= {f"{name}_mm": value for name, value in mm.items()}
+        scaled = finds.scaled(px_per_mm[_images(finds.points, number)])
+        visible_mm = _scaled(visible_xy, px_per_mm[_images(visible, number)])
+        by_tolerance.append(_over_tolerances(scaled, visible_mm, TOLERANCES_MM, "mm"))
+    return Evaluation(
+        summary,
+        matches,
+        per_image,
+        curve,
+        pd.concat(by_tolerance, ignore_index=True),
+        causes.by_cause(matches, groups),
+        candidates,
     )
 
 
-def _changes(found: pd.DataFrame, truth: pd.DataFrame, tolerance: float) -> Floats:
-    """How hits and false alarms of an image change as the threshold falls past each score.
+@dataclass(frozen=True)
+class _Finds:
+    """Found points that score at least the threshold."""
 
-    Returns
-    -------
-    (N, 3) float64
-        ``score, change of hits, change of false alarms``, a row for each found point. The sums
-        down to a score are the counts that `_match_image` gives at that threshold.
-    """
-    order = np.argsort(-found["score"].to_numpy(), kind="stable")
-    xy = found[["x", "y"]].to_numpy(dtype=np.float64)[order]
-    visible, hidden = _split(truth)
-    excused = _near_any(xy, hidden, tolerance)
-    changes = np.zeros((len(xy), 3))
-    changes[:, 0] = found["score"].to_numpy()[order]
-    changes[:, 2] = ~excused
-    for in_found, in_truth in _components(xy, visible, tolerance):
-        hits, alarms = 0, 0
-        for n in range(1, len(in_found) + 1):
-            shown = in_found[:n]
-            paired, _ = match(xy[shown], visible[in_truth], tolerance)
-            alone = np.delete(shown, paired)
-            hits_now, alarms_now = len(paired), int((~excused[alone]).sum())
-            changes[in_found[n - 1], 1:] = hits_now - hits, alarms_now - alarms
-            hits, alarms = hits_now, alarms_now
-    return changes
+    points: pd.DataFrame
+    xy: Floats
+    """``(N, 3)``, as `matching.apart` puts them."""
+    to_hidden: Floats
+    """How far the nearest tip is that nobody could see."""
+
+    def scaled(self, px_per_mm: Floats) -> _Finds:
+        return _Finds(self.points, _scaled(self.xy, px_per_mm), self.to_hidden / px_per_mm)
 
 
-def _curve(changes: Floats, wanted: int) -> tuple[pd.DataFrame, float]:
+def _listed(images: Sequence[str] | Mapping[str, str] | pd.DataFrame) -> pd.DataFrame:
+    """The images table of what `evaluate` was given, each image with a group."""
+    if isinstance(images, pd.DataFrame):
+        listed = images.reset_index(drop=True)
+        if "group" not in listed:
+            listed["group"] = listed["image"]
+    elif isinstance(images, Mapping):
+        listed = pd.DataFrame({"image": list(images), "group": list(images.values())})
+    else:
+        names = list(dict.fromkeys(images))
+        listed = pd.DataFrame({"image": names, "group": names})
+    if listed.empty:
+        raise InputError("there is no image to score")
+    return listed
+
+
+def _sizes(listed: pd.DataFrame) -> Floats:
+    sizes = listed.reindex(columns=["width", "height"])
+    numbers = sizes.apply(pd.to_numeric, errors="coerce")
+    return np.asarray(numbers.to_numpy(np.float64, na_value=np.nan))
+
+
+def _px_per_mm(listed: pd.DataFrame) -> Floats | None:
+    """The scale of each image, where all have one."""
+    if "px_per_mm" not in listed:
+        return None
+    scale = np.asarray(pd.to_numeric(listed["px_per_mm"], errors="coerce"), dtype=np.float64)
+    return scale if bool((scale > 0).all()) else None
+
+
+def _images(points: pd.DataFrame, number: Mapping[str, int]) -> Indices:
+    return np.asarray(points["image"].map(number), dtype=np.intp)
+
+
+def _apart(points: pd.DataFrame, number: Mapping[str, int]) -> Floats:
+    return apart(points[["x", "y"]].to_numpy(dtype=np.float64), _images(points, number))
+
+
+def _scaled(xy: Floats, px_per_mm: Floats) -> Floats:
+    return xy / np.column_stack([px_per_mm, px_per_mm, np.ones(len(xy))])
+
+
+def _alone(n: int, paired: Indices) -> NDArray[np.bool_]:
+    alone = np.ones(n, dtype=bool)
+    alone[paired] = False
+    return alone
+
+
+def _matches(
+    finds: _Finds, tips: pd.DataFrame, pairs: tuple[Indices, Indices], tolerance: float
+) -> pd.DataFrame:
+    """The table of `Evaluation.matches`, finds first, causes of tips only."""
+    i, j = pairs
+    outcome = np.where(finds.to_hidden <= tolerance, IGNORED, FALSE_ALARM).astype(object)
+    outcome[i] = HIT
+    missed = np.flatnonzero(_alone(len(tips), j))
+    # the tip of each row, -1 where there is none
+    tip = np.concatenate([np.full(len(outcome), -1), missed])
+    tip[i] = j
+    carried = [name for name in ("cause", "neighbour", "root_order") if name in tips]
+    of_tip = tips.rename(columns={"x": "truth_x", "y": "truth_y"})
+    of_tip = of_tip[["truth_x", "truth_y", *carried]].reindex(tip).reset_index(drop=True)
+    points = finds.points[["image", "x", "y", "score"]].reindex(range(len(tip)))
+    points.loc[len(outcome) :, "image"] = tips["image"].to_numpy()[missed]
+    offset = points[["x", "y"]].to_numpy() - of_tip[["truth_x", "truth_y"]].to_numpy()
+    frame = pd.concat([points, of_tip[["truth_x", "truth_y"]]], axis=1)
+    frame.insert(1, "outcome", np.concatenate([outcome, np.full(len(missed), MISS, object)]))
+    frame["distance"] = np.hypot(*offset.T)
+    frame = pd.concat([frame, of_tip[carried]], axis=1)
+    frame["cause"] = frame["cause"].astype(object).where(tip >= 0, "")
+    return frame
+
+
+def _curve(candidates: pd.DataFrame, wanted: int) -> tuple[pd.DataFrame, float]:
     """Precision and recall at each distinct score, and the area below: Σ (Rₙ - Rₙ₋₁) Pₙ."""
-    changes = changes[np.argsort(-changes[:, 0], kind="stable")]
-    last = np.append(changes[1:, 0] != changes[:-1, 0], True)[: len(changes)]
-    hits, alarms = np.cumsum(changes[:, 1])[last], np.cumsum(changes[:, 2])[last]
-    rates = _rates(hits, wanted - hits, alarms)
-    curve = pd.DataFrame({"threshold": changes[last, 0], **rates})
+    changes = candidates.groupby("score")[["hits", "false_alarms"]].sum().iloc[::-1].cumsum()
+    hits, alarms = changes.to_numpy(dtype=np.float64).T
+    curve = pd.DataFrame(
+        {"threshold": changes.index.to_numpy(np.float64), **rates(hits, wanted - hits, alarms)}
+    )
     if wanted == 0:
         return curve, float("nan")
     step = np.diff(curve["recall"].to_numpy(), prepend=0.0)
     return curve, float((step * curve["precision"].fillna(0).to_numpy()).sum())
-
-
-def _rates(hits: Numbers, misses: Numbers, false_alarms: Numbers) -> dict[str, Numbers]:
-    with np.errstate(invalid="ignore"):
-        return {
-            "precision": np.divide(hits, np.add(hits, false_alarms, dtype=float)),
-            "recall": np.divide(hits, np.add(hits, misses, dtype=float)),
-            "f1": np.divide(2 * hits, np.add(2 * hits, misses + false_alarms, dtype=float)),
-        }
 
 
 def _per_image(matches: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
@@ -340,36 +329,42 @@ def _per_image(matches: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame
             "misses": misses,
             "false_alarms": alarms,
             "ignored": ignored,
-            **_rates(hits, misses, alarms),
+            **rates(hits, misses, alarms),
         }
     )
 
 
-def _intervals(per_image: pd.DataFrame, resamples: int, seed: int) -> dict[str, float]:
-    """95 % percentile intervals of the pooled rates, resampling whole groups.
-
-    Images of one group (a plant on two days) are not independent, so groups are drawn.
-    With one group there is nothing to resample and the bounds are NaN.
-    """
-    bounds = {}
-    for name, values in _resampled(per_image, resamples, seed).items():
-        bounds[f"{name}_low"], bounds[f"{name}_high"] = _interval(values)
-    return bounds
+def _localisation(distance: pd.Series) -> dict[str, float]:
+    return {
+        "distance_median": float(distance.median()),
+        "distance_mean": float(distance.mean()),
+        "distance_q90": float(distance.quantile(0.9)),
+    }
 
 
-def _resampled(per_image: pd.DataFrame, resamples: int, seed: int) -> dict[str, Floats]:
-    """Pooled rates of each resample; the same groups and seed draw the same groups."""
-    counts = per_image.groupby("group")[["hits", "misses", "false_alarms"]].sum().to_numpy()
-    n = len(counts)
-    if n < 2:
-        counts = np.zeros((n, 3))
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    return _rates(*(drawn @ counts).T)
+def _agreement(found: pd.Series, truth: pd.Series) -> dict[str, float]:
+    error = found - truth
+    spread = 1.96 * error.std(ddof=1)
+    total = float(((truth - truth.mean()) ** 2).sum())
+    constant = found.nunique() < 2 or truth.nunique() < 2
+    return {
+        "count_bias": float(error.mean()),
+        "count_mae": float(error.abs().mean()),
+        "count_low": float(error.mean() - spread),
+        "count_high": float(error.mean() + spread),
+        "count_r2": 1 - float((error**2).sum()) / total if total > 0 else float("nan"),
+        "count_correlation2": float("nan") if constant else float(found.corr(truth)) ** 2,
+    }
 
 
-def _interval(values: Floats) -> tuple[float, float]:
-    defined = values[~np.isnan(values)]
-    if len(defined) == 0:
-        return float("nan"), float("nan")
-    low, high = np.quantile(defined, [0.025, 0.975])
-    return float(low), float(high)
+def _over_tolerances(
+    finds: _Finds, truth: Floats, tolerances: Sequence[float] | set[float], unit: str
+) -> pd.DataFrame:
+    rows = []
+    for tolerance in sorted(tolerances):
+        paired, _ = match(finds.xy, truth, tolerance)
+        alarms = (finds.to_hidden > tolerance) & _alone(len(finds.xy), paired)
+        hits = len(paired)
+        row = rates(hits, len(truth) - hits, int(alarms.sum()))
+        rows.append({"tolerance": float(tolerance), **row, "unit": unit})
+    return pd.DataFrame(rows)

@@ -144,11 +144,14 @@ class Dataset:
         A row for each image: ``image, group`` and whatever else the table has.
     truth : DataFrame
         Checked points table of those images.
+    distractors : DataFrame, optional
+        ``image, x, y, cause`` of what looks like a tip and is none, where the dataset says.
     """
 
     root: Path
     images: pd.DataFrame
     truth: pd.DataFrame
+    distractors: pd.DataFrame | None = None
 
     @property
     def groups(self) -> dict[str, str]:
@@ -158,6 +161,8 @@ class Dataset:
 
 def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
     """Read a dataset folder: ``images/``, ``images.csv``, and ``tips.csv`` or ``rsml/``.
+
+    ``distractors.csv`` (``image, x, y, cause``) may be there too.
 
     Parameters
     ----------
@@ -186,7 +191,19 @@ def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
         raise InputError(f"{tips} has tips in {stray.iloc[0]!r}, which is not in {source}")
     images = of_split(images, split, source)
     truth = truth[truth["image"].isin(images["image"])].reset_index(drop=True)
-    return Dataset(folder / "images", images, truth)
+    distractors = _read_distractors(folder / "distractors.csv", images)
+    return Dataset(folder / "images", images, truth, distractors)
+
+
+def _read_distractors(path: Path, images: pd.DataFrame) -> pd.DataFrame | None:
+    """What looks like a tip and is none, in those images; None where nobody wrote it down."""
+    if not path.exists():
+        return None
+    frame = table.check_points(table.read(path), str(path))
+    if "cause" not in frame:
+        raise InputError(f"{path} has no column cause; it has {', '.join(map(str, frame))}")
+    kept = frame.loc[frame["image"].isin(images["image"]), ["image", "x", "y", "cause"]]
+    return kept.reset_index(drop=True)
 
 
 def read_images(path: str | Path) -> pd.DataFrame:

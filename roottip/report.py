@@ -27,7 +27,7 @@ _MARKS: dict[str, tuple[tuple[int, int, int], int | None]] = {
     FALSE_ALARM: ((230, 120, 40), cv2.MARKER_TILTED_CROSS),
     IGNORED: ((190, 190, 190), cv2.MARKER_DIAMOND),
 }
-_NAMES = {
+NAMES = {
     FOUND: "found tip",
     HIT: "hit (found, and a person marked it)",
     MISS: "miss (marked, but not found)",
@@ -117,13 +117,13 @@ def write_report(
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = cell
     page = environment.get_template("report.html").render(
         title=title,
         lead=lead,
         tables=tables,
         pictures=pictures,
-        legend=[(mark, f"rgb{_MARKS[mark][0]}", _NAMES[mark]) for mark in marks],
+        legend=[(mark, f"rgb{_MARKS[mark][0]}", NAMES[mark]) for mark in marks],
         settings=settings or {},
         version=__version__,
     )
@@ -132,7 +132,8 @@ def write_report(
     path.write_text(page, encoding="utf-8", errors="replace")
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Show a value in a page's table; – where there is none."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

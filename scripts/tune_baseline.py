@@ -124,9 +124,7 @@ def f1_by_threshold(
             found.append(table.points(e.name, e.points[kept] / e.tolerance, scores[e.name][kept]))
             truth.append(e.truth.assign(x=e.truth["x"] / e.tolerance, y=e.truth["y"] / e.tolerance))
             names.append(e.name)
-        curve = evaluate(
-            table.concat(found), pd.concat(truth, ignore_index=True), names, 1.0, resamples=1
-        ).curve
+        curve = evaluate(table.concat(found), pd.concat(truth, ignore_index=True), names, 1.0).curve
         at = curve["threshold"].to_numpy()[:, None] >= THRESHOLDS
         last = at.sum(axis=0) - 1
         columns[data] = np.where(last >= 0, curve["f1"].to_numpy()[last], 0.0)

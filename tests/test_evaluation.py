@@ -16,11 +16,9 @@ from roottip.evaluation import (
     HIT,
     IGNORED,
     MISS,
-    best_threshold,
-    compare_f1,
     evaluate,
-    match,
 )
+from roottip.matching import match
 
 clouds = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=25)
 
@@ -135,10 +133,10 @@ def crowd(seed: int, images: int = 6) -> tuple[pd.DataFrame, pd.DataFrame, list[
 @pytest.mark.parametrize("seed", range(8))
 def test_the_curve_is_what_each_threshold_gives(seed):
     found, truth, images = crowd(seed)
-    curve = evaluate(found, truth, images, 10, resamples=2).curve
+    curve = evaluate(found, truth, images, 10).curve
     assert list(curve["threshold"]) == sorted(found["score"].unique(), reverse=True)
     for row in curve.itertuples():
-        s = evaluate(found, truth, images, 10, threshold=row.threshold, resamples=2).summary
+        s = evaluate(found, truth, images, 10, threshold=row.threshold).summary
         for name in ("precision", "recall", "f1"):
             assert getattr(row, name) == pytest.approx(s[name], nan_ok=True)
 
@@ -165,7 +163,7 @@ def test_average_precision_is_scikit_learns(seed):
 @given(st.integers(0, 10_000))
 def test_counts_add_up(seed):
     found, truth, images = crowd(seed, images=3)
-    result = evaluate(found, truth, images, 10, resamples=2)
+    result = evaluate(found, truth, images, 10)
     s, per_image = result.summary, result.per_image
     assert s["hits"] + s["misses"] == s["truth"] == (truth["ignore"] == 0).sum()
     assert s["hits"] + s["false_alarms"] + s["ignored"] == s["found"] == len(found)
@@ -192,36 +190,10 @@ def test_intervals_resample_groups_not_images():
     assert one["recall_high"] - one["recall_low"] == pytest.approx(width, rel=0.15)
 
 
-def test_the_paired_difference_is_surer_than_two_intervals():
-    # the second detector finds all but two tips of the first, on images of very different worth
-    rng = np.random.default_rng(1)
-    hits = rng.random(60) < np.repeat([0.2, 0.9], 30)
-    names = [f"{n}" for n in range(60)]
-    truth = pd.concat([tips(name, [(0, 0)]) for name in names])
-    finds = [tips(name, [(0, 0)]) for name, hit in zip(names, hits, strict=True) if hit]
-    a = evaluate(pd.concat(finds), truth, names, 5)
-    b = evaluate(pd.concat(finds[2:]), truth, names, 5)
-    difference, low, high = compare_f1(a, b)
-    assert difference == pytest.approx(a.summary["f1"] - b.summary["f1"])
-    assert 0 <= low < difference < high
-    assert high - low < (a.summary["f1_high"] - a.summary["f1_low"]) / 2
-    assert compare_f1(b, a)[0] == -difference
-    assert compare_f1(a, a) == (0, 0, 0)
-    with pytest.raises(InputError, match="the same images only"):
-        compare_f1(a, evaluate(pd.concat(finds), truth, [*names, "z"], 5))
-
-
 def test_one_group_has_no_interval():
     s = evaluate(tips("a", [(1, 1)]), tips("a", [(1, 1)]), ["a"], 10).summary
     assert s["precision"] == 1
     assert np.isnan(s["precision_low"])
-
-
-def test_best_threshold_is_between_the_scores_around_it():
-    curve = pd.DataFrame({"threshold": [0.9, 0.6, 0.2], "f1": [0.5, 0.8, 0.7]})
-    assert best_threshold(curve) == pytest.approx(0.4)
-    with pytest.raises(InputError, match="no threshold"):
-        best_threshold(curve.iloc[:0])
 
 
 def test_an_image_nobody_listed_is_an_error():

@@ -80,7 +80,7 @@ def curves(detector: WindowDetector, plates: Sequence[Plate]) -> dict[str, pd.Da
         truth = pd.concat([_truth(plate) for plate in own], ignore_index=True)
         if (truth["ignore"] == 1).all():
             continue
-        curve = evaluate(found, truth, [plate.name for plate in own], TOLERANCE, resamples=1).curve
+        curve = evaluate(found, truth, [plate.name for plate in own], TOLERANCE).curve
         # the curve has a row at each distinct score, highest first; above the highest nothing
         # is found
         nothing = pd.DataFrame({"threshold": [np.inf], "precision": np.nan, "recall": 0, "f1": 0})

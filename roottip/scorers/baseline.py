@@ -44,6 +44,9 @@ WEIGHTS = {
 }
 """Of the logistic function; found by ``scripts/tune_baseline.py``."""
 
+THRESHOLD = 0.6
+"""Cross-validated on the images of train by the same script."""
+
 _BEHIND = np.array([-8, -5, -2], np.float32)
 _AHEAD = np.array([3, 6, 9], np.float32)
 _LEAST_ENDING = 0.15  # of (behind - ahead) / (behind + ahead); real tips have 0.3 and more
@@ -118,7 +121,7 @@ class BaselineScorer:
 
 def detector(
     stride: int = 4,
-    threshold: float = 0.6,
+    threshold: float = THRESHOLD,
     radius: float = 12.0,
     root_width: float | None = None,
     margin: float = 4.0,
@@ -133,8 +136,9 @@ def detector(
     scorer : mapping, optional
         Arguments of `BaselineScorer`.
     """
+    origin = "cross-validated on train" if threshold == THRESHOLD else "given"
     return WindowDetector(
-        BaselineScorer(**(scorer or {})), stride, threshold, radius, root_width, margin
+        BaselineScorer(**(scorer or {})), stride, threshold, radius, root_width, margin, origin
     )
 
 

@@ -14,7 +14,7 @@ import onnxruntime
 from roottip import windows
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
-from roottip.scorers.card import read_card, read_weights
+from roottip.scorers.card import read_card, read_weights, threshold_from
 from roottip.windows import Centres, Image, Scores
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "cnn.onnx"
@@ -169,4 +169,5 @@ def detector(
         threshold=card["threshold"] if threshold is None else threshold,
         radius=card["radius"] if radius is None else radius,
         root_width=root_width,
+        threshold_from=threshold_from(card) if threshold is None else "given",
     )

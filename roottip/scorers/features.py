@@ -199,4 +199,5 @@ def detector(
         threshold=card["threshold"] if threshold is None else threshold,
         radius=card["radius"] if radius is None else radius,
         root_width=root_width,
+        threshold_from=cards.threshold_from(card) if threshold is None else "given",
     )

@@ -1,0 +1,221 @@
+"""The page of a comparison: one HTML file to read, to try thresholds in, and to print.
+
+Everything is inside the file: figures, pictures and the script that moves them. The page only
+adds up what `Evaluation.candidates` says (how an image's counts change as the threshold falls
+past each found point), so the figures that it shows at any threshold are `evaluate`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from roottip import __version__, report
+from roottip.errors import InputError
+from roottip.evaluation import FALSE_ALARM, HIT, IGNORED, MISS, Evaluation
+from roottip.images import read_image
+from roottip.matching import Floats, nearest
+from roottip.windows import Image, patches
+
+MOST_IMAGES = 60
+"""Images embedded, those with most errors first: some 60 kB each."""
+
+MOST_CROPS = 12
+"""False alarms, and misses, shown of each detector."""
+
+_SIDE = 720
+"""px of an embedded image's longer side."""
+
+_CROP = 96
+"""px of the image that a crop shows."""
+
+_POINTS = 300
+"""Of a curve; more would not be seen."""
+
+
+def write_page(
+    path: Path,
+    verdict: str,
+    evaluations: Mapping[str, Evaluation],
+    tables: Mapping[str, pd.DataFrame],
+    settings: Mapping[str, Any],
+    root: Path | None = None,
+) -> None:
+    """Write the page.
+
+    Parameters
+    ----------
+    path : Path
+    verdict : str
+        What came out, in plain sentences.
+    evaluations : mapping of str to Evaluation
+        Each detector's, all on the same images.
+    tables : mapping of str to DataFrame
+        More figures, by heading.
+    settings : mapping
+        How the comparison was made.
+    root : Path, optional
+        Where the images are; without it the page has no pictures.
+    """
+    crops, pictures = ([], {}) if root is None else _pictures(evaluations, root)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["cell"] = report.cell
+    data = {
+        "tolerance": next(iter(evaluations.values())).summary["tolerance"],
+        "detectors": [_detector(name, e) for name, e in evaluations.items()],
+        "images": _images(evaluations, pictures),
+    }
+    page = environment.get_template("comparison.html").render(
+        verdict=verdict,
+        summaries={name: e.summary for name, e in evaluations.items()},
+        tables=tables,
+        crops=crops,
+        legend=[report.NAMES[mark] for mark in (HIT, MISS, FALSE_ALARM, IGNORED)],
+        settings=settings,
+        version=__version__,
+        # "<" would end the script element it is in
+        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # a file name may hold bytes that are no UTF-8; the page shows a question mark there
+    path.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _detector(name: str, e: Evaluation) -> dict[str, Any]:
+    curve = e.curve
+    if len(curve) > _POINTS:
+        curve = curve.iloc[np.unique(np.linspace(0, len(curve) - 1, _POINTS).astype(int))]
+    columns = ["threshold", "precision", "recall", "f1"]
+    return {
+        "name": name,
+        "threshold": float(e.summary["threshold"]),
+        **{rate: _number(e.summary[rate]) for rate in ("precision", "recall")},
+        "curve": curve[columns].dropna().round(4).to_numpy().tolist(),
+        "distances": e.matches["distance"].dropna().round(2).tolist(),
+    }
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+def _images(
+    evaluations: Mapping[str, Evaluation], pictures: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """What the page knows of each image, in the order of the images table."""
+    any_one = next(iter(evaluations.values()))
+    visible = any_one.matches.dropna(subset=["truth_x"])
+    marked = dict(list(visible.groupby("image")))
+    found = {name: dict(list(e.candidates.groupby("image"))) for name, e in evaluations.items()}
+    images = []
+    for name, group in any_one.per_image[["image", "group"]].itertuples(index=False):
+        tips = marked.get(name, visible.iloc[:0])
+        xy = tips[["truth_x", "truth_y"]].to_numpy(dtype=np.float64)
+        entry: dict[str, Any] = {
+            "name": name.encode(errors="replace").decode(),
+            "group": str(group),
+            "truth": xy.round(1).tolist(),
+            "found": {},
+            "hitAt": {},
+            **pictures.get(name, {}),
+        }
+        for key, candidates_of in found.items():
+            candidates = candidates_of.get(name)
+            if candidates is None:
+                entry["found"][key], entry["hitAt"][key] = [], [-1] * len(xy)
+                continue
+            entry["hitAt"][key] = _hit_at(candidates, xy)
+            points = candidates[["x", "y"]].round(1)
+            rest = candidates[["score", "hits", "false_alarms"]]
+            entry["found"][key] = [
+                [*a, *b]
+                for a, b in zip(points.to_numpy().tolist(), rest.to_numpy().tolist(), strict=True)
+            ]
+        images.append(entry)
+    return images
+
+
+def _hit_at(candidates: pd.DataFrame, tips: Floats) -> list[float]:
+    """The score down to which the threshold must fall for each tip to be hit; -1 for never.
+
+    Where finds and tips crowd, which of them counts as hit is a matter of the whole matching;
+    here each find that adds a hit takes the nearest tip that is left. The number of tips hit
+    is `evaluate`'s at every threshold.
+    """
+    at = np.full(len(tips), -1.0)
+    adding = candidates[candidates["hits"] > 0].sort_values("score", ascending=False)
+    for x, y, score in adding[["x", "y", "score"]].to_numpy(dtype=np.float64):
+        left = np.flatnonzero(at < 0)
+        at[left[nearest(np.array([[x, y]]), tips[left])[1][0]]] = score
+    return [float(score) for score in at]
+
+
+def _pictures(
+    evaluations: Mapping[str, Evaluation], root: Path
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Crops of the worst errors, and the images with most errors; each image is read once."""
+    errors = sum(e.per_image[["misses", "false_alarms"]].sum(axis=1) for e in evaluations.values())
+    names = next(iter(evaluations.values())).per_image["image"]
+    shown = set(names[np.argsort(-np.asarray(errors), kind="stable")[:MOST_IMAGES]])
+    worst = pd.concat([_worst(e).assign(detector=name) for name, e in evaluations.items()])
+    crops: dict[int, dict[str, Any]] = {}
+    pictures: dict[str, dict[str, Any]] = {}
+    worst = worst.reset_index(drop=True)
+    for name in names:
+        wanted = worst[worst["image"] == name]
+        if name not in shown and wanted.empty:
+            continue
+        try:
+            image = read_image(root / name)
+        except InputError:
+            continue  # its row in images.csv says why
+        if name in shown:
+            pictures[name] = {
+                "src": report.thumbnail(image, _SIDE),
+                "width": image.shape[1],
+                "height": image.shape[0],
+            }
+        for row in wanted.itertuples():
+            crops[row.Index] = {
+                "detector": row.detector,
+                "outcome": row.outcome,
+                "caption": f"{name}, x {row.px:.0f}, y {row.py:.0f}",
+                "detail": " · ".join(
+                    ([f"score {row.score:.2f}"] if row.outcome == FALSE_ALARM else [])
+                    + ([row.cause] if row.cause else [])
+                ),
+                "src": report.thumbnail(_cut(image, row.px, row.py), 2 * _CROP),
+            }
+    return [crops[n] for n in sorted(crops)], pictures
+
+
+def _worst(e: Evaluation) -> pd.DataFrame:
+    """The false alarms with the highest scores, and misses from as many images as there are."""
+    alarms = e.matches[e.matches["outcome"] == FALSE_ALARM]
+    alarms = alarms.sort_values("score", ascending=False).head(MOST_CROPS)
+    misses = e.matches[e.matches["outcome"] == MISS]
+    turn = misses.groupby("image").cumcount()
+    misses = misses.loc[turn.sort_values(kind="stable").index].head(MOST_CROPS)
+    return pd.concat(
+        [
+            alarms.assign(px=alarms["x"], py=alarms["y"]),
+            misses.assign(px=misses["truth_x"], py=misses["truth_y"]),
+        ]
+    )
+
+
+def _cut(image: Image, x: float, y: float) -> Image:
+    """What lies around a point, enlarged so that its pixels can be seen."""
+    height, width = image.shape[:2]
+    centre = np.array([[np.clip(round(x), 0, width - 1), np.clip(round(y), 0, height - 1)]])
+    cut = patches(image, centre.astype(np.int32), _CROP)[0]
+    return np.asarray(np.repeat(np.repeat(cut, 2, axis=0), 2, axis=1), dtype=np.uint8)

@@ -1,0 +1,222 @@
+"use strict";
+// Everything shown is added up from the finds in #data. Of each find the page knows by how much an
+// image's hits and false alarms change when the threshold falls past its score.
+const data = JSON.parse(document.getElementById("data").textContent);
+const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+const SVG = "http://www.w3.org/2000/svg";
+const byId = (id) => document.getElementById(id);
+const colourOf = (name) => COLOURS[data.detectors.findIndex((d) => d.name === name) % COLOURS.length];
+const rate = (part, whole) => (whole > 0 ? part / whole : NaN);
+const shown = (value) => (Number.isNaN(value) ? "–" : value.toFixed(3));
+
+let detector = data.detectors[0];
+let threshold = detector.threshold;
+let current = data.images.findIndex((image) => image.src);
+let order = data.images.map((_, i) => i);
+let sorting = { column: 0, sign: 1 };
+
+function element(parent, tag, attributes = {}, text = null) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== null) made.textContent = text;
+  return parent.appendChild(made);
+}
+
+function counts(image) {
+  let hits = 0, alarms = 0, found = 0;
+  for (const [, , score, hit, alarm] of image.found[detector.name]) {
+    if (score >= threshold) { found += 1; hits += hit; alarms += alarm; }
+  }
+  return { found, hits, alarms, misses: image.truth.length - hits };
+}
+
+// ---- charts
+
+function chart(id, xRange, yRange, xLabel, yLabel) {
+  const [w, h, left, bottom] = [320, 240, 42, 34];
+  const svg = element(byId(id), "svg", { viewBox: `0 0 ${w} ${h}`, role: "img" });
+  svg.setAttribute("aria-label", `${yLabel} over ${xLabel}`);
+  const x = (v) => left + ((v - xRange[0]) / (xRange[1] - xRange[0] || 1)) * (w - left - 8);
+  const y = (v) => h - bottom - ((v - yRange[0]) / (yRange[1] - yRange[0] || 1)) * (h - bottom - 8);
+  for (let i = 0; i <= 4; i++) {
+    const at = (range) => range[0] + ((range[1] - range[0]) * i) / 4;
+    const label = (v) => String(Math.round(v * 100) / 100);
+    element(svg, "line", { class: "grid", x1: x(at(xRange)), x2: x(at(xRange)), y1: 8, y2: h - bottom });
+    element(svg, "line", { class: "grid", x1: left, x2: w - 8, y1: y(at(yRange)), y2: y(at(yRange)) });
+    element(svg, "text", { x: x(at(xRange)), y: h - bottom + 14, "text-anchor": "middle" }, label(at(xRange)));
+    element(svg, "text", { x: left - 5, y: y(at(yRange)) + 4, "text-anchor": "end" }, label(at(yRange)));
+  }
+  element(svg, "text", { x: (left + w) / 2, y: h - 3, "text-anchor": "middle" }, xLabel);
+  element(svg, "text", { x: 0, y: 0, transform: `translate(10 ${(h - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel);
+  const path = (points) => points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
+  return { svg, x, y, line: (points, colour, more = {}) => element(svg, "path", { d: path(points), stroke: colour, "stroke-width": 2, ...more }) };
+}
+
+function drawCharts() {
+  // the corner where detectors work, with room around the least of their own points
+  const defined = data.detectors.filter((d) => d.precision !== null && d.recall !== null);
+  const least = Math.min(0.9, ...defined.flatMap((d) => [d.precision, d.recall]));
+  const low = Math.max(0, Math.floor(least * 5 - 0.5) / 5);
+  const pr = chart("precision-recall", [low, 1], [low, 1], "recall", "precision");
+  const f1 = chart("f1-threshold", [0, 1], [0, 1], "threshold", "F1");
+  const farthest = data.tolerance;
+  const bins = 12;
+  const histograms = data.detectors.map((d) => {
+    const heights = new Array(bins).fill(0);
+    for (const v of d.distances) heights[Math.min(bins - 1, Math.floor((v / farthest) * bins))] += 1 / d.distances.length;
+    return heights;
+  });
+  const distances = chart("distances", [0, farthest], [0, Math.max(0.1, ...histograms.flat())], "distance, px", "share of hits");
+  data.detectors.forEach((d, n) => {
+    const colour = colourOf(d.name);
+    const inside = d.curve.filter((row) => row[1] >= low && row[2] >= low);
+    pr.line(inside.map((row) => [row[2], row[1]]), colour);
+    f1.line(d.curve.map((row) => [row[0], row[3]]), colour);
+    distances.line(histograms[n].flatMap((v, i) => [[(i * farthest) / bins, v], [((i + 1) * farthest) / bins, v]]), colour);
+    if (defined.includes(d)) element(pr.svg, "circle", { cx: pr.x(d.recall), cy: pr.y(d.precision), r: 4, fill: colour });
+  });
+  return { pr, f1, low };
+}
+
+function drawCounts() {
+  byId("counts").replaceChildren();
+  const rows = data.images.map((image) => { const c = counts(image); return [image.truth.length, c.hits + c.alarms]; });
+  const top = Math.max(4, ...rows.flat());
+  const plot = chart("counts", [0, top], [0, top], "tips marked", "tips found");
+  plot.line([[0, 0], [top, top]], "#999", { "stroke-width": 1 });
+  for (const [a, b] of rows) element(plot.svg, "circle", { cx: plot.x(a), cy: plot.y(b), r: 3.5, fill: colourOf(detector.name), "fill-opacity": 0.6 });
+}
+
+// ---- one image
+
+function drawOverlay() {
+  const image = data.images[current];
+  byId("viewer").hidden = !image;
+  if (!image) return;
+  const svg = byId("overlay");
+  svg.replaceChildren();
+  svg.setAttribute("viewBox", `0 0 ${image.width} ${image.height}`);
+  element(svg, "image", { href: image.src, width: image.width, height: image.height });
+  const r = Math.max(image.width, image.height) / 110;
+  // the centre of the top-left pixel is (0, 0)
+  const mark = (kind, x, y) => {
+    [x, y] = [x + 0.5, y + 0.5];
+    if (kind === "hit") return element(svg, "circle", { class: kind, cx: x, cy: y, r });
+    if (kind === "miss") return element(svg, "rect", { class: kind, x: x - r, y: y - r, width: 2 * r, height: 2 * r });
+    if (kind === "false-alarm") return element(svg, "path", { class: kind, d: `M${x - r} ${y - r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}` });
+    return element(svg, "path", { class: kind, d: `M${x} ${y - r}l${r} ${r}l${-r} ${r}l${-r} ${-r}z` });
+  };
+  for (const [x, y, score, hit, alarm] of image.found[detector.name]) {
+    if (score >= threshold) element(mark(hit > 0 ? "hit" : alarm > 0 ? "false-alarm" : "ignored", x, y), "title", {}, `score ${score.toFixed(2)}`);
+  }
+  image.truth.forEach(([x, y], i) => { if (image.hitAt[detector.name][i] < threshold) mark("miss", x, y); });
+  const c = counts(image);
+  byId("image-name").textContent = image.name;
+  byId("image-counts").textContent = `${c.hits} hits, ${c.misses} misses, ${c.alarms} false alarms`;
+}
+
+function step(by) {
+  const among = order.filter((i) => data.images[i].src);
+  current = among[(among.indexOf(current) + by + among.length) % among.length];
+  drawOverlay();
+  markRow();
+}
+
+// ---- the table of images
+
+function cells(image) {
+  const c = counts(image);
+  return [image.name, image.group, image.truth.length, c.found, c.hits, c.misses, c.alarms, rate(c.hits, c.hits + c.alarms), rate(c.hits, c.hits + c.misses)];
+}
+
+function drawTable() {
+  const word = byId("filter").value.toLowerCase();
+  const rows = data.images.map((image, i) => ({ i, values: cells(image) }))
+    .filter(({ values }) => `${values[0]} ${values[1]}`.toLowerCase().includes(word));
+  const key = ({ values }) => values[sorting.column];
+  rows.sort((a, b) => {
+    const [u, v] = [key(a), key(b)];
+    if (typeof u === "string") return sorting.sign * u.localeCompare(v, undefined, { numeric: true });
+    if (Number.isNaN(u) || Number.isNaN(v)) return Number.isNaN(u) - Number.isNaN(v);  // undefined last
+    return sorting.sign * (u - v);
+  });
+  order = rows.map(({ i }) => i);
+  const body = byId("images").tBodies[0];
+  body.replaceChildren(...rows.map(({ i, values }) => {
+    const row = document.createElement("tr");
+    row.dataset.index = i;
+    if (data.images[i].src) { row.className = "has-picture"; row.tabIndex = 0; }
+    values.forEach((value, column) => {
+      const cell = row.insertCell();
+      cell.textContent = column < 7 ? value : shown(value);
+      if (column > 1) cell.className = "number";
+    });
+    return row;
+  }));
+  byId("rows").textContent = `${rows.length} of ${data.images.length} images`;
+  markRow();
+}
+
+function markRow() {
+  for (const row of byId("images").tBodies[0].rows) row.classList.toggle("current", Number(row.dataset.index) === current);
+}
+
+function open(row) {
+  if (!row || !data.images[row.dataset.index].src) return;
+  current = Number(row.dataset.index);
+  drawOverlay();
+  markRow();
+  byId("try").scrollIntoView({ behavior: "smooth" });
+}
+
+// ---- all together
+
+const charts = drawCharts();
+let moving = [];
+
+function update() {
+  const sum = { hits: 0, misses: 0, alarms: 0 };
+  for (const image of data.images) { const c = counts(image); sum.hits += c.hits; sum.misses += c.misses; sum.alarms += c.alarms; }
+  const precision = rate(sum.hits, sum.hits + sum.alarms), recall = rate(sum.hits, sum.hits + sum.misses);
+  const f1 = rate(2 * sum.hits, 2 * sum.hits + sum.misses + sum.alarms);
+  for (const [id, value] of [["precision", precision], ["recall", recall], ["f1", f1]]) byId(id).textContent = shown(value);
+  byId("hits").textContent = sum.hits;
+  byId("misses").textContent = sum.misses;
+  byId("false-alarms").textContent = sum.alarms;
+  byId("shown-threshold").textContent = threshold.toFixed(3);
+  moving.forEach((dot) => dot.remove());
+  const dot = (plot, x, y) => element(plot.svg, "circle", { cx: plot.x(x), cy: plot.y(y), r: 5, fill: colourOf(detector.name), stroke: "#222" });
+  moving = [];
+  if (precision >= charts.low && recall >= charts.low) moving.push(dot(charts.pr, recall, precision));
+  if (!Number.isNaN(f1)) moving.push(dot(charts.f1, threshold, f1));
+  drawCounts();
+  drawOverlay();
+  drawTable();
+}
+
+function choose(name) {
+  detector = data.detectors.find((d) => d.name === name);
+  threshold = detector.threshold;
+  byId("threshold").value = threshold;
+  update();
+}
+
+for (const d of data.detectors) byId("detector").add(new Option(d.name, d.name));
+for (const dot of document.querySelectorAll(".dot")) dot.style.background = colourOf(dot.dataset.detector);
+byId("detector").addEventListener("change", (event) => choose(event.target.value));
+byId("threshold").addEventListener("input", (event) => { threshold = Number(event.target.value); update(); });
+byId("own").addEventListener("click", () => choose(detector.name));
+byId("previous").addEventListener("click", () => step(-1));
+byId("next").addEventListener("click", () => step(1));
+byId("filter").addEventListener("input", drawTable);
+byId("images").tHead.addEventListener("click", (event) => {
+  const head = event.target.closest("th");
+  if (!head) return;
+  sorting = { column: head.cellIndex, sign: head.getAttribute("aria-sort") === "ascending" ? -1 : 1 };
+  for (const other of head.parentNode.cells) other.setAttribute("aria-sort", "none");
+  head.setAttribute("aria-sort", sorting.sign > 0 ? "ascending" : "descending");
+  drawTable();
+});
+byId("images").tBodies[0].addEventListener("click", (event) => open(event.target.closest("tr")));
+byId("images").tBodies[0].addEventListener("keydown", (event) => { if (event.key === "Enter") open(event.target.closest("tr")); });
+choose(detector.name);

@@ -1,0 +1,99 @@
+"""What a comparison of detectors shows, as differences and as plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from roottip import certainty
+from roottip.errors import InputError
+from roottip.evaluation import Evaluation
+
+_DIFFERENCES = ["detector", "other", "rate", "difference", "low", "high", "p"]
+
+
+def differences(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
+    """Each two detectors compared, the one with the higher F1 first.
+
+    Returns
+    -------
+    DataFrame
+        ``detector, other, rate, difference, low, high, p``, for each of recall, precision and
+        F1, as in `certainty.difference`.
+
+    Raises
+    ------
+    InputError
+        They were not evaluated on the same images.
+    """
+    frames = []
+    for ours, theirs in combinations(_best_first(evaluations), 2):
+        a, b = evaluations[ours].per_image, evaluations[theirs].per_image
+        if not a[["image", "group"]].equals(b[["image", "group"]]):
+            raise InputError("two detectors can be compared on the same images only")
+        counts = (certainty.by_group(part).to_numpy() for part in (a, b))
+        frame = certainty.difference(*counts)
+        frames.append(frame.assign(detector=ours, other=theirs)[_DIFFERENCES])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_DIFFERENCES)
+
+
+def verdict(evaluations: Mapping[str, Evaluation]) -> str:
+    """What the comparison shows, in plain sentences: the best by F1, then what sets it apart."""
+    best, *others = _best_first(evaluations)
+    s = evaluations[best].summary
+    if s["truth"] == 0:
+        return f"No tip is marked in these images, so nothing can be said of what {best} finds."
+    if s["hits"] == 0:
+        return f"None of the {s['truth']} marked tips is found."
+    sentences = [
+        f"{best} finds {s['recall']:.1%} of the marked tips{_between(s, 'recall')}, and "
+        f"{s['precision']:.1%} of what it finds are tips{_between(s, 'precision')}."
+    ]
+    told = differences(evaluations).set_index(["detector", "other", "rate"])
+    for other in others:
+        sentences += [
+            _difference(
+                best, other, rate, *told.loc[(best, other, rate), ["difference", "low", "high"]]
+            )
+            for rate in ("recall", "precision")
+        ]
+    if s["groups"] == 1:
+        sentences.append("With one group of images nothing can be said of chance.")
+    return " ".join(sentences)
+
+
+def _best_first(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    return sorted(evaluations, key=lambda key: -np.nan_to_num(evaluations[key].summary["f1"]))
+
+
+def _between(summary: Mapping[str, Any], rate: str) -> str:
+    low, high = summary[f"{rate}_low"], summary[f"{rate}_high"]
+    return "" if np.isnan(low) else f" (95 % interval {low:.1%} to {high:.1%})"
+
+
+def _difference(best: str, other: str, rate: str, value: float, low: float, high: float) -> str:
+    """One sentence on how far `best` is ahead of `other`, or behind, in points of 100."""
+    if np.isnan(value):
+        return f"{other} finds nothing, so what share of its finds are tips cannot be said."
+    shown = not low <= 0 <= high
+    if shown and value < 0:
+        value, low, high, more = -value, -high, -low, "fewer"
+    else:
+        more = "more"
+    # whole points, but where those would hide on which side of 0 a bound is
+    digits = 0 if np.nanmin(np.abs([value, low, high])) >= 0.01 else 1
+    points, *bounds = (f"{100 * number:.{digits}f}" for number in (value, low, high))
+    interval = "" if np.isnan(low) else f" (95 % interval {bounds[0]} to {bounds[1]})"
+    if not shown:
+        what = "how many tips they find" if rate == "recall" else "how many of their finds are tips"
+        return (
+            f"No difference shown between {best} and {other} in {what}: "
+            f"{points} points of 100{interval}."
+        )
+    if rate == "recall":
+        return f"{best} finds {points} points {more} of 100 tips than {other}{interval}."
+    return f"Of 100 finds {points} points {more} are tips than with {other}{interval}."

@@ -1,0 +1,198 @@
+"""The page of a comparison, in a real browser: what it shows is what Python says."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from roottip.evaluation import evaluate
+from roottip.page import write_page
+
+NASTY = '<script>alert(1)</script> &amp; "o\'neil".png'
+TOLERANCE = 8.0
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Three images, two detectors with many scores, crowds and ignored tips; the page of them."""
+    folder = tmp_path_factory.mktemp("page")
+    rng = np.random.default_rng(0)
+    names = ["a10.png", "a9.png", NASTY.replace("/", "∕")]
+    truth, found = [], {"good": [], "poor": []}
+    for name in names:
+        pixels = rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)
+        (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+        tips = rng.uniform(5, 195, (14, 2))
+        truth += [(name, x, y, int(i > 11)) for i, (x, y) in enumerate(tips)]
+        for key, spread in (("good", 3.0), ("poor", 6.0)):
+            seen = np.concatenate(
+                [
+                    tips + rng.normal(0, spread, tips.shape),
+                    rng.uniform(0, 199, (9, 2)),
+                    tips[:5] + 5,
+                ]
+            )
+            found[key] += [
+                (name, x, y, s) for (x, y), s in zip(seen, rng.uniform(0.05, 1, 28), strict=True)
+            ]
+    truth = pd.DataFrame(truth, columns=["image", "x", "y", "ignore"])
+    found = {k: pd.DataFrame(v, columns=["image", "x", "y", "score"]) for k, v in found.items()}
+    evaluations = {
+        key: evaluate(frame, truth, names, TOLERANCE, 0.5) for key, frame in found.items()
+    }
+    path = folder / "report.html"
+    verdict = "good finds 3 points more of 100 tips than poor <b>."
+    write_page(
+        path,
+        verdict,
+        evaluations,
+        {"By cause": evaluations["good"].by_cause},
+        {"data": NASTY},
+        folder,
+    )
+    return path, found, truth, names
+
+
+@pytest.fixture(scope="module")
+def browser(made, tmp_path_factory):
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
+    if driver is None or chromium is None:
+        pytest.skip("no chromium with its chromedriver on this machine")
+    options = selenium.ChromeOptions()
+    options.binary_location = chromium
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in (
+        "headless no-sandbox disable-gpu disable-quic no-first-run disable-component-update "
+        "disable-sync disable-background-networking window-size=1200,1600 "
+        f"user-data-dir={profile}"
+    ).split():
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    window = selenium.Chrome(options, selenium.ChromeService(driver))
+    window.get(made[0].as_uri())
+    yield window
+    window.quit()
+
+
+def figures(browser) -> list[str]:
+    ids = ("precision", "recall", "f1", "hits", "misses", "false-alarms")
+    return [browser.find_element("id", name).text for name in ids]
+
+
+def move(browser, detector: str, threshold: float) -> None:
+    browser.execute_script(
+        "const [name, value] = arguments;"
+        "const choice = document.getElementById('detector');"
+        "choice.value = name; choice.dispatchEvent(new Event('change'));"
+        "const slider = document.getElementById('threshold');"
+        "slider.value = value; slider.dispatchEvent(new Event('input'));",
+        detector,
+        threshold,
+    )
+
+
+@pytest.mark.parametrize("detector", ["good", "poor"])
+@pytest.mark.parametrize("threshold", [0.05, 0.275, 0.5, 0.733, 1.0])
+def test_the_slider_shows_what_python_says(browser, made, detector, threshold):
+    _, found, truth, names = made
+    move(browser, detector, threshold)
+    e = evaluate(found[detector], truth, names, TOLERANCE, threshold)
+    s = e.summary
+    rates = [f"{s[name]:.3f}".replace("nan", "–") for name in ("precision", "recall", "f1")]
+    assert figures(browser) == [*rates, *(str(s[n]) for n in ("hits", "misses", "false_alarms"))]
+    image = browser.find_element("id", "image-name").text
+    own = e.per_image.set_index("image").loc[image]
+    drawn = {
+        kind: len(browser.find_elements("css selector", f"#overlay .{kind}"))
+        for kind in ("hit", "miss", "false-alarm", "ignored")
+    }
+    assert (drawn["hit"], drawn["miss"]) == (own["hits"], own["misses"])
+    assert sum(drawn.values()) == own["found"] + own["misses"]
+    rows = browser.find_elements("css selector", "#images tbody tr")
+    hits = {row.find_elements("tag name", "td")[0].text: row.text for row in rows}
+    assert f" {own['hits']} {own['misses']} {own['false_alarms']} " in hits[image]
+
+
+def test_the_table_sorts_and_filters(browser):
+    def column(n: int) -> list[str]:
+        return [
+            cell.text
+            for cell in browser.find_elements("css selector", f"#images td:nth-child({n})")
+        ]
+
+    heads = browser.find_elements("css selector", "#images thead button")
+    move(browser, "good", 0.3)
+    heads[0].click()
+    assert column(1) == sorted(
+        column(1), key=lambda s: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", s)]
+    )
+    heads[6].click()
+    alarms = [int(text) for text in column(7)]
+    assert alarms == sorted(alarms)
+    heads[6].click()
+    assert [int(text) for text in column(7)] == sorted(alarms, reverse=True)
+    word = browser.find_element("id", "filter")
+    word.send_keys("A9")
+    assert column(1) == ["a9.png"]
+    assert browser.find_element("id", "rows").text == "1 of 3 images"
+    word.send_keys("\b\b")
+    assert len(column(1)) == 3
+
+
+def test_next_and_a_click_on_a_row_show_other_images(browser):
+    seen = set()
+    for _ in range(3):
+        browser.find_element("id", "next").click()
+        seen.add(browser.find_element("id", "image-name").text)
+    assert len(seen) == 3
+    row = browser.find_elements("css selector", "#images tbody tr")[1]
+    browser.execute_script("arguments[0].click()", row)
+    assert (
+        row.find_elements("tag name", "td")[0].text == browser.find_element("id", "image-name").text
+    )
+
+
+def test_names_are_text_nothing_is_fetched_and_nothing_goes_wrong(browser, made):
+    page = made[0].read_text()
+    assert "<script>alert" not in page
+    assert made[3][2] in [cell.text for cell in browser.find_elements("css selector", "#images td")]
+    assert "tips than poor <b>." in browser.find_element("tag name", "body").text
+    assert not re.search(r"(src|href)\s*=\s*\"(?!data:)", page)
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requests = [
+        event["params"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+        and event["params"]["documentURL"].startswith("file:")  # not the browser's own first tab
+    ]
+    assert requests
+    assert {made[0].as_uri()} | {"data:"} >= {
+        "data:" if request["request"]["url"].startswith("data:") else request["request"]["url"]
+        for request in requests
+    }
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_prints(browser):
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {})["data"]
+    pdf = base64.b64decode(printed)
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) > 20_000
+
+
+def test_without_images_tips_or_finds(tmp_path):
+    truth = pd.DataFrame({"image": [], "x": [], "y": [], "ignore": []})
+    e = evaluate(truth[["image", "x", "y"]].assign(score=[]), truth, ["a.png"], TOLERANCE, 0.5)
+    write_page(tmp_path / "report.html", "nothing", {"none": e}, {}, {})
+    page = (tmp_path / "report.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    assert data["detectors"][0]["precision"] is None
+    assert [image["name"] for image in data["images"]] == ["a.png"]
