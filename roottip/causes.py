@@ -52,8 +52,10 @@ def of_tips(truth: pd.DataFrame, image: Indices, sizes: Sizes) -> tuple[list[str
     xy = apart(truth[["x", "y"]].to_numpy(), image)
     neighbour = nearest(xy, xy, rank=2)[0]
     if "cause" in truth:
-        tags = truth["cause"].fillna("").astype(str)
-        return [tag or FREE for tag in tags.str.strip()], neighbour
+        tags = (str(tag).split(";") for tag in truth["cause"].fillna(""))
+        # people write "hair; dirt" and leave a ";" at the end
+        clean = (";".join(filter(None, map(str.strip, own))) for own in tags)
+        return [tag or FREE for tag in clean], neighbour
     pair, border = neighbour <= PAIR, _at_border(xy, image, sizes)
     names = np.select(
         [pair & border, pair, border], [f"{CLOSE_PAIR};{BORDER}", CLOSE_PAIR, BORDER], FREE

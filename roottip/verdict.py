@@ -61,7 +61,7 @@ def verdict(evaluations: Mapping[str, Evaluation]) -> str:
             )
             for rate in ("recall", "precision")
         ]
-    if s["groups"] == 1:
+    if s["groups"] == 1 and not others:
         sentences.append("With one group of images nothing can be said of chance.")
     return " ".join(sentences)
 
@@ -79,15 +79,24 @@ def _difference(best: str, other: str, rate: str, value: float, low: float, high
     """One sentence on how far `best` is ahead of `other`, or behind, in points of 100."""
     if np.isnan(value):
         return f"{other} finds nothing, so what share of its finds are tips cannot be said."
+    if np.isnan(low):
+        what = "tips" if rate == "recall" else "finds"
+        side = "more" if value > 0 else "fewer"
+        hits = "are found" if rate == "recall" else "are tips"
+        apart = f"{100 * abs(value):.0f} {side}" if value else "as many"
+        return (
+            f"Of 100 {what} {apart} {hits} with {best} {'than' if value else 'as'} with {other}; "
+            "these groups of images are too few to say whether that is chance."
+        )
     shown = not low <= 0 <= high
     if shown and value < 0:
         value, low, high, more = -value, -high, -low, "fewer"
     else:
         more = "more"
     # whole points, but where those would hide on which side of 0 a bound is
-    digits = 0 if np.nanmin(np.abs([value, low, high])) >= 0.01 else 1
+    digits = 0 if np.min(np.abs([value, low, high])) >= 0.01 else 1
     points, *bounds = (f"{100 * number:.{digits}f}" for number in (value, low, high))
-    interval = "" if np.isnan(low) else f" (95 % interval {bounds[0]} to {bounds[1]})"
+    interval = f" (95 % interval {bounds[0]} to {bounds[1]})"
     if not shown:
         what = "how many tips they find" if rate == "recall" else "how many of their finds are tips"
         return (
