@@ -141,7 +141,7 @@ def tables(evaluations: Mapping[str, Evaluation]) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        ``comparison`` (a row for each detector), ``differences`` (as `verdict.differences` gives them)
+        ``comparison`` (a row for each detector), ``differences`` (of `verdict.differences`)
         and, as in `Evaluation`, ``matches, per_image, by_tolerance, by_cause, curve,
         candidates``.
     """
