@@ -72,8 +72,8 @@ def compare(
     images = table.images(rows)
     listed = dataset.images.assign(group=dataset.images["image"].map(dataset.groups))
     for side in ("width", "height"):
-        read_size = images.set_index("image")[side].astype("Float64")
-        listed[side] = listed["image"].map(read_size)
+        seen = listed["image"].map(images.set_index("image")[side].astype("Float64"))
+        listed[side] = seen.fillna(listed[side]) if side in listed else seen
 
     evaluations = {}
     for key, detector in detectors.items():
