@@ -79,7 +79,8 @@ def interval(part: Floats, whole: Floats, size: Floats | None = None) -> tuple[f
     per_trial = stats.t.ppf((1 + LEVEL) / 2, groups - 1) ** 2 / effective
     centre = (rate + per_trial / 2) / (1 + per_trial)
     half = np.sqrt(per_trial * independent + per_trial**2 / 4) / (1 + per_trial)
-    return float(max(centre - half, 0)), float(min(centre + half, 1))
+    # the rate itself is inside, but for rounding
+    return float(np.clip(centre - half, 0, rate)), float(np.clip(centre + half, rate, 1))
 
 
 def difference(a: Floats, b: Floats, seed: int = 0) -> pd.DataFrame:

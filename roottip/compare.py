@@ -78,8 +78,8 @@ def compare(
     images = table.images(rows)
     listed = dataset.images.assign(group=dataset.images["image"].map(dataset.groups))
     for side in ("width", "height"):
-        read_size = images.set_index("image")[side].astype("Float64")
-        listed[side] = listed["image"].map(read_size)
+        seen = listed["image"].map(images.set_index("image")[side].astype("Float64"))
+        listed[side] = seen.fillna(listed[side]) if side in listed else seen
 
     evaluations = {}
     for key, detector in detectors.items():
@@ -147,8 +147,8 @@ def tables(evaluations: Mapping[str, Evaluation]) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        ``comparison`` (a row for each detector), ``differences`` (as `verdict.differences` gives
-        them) and, as in `Evaluation`, ``matches, per_image, by_tolerance, by_cause, curve,
+        ``comparison`` (a row for each detector), ``differences`` (of `verdict.differences`)
+        and, as in `Evaluation`, ``matches, per_image, by_tolerance, by_cause, curve,
         candidates``.
     """
     stacked = {

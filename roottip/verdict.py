@@ -95,7 +95,8 @@ def _difference(best: str, other: str, rate: str, value: float, low: float, high
         more = "more"
     # whole points, but where those would hide on which side of 0 a bound is
     digits = 0 if np.min(np.abs([value, low, high])) >= 0.01 else 1
-    points, *bounds = (f"{100 * number:.{digits}f}" for number in (value, low, high))
+    # + 0.0: no "-0.0"
+    points, *bounds = (f"{round(100 * x, digits) + 0.0:.{digits}f}" for x in (value, low, high))
     interval = f" (95 % interval {bounds[0]} to {bounds[1]})"
     if not shown:
         what = "how many tips they find" if rate == "recall" else "how many of their finds are tips"

@@ -161,6 +161,8 @@ def test_compare_writes_the_contracts_tables(capsys, tmp_path):
     assert len(per_image) == 12 == len(table.read(output / "images.csv"))
     assert len(list((output / "overlays" / "baseline").iterdir())) == 12
     assert f"finds {row['recall']:.1%} of the marked tips" in (output / "report.html").read_text()
+    for name in ("by_tolerance", "by_cause", "curve", "candidates", "differences"):
+        assert (output / f"{name}.csv").is_file()
 
 
 def test_evaluating_what_detect_wrote_gives_what_compare_says(capsys, tmp_path):
@@ -178,6 +180,33 @@ def test_evaluating_what_detect_wrote_gives_what_compare_says(capsys, tmp_path):
     ours, theirs = (table.read(tmp_path / d / "comparison.csv").iloc[0] for d in "ec")
     for name in ("precision", "recall", "f1", "hits", "misses", "false_alarms", "precision_low"):
         assert ours[name] == pytest.approx(theirs[name])
+
+
+def test_several_tables_and_those_of_other_programs_are_compared(capsys, tmp_path):
+    truth = table.read(SAMPLE / "tips.csv")
+    table.write(truth[["image", "x", "y"]], tmp_path / "all.csv")
+    table.write(truth.loc[::2, ["image", "x", "y"]], tmp_path / "half.csv")
+    both = f"[{tmp_path / 'half.csv'},{tmp_path / 'all.csv'}]"
+    given = f"truth={SAMPLE / 'tips.csv'}", f"images={SAMPLE / 'images.csv'}"
+    code, out, _ = run(capsys, "evaluate", f"found={both}", *given, f"output={tmp_path / 'e'}")
+    assert code == 0
+    assert "of 100 tips than half (95 % interval" in out
+    code, out, _ = run(
+        capsys,
+        "compare",
+        f"data={SAMPLE}",
+        "detectors=[baseline]",
+        f"external={tmp_path / 'all.csv'}",
+        f"output={tmp_path / 'c'}",
+    )
+    assert code == 0
+    evaluated = table.read(tmp_path / "e" / "comparison.csv").set_index("detector")
+    compared = table.read(tmp_path / "c" / "comparison.csv").set_index("detector")
+    assert list(evaluated.index) == ["half", "all"]
+    assert list(compared.index) == ["baseline", "all"]
+    assert evaluated.loc["all", "f1"] == compared.loc["all", "f1"] == 1
+    differences = table.read(tmp_path / "e" / "differences.csv")
+    assert differences["rate"].tolist() == ["precision", "recall", "f1"]
 
 
 def test_evaluate_without_a_list_of_images_says_what_that_leaves_out(capsys, tmp_path):
@@ -259,6 +288,9 @@ def test_bad_datasets_and_tables(capsys, tmp_path):
     found.write_text("image,x,y\nplate_0001.png,1,2\n")
     said = refused(capsys, "evaluate", f"found={found}", truth, images)
     assert "'plate_0001.png'" in said
+    assert "'plate_0001.png'" in refused(
+        capsys, "compare", f"data={SAMPLE}", "detectors=[baseline]", f"external={found}"
+    )
     assert "split= needs images=" in refused(
         capsys, "evaluate", f"found={found}", truth, "split=val"
     )

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from roottip import compare, table
-from roottip.detector import WindowDetector
+from roottip.detector import WindowDetector, load
+from roottip.errors import InputError
 from roottip.interchange import Dataset
 
 
@@ -75,8 +78,66 @@ def test_the_report_leads_with_the_best_and_undefined_is_no_number(dataset, tmp_
     assert "– (" in compare.text(evaluations)
     compare.write(evaluations, tmp_path / "out", {"data": "here"}, images, dataset.root)
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "fixed finds 25.0% of the marked tips, and 50.0% of what it finds are tips" in page
+    assert "fixed finds 25.0% of the marked tips (95 % interval" in page
     assert "data: here" in page
     assert (tmp_path / "out" / "overlays" / "blind" / "a.png.png").is_file()
     written = table.read(tmp_path / "out" / "comparison.csv").set_index("detector")
     assert np.isnan(written.loc["blind", "precision"])
+
+
+def test_another_programs_table_is_one_more_contender(dataset, tmp_path):
+    table.write(
+        table.points("a.png", np.array([[11.0, 10.0], [30.0, 33.0]])), tmp_path / "peer.csv"
+    )
+    known = [*dataset.images["image"], "z.png"]
+    peers = compare.read_found([tmp_path / "peer.csv"], list(dataset.images["image"]), known)
+    evaluations, _ = compare.compare(dataset, {"fixed": Fixed()}, 5, peers)
+    assert list(evaluations) == ["fixed", "peer"]
+    assert evaluations["peer"].summary["recall"] == 0.5
+    assert np.isnan(evaluations["peer"].summary["seconds"])
+    alone, images = compare.compare(dataset, {}, 5, peers)  # no image need be read
+    assert alone["peer"].summary["hits"] == 2
+    assert images.empty
+    with pytest.raises(InputError, match="peer is a detector's name"):
+        compare.compare(dataset, {"peer": Fixed()}, 5, peers)
+    elsewhere = tmp_path / "more" / "peer.csv"
+    table.write(table.points("z.png", np.array([[1.0, 1.0]])), elsewhere)
+    # an image of another split is left out, one that nobody knows is an error
+    assert compare.read_found([elsewhere], ["a.png"], known)["peer"].empty
+    with pytest.raises(InputError, match=r"points in 'z\.png', which is none of the 1 images"):
+        compare.read_found([elsewhere], ["a.png"], ["a.png"])
+    with pytest.raises(InputError, match="two tables are called peer"):
+        compare.read_found([elsewhere, tmp_path / "peer.csv"], ["a.png"], known)
+
+
+def test_each_detector_is_measured_and_says_where_its_threshold_is_from(dataset):
+    class Hungry(Fixed):
+        threshold_from = "a guess"
+
+        def find(self, image, threshold=None):
+            held = np.ones(48 * 2**20, dtype=np.uint8)
+            time.sleep(0.03)
+            assert held[-1] == 1
+            return super().find(image)
+
+    evaluations, _ = compare.compare(dataset, {"fixed": Fixed(), "hungry": Hungry()}, 5)
+    rows = compare.comparison(evaluations).set_index("detector")
+    assert rows.loc["hungry", "memory"] == pytest.approx(48, rel=0.25)
+    assert rows.loc["fixed", "memory"] < 16
+    assert rows.loc["hungry", "seconds"] >= 0.03
+    assert rows["threshold_from"].tolist() == ["given", "a guess"]
+    assert "0.5 (a guess)" in compare.text(evaluations)
+
+
+def test_shipped_detectors_say_where_their_thresholds_are_from():
+    assert load("baseline").threshold_from == "cross-validated on train"
+    assert load("cnn").threshold_from == "held-out groups of train"
+    assert load("baseline", threshold=0.7).threshold_from == "given"
+    assert load("cnn", threshold=0.7).threshold_from == "given"
+
+
+def test_sizes_of_the_images_read_tell_the_border(dataset):
+    evaluations, _ = compare.compare(dataset, {"fixed": Fixed()}, 5)
+    matches = evaluations["fixed"].matches
+    missed = matches[(matches["image"] == "a.png") & (matches["outcome"] == "miss")]
+    assert missed["cause"].tolist() == ["close pair;border"]  # (30, 33) in 50 x 40, 7 px from below

@@ -122,3 +122,17 @@ def test_the_published_traces_end_where_the_table_says(shared):
     s = evaluate(traced, truth[truth["source"] == "traced"], images, tolerance=1).summary
     assert (s["precision"], s["recall"]) == (1, 1)
     assert np.isclose(s["distance_mean"], 0)
+
+
+def test_distractors_of_the_images_of_a_split(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images.csv").write_text("image,split\na.jpg,val\nb.jpg,train\n")
+    (tmp_path / "tips.csv").write_text("image,x,y\na.jpg,1,2\n")
+    assert read_dataset(tmp_path).distractors is None
+    (tmp_path / "distractors.csv").write_text("image,x,y,cause\na.jpg,5,6,hair\nb.jpg,7,8,dirt\n")
+    assert read_dataset(tmp_path).distractors["cause"].tolist() == ["hair", "dirt"]
+    of_val = read_dataset(tmp_path, "val").distractors
+    assert of_val.to_dict("records") == [{"image": "a.jpg", "x": 5.0, "y": 6.0, "cause": "hair"}]
+    (tmp_path / "distractors.csv").write_text("image,x,y\na.jpg,5,6\n")
+    with pytest.raises(InputError, match="has no column cause; it has image, x, y"):
+        read_dataset(tmp_path)

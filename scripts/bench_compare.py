@@ -1,0 +1,83 @@
+"""Time the evaluation of a large comparison.
+
+python scripts/bench_compare.py
+
+Scores three made-up detectors on 1,000 images of 40 tips each and makes and writes every table
+of `roottip compare`; prints the processor seconds of each part, which is what a core with
+nothing else to do takes. Nothing is drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+from roottip import table
+from roottip.compare import tables
+from roottip.evaluation import evaluate
+from roottip.verdict import verdict
+
+SIDE = 2000.0
+TAGS = ["", "close pair", "hair", "close pair;small"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--tips", type=int, default=40)
+    parser.add_argument("--detectors", type=int, default=3)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    names = np.array([f"plate_{n:04d}.jpg" for n in range(arguments.images)], dtype=object)
+    listed = pd.DataFrame(
+        {"image": names, "group": names, "width": SIDE, "height": SIDE, "px_per_mm": 12.0}
+    )
+    n = arguments.images * arguments.tips
+    at, tips = rng.permutation(np.arange(n) % len(names)), rng.uniform(0, SIDE, (n, 2))
+    truth = pd.DataFrame({"image": names[at], "x": tips[:, 0], "y": tips[:, 1]}).assign(
+        ignore=(rng.random(n) < 0.2).astype(int),
+        root_order=rng.integers(0, 3, n),
+        cause=rng.choice(TAGS, n),
+    )
+    places = rng.uniform(0, SIDE, (n, 2))
+    distractors = pd.DataFrame(
+        {
+            "image": names[at],
+            "x": places[:, 0],
+            "y": places[:, 1],
+            "cause": rng.choice(["hair", "dirt"], n),
+        }
+    )
+    evaluations = {}
+    for detector in range(arguments.detectors):
+        # near each tip two candidates, and as many where something else is
+        near = np.concatenate([tips, tips, places]) + rng.normal(0, 4, (3 * n, 2))
+        score = rng.uniform(0.05, 1, 3 * n)
+        begun = time.process_time()
+        found = pd.DataFrame({"image": names[np.tile(at, 3)], "x": near[:, 0], "y": near[:, 1]})
+        evaluations[f"detector {detector}"] = evaluate(
+            found.assign(score=score), truth, listed, 10.0, 0.6, distractors=distractors
+        )
+        print(f"detector {detector}: evaluated in {time.process_time() - begun:.1f} s")
+    begun = time.process_time()
+    made = tables(evaluations)
+    sentence = verdict(evaluations)
+    print(f"tables and verdict made in {time.process_time() - begun:.1f} s")
+    begun = time.process_time()
+    with TemporaryDirectory() as folder:
+        for name, frame in made.items():
+            table.write(frame, Path(folder) / f"{name}.csv")
+    print(f"tables written in {time.process_time() - begun:.1f} s")
+    print(sentence)
+    print(f"all: {time.process_time():.1f} s, the program's start and the made-up points too")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from roottip.certainty import difference, interval, rate_intervals
+from roottip.matching import rates
+
+CHECK = Path(__file__).parents[1] / "scripts" / "check_intervals.py"
+
+
+def test_one_find_a_group_is_scipys_wilson_interval():
+    # independent trials: only Student's quantile and the jackknife's n - 1 set them apart
+    part = np.repeat([0.0, 1.0], [60, 340])
+    low, high = interval(part, np.ones(400))
+    reference = stats.binomtest(340, 400).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((reference.low, reference.high), abs=4e-4)
+
+
+def test_groups_that_err_together_count_once():
+    part, whole = np.repeat([0.0, 1.0], [6, 14]), np.ones(20)
+    assert interval(9 * part, 9 * whole) == pytest.approx(interval(part, whole))
+
+
+def test_nothing_wrong_is_no_certainty():
+    low, high = interval(np.full(5, 4.0), np.full(5, 4.0))
+    assert high == 1
+    assert 0.6 < low < 0.8  # of 20 trials: Wilson's lower bound with t = 2.776 is 0.722
+    assert low == pytest.approx(1 / (1 + stats.t.ppf(0.975, 4) ** 2 / 20))
+
+
+def test_one_group_and_empty_groups():
+    assert np.isnan(interval(np.array([3.0]), np.array([4.0]))).all()
+    assert np.isnan(interval(np.array([3.0, 0]), np.array([4.0, 0]))).all()
+    some, with_empty = ([[3, 1, 0], [2, 2, 1]], [[3, 1, 0], [2, 2, 1], [0, 0, 0]])
+    assert rate_intervals(some) == rate_intervals(with_empty)
+    told = difference(some, [[2, 2, 0], [2, 2, 2]])
+    again = difference(with_empty, [[2, 2, 0], [2, 2, 2], [0, 0, 0]])
+    assert told.equals(again)
+    alone = difference([[3, 1, 0]], [[2, 2, 0]])
+    assert alone["difference"].tolist() == pytest.approx([0, 0.25, 6 / 7 - 2 / 3])
+    assert alone[["low", "high", "p"]].isna().all(axis=None)
+
+
+def counts(seed: int, groups: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    tips = rng.integers(5, 30, groups)
+    hits = rng.binomial(tips, [[0.9], [0.75]])
+    alarms = rng.poisson(3, (2, groups))
+    a, b = np.stack([hits, tips - hits, alarms], axis=2)
+    return a, b
+
+
+def test_the_paired_difference_is_the_t_test_where_groups_are_of_one_size():
+    # with 10 tips in each group the pooled recall is the mean, its difference a paired t-test's
+    rng = np.random.default_rng(0)
+    hits = rng.binomial(10, [[0.9], [0.8]], (2, 15))
+    a, b = (np.stack([h, 10 - h, np.zeros_like(h)], axis=1) for h in hits)
+    row = difference(a, b).set_index("rate").loc["recall"]
+    reference = stats.ttest_rel(hits[0] / 10, hits[1] / 10).confidence_interval()
+    assert (row["low"], row["high"]) == pytest.approx((reference.low, reference.high))
+
+
+@pytest.mark.parametrize("groups", [7, 40])
+def test_p_is_scipys_permutation_test(groups):
+    a, b = counts(1, groups)
+    both, row = np.concatenate([a, b]), np.arange(groups)
+
+    def statistic(ours, theirs, axis):
+        f1 = [rates(*np.moveaxis(both[at].sum(-2), -1, 0))["f1"] for at in (ours, theirs)]
+        return f1[0] - f1[1]
+
+    reference = stats.permutation_test(
+        (row, row + groups),
+        statistic,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=9999,
+    )
+    p = difference(a, b).set_index("rate").loc["f1", "p"]
+    assert p == pytest.approx(reference.pvalue, abs=1e-12 if groups == 7 else 0.02)
+
+
+def test_a_detector_does_not_differ_from_itself_and_the_sign_turns():
+    a, b = counts(2, 12)
+    same = difference(a, a)
+    assert (same[["difference", "low", "high"]] == 0).all(axis=None)
+    assert (same["p"] == 1).all()
+    there, back = difference(a, b), difference(b, a)
+    assert there["difference"].to_numpy() == pytest.approx(-back["difference"].to_numpy())
+    assert there["low"].to_numpy() == pytest.approx(-back["high"].to_numpy())
+    assert there["p"].to_numpy() == pytest.approx(back["p"].to_numpy())
+
+
+def test_a_detector_that_finds_nothing_has_no_precision_to_compare():
+    a, _ = counts(3, 6)
+    blind = np.stack([np.zeros(6), a[:, 0] + a[:, 1], np.zeros(6)], axis=1)
+    told = difference(a, blind).set_index("rate")
+    assert np.isnan(told.loc["precision"].to_numpy(dtype=float)).all()
+    assert told.loc["recall", "low"] > 0.5
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    # 250 repetitions: chance alone moves a true 95 % by 1.4 points (standard deviation)
+    held = runpy.run_path(str(CHECK))["coverage"](12, 250)
+    ours = held[[name for name in held.index if "bootstrap" not in name and "chance" not in name]]
+    assert len(ours) == 9
+    assert ours.between(0.91, 0.99).all()
+    assert held[[name for name in held.index if "chance" in name]].max() < 0.1
+    # what a plain bootstrap would have told
+    assert held["bootstrap, better recall"] < 0.91

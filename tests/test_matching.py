@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+
+from roottip.matching import apart, match, nearest
+
+clouds = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=25)
+
+
+def cloud(points) -> np.ndarray:
+    return np.array(points, dtype=float).reshape(-1, 2)
+
+
+@given(clouds, clouds, st.floats(0.5, 12))
+def test_as_many_pairs_as_scipys_bipartite_matching(found, truth, tolerance):
+    found, truth = cloud(found), cloud(truth)
+    i, j = match(found, truth, tolerance)
+    assert len(set(i.tolist())) == len(i)
+    assert len(set(j.tolist())) == len(j)
+    assert (np.linalg.norm(found[i] - truth[j], axis=1) <= tolerance).all()
+    if len(found) and len(truth):
+        near = np.linalg.norm(found[:, None] - truth[None], axis=2) <= tolerance
+        reference = maximum_bipartite_matching(csr_array(near), perm_type="column")
+        assert len(i) == (reference >= 0).sum()
+    else:
+        assert len(i) == 0
+
+
+def test_more_pairs_go_before_shorter_distances():
+    # pairing the two nearest points (2 px) would leave the others 11 px apart, unpaired
+    found, truth = cloud([(0, 0), (9, 0)]), cloud([(7, 0), (18, 0)])
+    i, j = match(found, truth, 10)
+    assert dict(zip(i.tolist(), j.tolist(), strict=True)) == {0: 0, 1: 1}
+
+
+def test_of_as_many_pairs_the_nearest_count():
+    i, j = match(cloud([(0, 0), (3, 0)]), cloud([(4, 0)]), 10)
+    assert (i.tolist(), j.tolist()) == ([1], [0])
+
+
+def test_the_tolerance_itself_still_counts():
+    assert len(match(cloud([(0, 0)]), cloud([(6, 8)]), 10)[0]) == 1
+    assert len(match(cloud([(0, 0)]), cloud([(6, 8.001)]), 10)[0]) == 0
+
+
+@given(st.lists(st.tuples(clouds, clouds), min_size=1, max_size=4), st.floats(0.5, 12))
+def test_many_images_at_once_are_matched_like_one_by_one(pictures, tolerance):
+    number = [np.repeat(np.arange(len(pictures)), [len(p[k]) for p in pictures]) for k in (0, 1)]
+    found, truth = (
+        apart(np.concatenate([cloud(p[k]) for p in pictures]), number[k]) for k in (0, 1)
+    )
+    i, j = match(found, truth, tolerance)
+    assert (number[0][i] == number[1][j]).all()
+    distance = np.linalg.norm(found[i] - truth[j], axis=1)
+    for n, (f, t) in enumerate(pictures):
+        a, b = match(cloud(f), cloud(t), tolerance)
+        own = distance[number[0][i] == n]
+        assert len(own) == len(a)
+        assert own.sum() == pytest.approx(np.linalg.norm(cloud(f)[a] - cloud(t)[b], axis=1).sum())
+
+
+def test_the_nearest_is_in_the_same_image():
+    points = apart(cloud([(0, 0), (3, 4), (0, 0)]), np.array([0, 0, 1]))
+    assert nearest(points, points, rank=2)[0].tolist() == [5, 5, np.inf]
+    assert nearest(points, points[:0])[0].tolist() == [np.inf] * 3

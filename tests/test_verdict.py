@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from roottip.compare import tables
+from roottip.errors import InputError
+from roottip.evaluation import Evaluation, evaluate
+from roottip.verdict import differences, verdict
+
+IMAGES = [f"{n}" for n in range(12)]
+TRUTH = pd.DataFrame(
+    [(name, 40 * k, 9) for name in IMAGES for k in range(10)], columns=["image", "x", "y"]
+)
+
+
+def finding(*hits: int, alarms: int = 0, images=None) -> Evaluation:
+    """Finds so many of the ten tips in each image, in turn."""
+    found = [(name, 40 * k, 9) for n, name in enumerate(IMAGES) for k in range(hits[n % len(hits)])]
+    found += [(name, 40 * k + 20, 9) for name in IMAGES for k in range(alarms)]
+    found = pd.DataFrame(found, columns=["image", "x", "y"])
+    return evaluate(found, TRUTH, IMAGES if images is None else images, 5)
+
+
+def test_who_finds_more_is_said_in_points_of_100():
+    made = {"baseline": finding(7, 6, alarms=2), "cnn": finding(9, 8, 9)}
+    said = verdict(made)
+    assert said.startswith("cnn finds 86.7% of the marked tips (95 % interval ")
+    row = differences(made).set_index("rate").loc["recall"]
+    assert row["difference"] == pytest.approx(26 / 30 - 13 / 20)
+    low, high = 100 * row["low"], 100 * row["high"]
+    points = f"22 points more of 100 tips than baseline (95 % interval {low:.0f} to {high:.0f})."
+    assert f"cnn finds {points}" in said
+    assert "are tips than with baseline (95 % interval " in said
+
+
+def test_a_lower_recall_of_the_best_is_said_too():
+    said = verdict({"eager": finding(9, 10, alarms=9), "sure": finding(8, 9)})
+    assert "sure finds 10 points fewer of 100 tips than eager" in said or (
+        "sure finds 10.0 points fewer of 100 tips than eager" in said
+    )
+
+
+def test_what_may_be_chance_is_no_difference():
+    said = verdict({"a": finding(9, 7), "b": finding(7, 9, 8, 8)})
+    assert "No difference shown between a and b in how many tips they find: " in said
+    assert "-0.0" not in said
+    same = verdict({"a": finding(9, 7), "b": finding(9, 7)})
+    assert "No difference shown between a and b in how many tips they find: 0.0 points" in same
+
+
+def test_one_detector_one_group_no_tips_no_finds():
+    assert verdict({"a": finding(9, 8)}).count(". ") == 0  # one sentence, nothing to compare
+    one_group = dict.fromkeys(IMAGES, "plate")
+    said = verdict({"a": finding(9, images=one_group), "b": finding(5, images=one_group)})
+    assert "a finds 40 points more of 100 tips than b." in said
+    assert "interval" not in said
+    assert said.endswith("With one group of images nothing can be said of chance.")
+    assert verdict({"a": finding(0), "b": finding(0)}) == "None of the 120 marked tips is found."
+    assert "b finds nothing, so what share" in verdict({"a": finding(9), "b": finding(0)})
+    none = evaluate(TRUTH, TRUTH.iloc[:0], IMAGES, 5)
+    assert verdict({"a": none}).startswith("No tip is marked in these images")
+    assert differences({"a": none}).empty
+
+
+def test_every_two_are_compared_the_better_first():
+    made = {"a": finding(5), "b": finding(9, 8), "c": finding(7)}
+    pairs = differences(made)[["detector", "other"]].drop_duplicates().to_numpy().tolist()
+    assert pairs == [["b", "c"], ["b", "a"], ["c", "a"]]
+    other = evaluate(TRUTH, TRUTH, [*IMAGES, "z"], 5)
+    with pytest.raises(InputError, match="the same images only"):
+        differences({"a": made["a"], "z": other})
+
+
+def test_tables_hold_every_detectors_rows():
+    made = {"a": finding(5), "b": finding(9, 8)}
+    frames = tables(made)
+    assert list(frames["comparison"])[:5] == ["detector", "tolerance", "precision", "recall", "f1"]
+    assert list(frames["by_tolerance"])[:5] == [
+        "detector",
+        "tolerance",
+        "precision",
+        "recall",
+        "f1",
+    ]
+    for name, frame in frames.items():
+        assert next(iter(frame)) == "detector"
+        if name != "differences":
+            assert list(frame["detector"].unique()) == ["a", "b"]
