@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from roottip import __version__, report
 from roottip.errors import InputError
@@ -115,6 +116,7 @@ def _images(
     any_one = next(iter(evaluations.values()))
     visible = any_one.matches.dropna(subset=["truth_x"])
     marked = dict(list(visible.groupby("image")))
+    hits = {name: _hits(e) for name, e in evaluations.items()}
     found = {name: dict(list(e.candidates.groupby("image"))) for name, e in evaluations.items()}
     images = []
     for name, group in any_one.per_image[["image", "group"]].itertuples(index=False):
@@ -133,7 +135,12 @@ def _images(
             if candidates is None:
                 entry["found"][key], entry["hitAt"][key] = [], [-1] * len(xy)
                 continue
-            entry["hitAt"][key] = _hit_at(candidates, xy)
+            entry["hitAt"][key] = _hit_at(
+                candidates,
+                xy,
+                np.array([(name, *place) in hits[key] for place in xy.tolist()], dtype=bool),
+                evaluations[key].summary["threshold"],
+            )
             points = candidates[["x", "y"]].round(1)
             rest = candidates[["score", "hits", "false_alarms"]]
             entry["found"][key] = [
@@ -144,17 +151,25 @@ def _images(
     return images
 
 
-def _hit_at(candidates: pd.DataFrame, tips: Floats) -> list[float]:
+def _hits(e: Evaluation) -> set[tuple[str, float, float]]:
+    """Image and place of each tip that is hit."""
+    rows = e.matches.loc[e.matches["outcome"] == HIT, ["image", "truth_x", "truth_y"]]
+    return set(rows.itertuples(index=False, name=None))
+
+
+def _hit_at(
+    candidates: pd.DataFrame, tips: Floats, hit: NDArray[np.bool_], threshold: float
+) -> list[float]:
     """The score down to which the threshold must fall for each tip to be hit; -1 for never.
 
-    Where finds and tips crowd, which of them counts as hit is a matter of the whole matching;
-    here each find that adds a hit takes the nearest tip that is left. The number of tips hit
-    is `evaluate`'s at every threshold.
+    At the detector's own threshold the tips hit are those of `Evaluation.matches`. At others
+    their number is `evaluate`'s too; where finds and tips crowd, which of them it is, is a
+    matter of the whole matching, and here each find that adds a hit takes the nearest tip left.
     """
     at = np.full(len(tips), -1.0)
     adding = candidates[candidates["hits"] > 0].sort_values("score", ascending=False)
     for x, y, score in adding[["x", "y", "score"]].to_numpy(dtype=np.float64):
-        left = np.flatnonzero(at < 0)
+        left = np.flatnonzero((at < 0) & (hit if score >= threshold else True))
         at[left[nearest(np.array([[x, y]]), tips[left])[1][0]]] = score
     return [float(score) for score in at]
 

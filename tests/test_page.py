@@ -196,3 +196,17 @@ def test_without_images_tips_or_finds(tmp_path):
     data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
     assert data["detectors"][0]["precision"] is None
     assert [image["name"] for image in data["images"]] == ["a.png"]
+
+
+def test_the_tips_drawn_as_hit_are_the_hits_of_the_table(made):
+    path, found, truth, names = made
+    data = json.loads(re.search(r'id="data">(.*?)</script>', path.read_text())[1])
+    for key, frame in found.items():
+        e = evaluate(frame, truth, names, TOLERANCE, 0.5)
+        hit = e.matches[e.matches["outcome"] == "hit"]
+        for image in data["images"]:
+            own = hit[hit["image"] == image["name"]]
+            drawn = [
+                xy for xy, at in zip(image["truth"], image["hitAt"][key], strict=True) if at >= 0.5
+            ]
+            assert sorted(drawn) == sorted(own[["truth_x", "truth_y"]].round(1).to_numpy().tolist())
