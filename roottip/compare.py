@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from roottip import report, table
+from roottip import table
 from roottip.batch import progress, provenance
 from roottip.detector import Detector
 from roottip.errors import InputError
 from roottip.evaluation import Evaluation, evaluate
-from roottip.images import read_ahead, read_image
+from roottip.images import read_ahead
 from roottip.interchange import Dataset
 from roottip.meter import Meter
 from roottip.page import write_page
@@ -213,8 +213,7 @@ def write(
     images : DataFrame, optional
         The images table; written as ``images.csv``.
     root : Path, optional
-        Where the images are; overlays of hits, misses and false alarms are drawn from them,
-        one folder for each detector.
+        Where the images are, for the pictures of the report.
     """
     if output.exists() and not output.is_dir():
         raise InputError(f"output={output} is a file; give a folder")
@@ -224,8 +223,6 @@ def write(
         table.write(frame, output / f"{name}.csv")
     if images is not None:
         table.write(images, output / "images.csv")
-    if root is not None:
-        _draw(evaluations, root, output / "overlays")
     write_page(
         output / "report.html",
         verdict(evaluations),
@@ -238,16 +235,3 @@ def write(
 
 def _labelled(frame: pd.DataFrame, detector: str) -> pd.DataFrame:
     return frame.assign(detector=detector)[["detector", *frame]]
-
-
-def _draw(evaluations: Mapping[str, Evaluation], root: Path, folder: Path) -> None:
-    for key, e in evaluations.items():
-        outcomes = dict(list(e.matches.groupby("image")))
-        counted = e.per_image.itertuples()
-        for row in progress(counted, len(e.per_image), f"draw {key}"):
-            try:
-                image = read_image(root / row.image)
-            except InputError:
-                continue  # its row in images.csv says why
-            drawn = report.overlay(image, outcomes.get(row.image, e.matches.iloc[:0]))
-            report.write_image(drawn, folder / key / f"{row.image}.png")

@@ -80,7 +80,6 @@ def test_the_report_leads_with_the_best_and_undefined_is_no_number(dataset, tmp_
     page = (tmp_path / "out" / "report.html").read_text()
     assert "fixed finds 25.0% of the marked tips (95 % interval" in page
     assert "data: here" in page
-    assert (tmp_path / "out" / "overlays" / "blind" / "a.png.png").is_file()
     written = table.read(tmp_path / "out" / "comparison.csv").set_index("detector")
     assert np.isnan(written.loc["blind", "precision"])
 
