@@ -70,8 +70,8 @@ def curves(detector: WindowDetector, plates: Sequence[Plate]) -> dict[str, pd.Da
     Returns
     -------
     dict of DataFrame
-        For each dataset with a tip in `plates`: ``threshold, precision, recall, f1``; tips
-        are matched within `TOLERANCE`.
+        For each dataset with a tip in `plates`: ``threshold, precision, recall, f1`` and
+        ``tips``, how many there are; tips are matched within `TOLERANCE`.
     """
     result = {}
     for dataset in dict.fromkeys(plate.dataset for plate in plates):
@@ -87,14 +87,20 @@ def curves(detector: WindowDetector, plates: Sequence[Plate]) -> dict[str, pd.Da
         curve = pd.concat([nothing, curve], ignore_index=True)
         rows = np.searchsorted(-curve["threshold"].to_numpy(), -THRESHOLDS, side="right") - 1
         at = curve.iloc[rows].reset_index(drop=True)
-        result[dataset] = at.assign(threshold=THRESHOLDS)
+        tips = int((truth["ignore"] == 0).sum())
+        result[dataset] = at.assign(threshold=THRESHOLDS, tips=tips)
     return result
 
 
 def best(curves: dict[str, pd.DataFrame]) -> tuple[float, float]:
-    """The threshold with the highest F1, averaged over datasets, and that F1."""
-    f1 = np.mean([curve["f1"].fillna(0).to_numpy() for curve in curves.values()], axis=0)
-    return float(THRESHOLDS[np.argmax(f1)]), float(f1.max())
+    """The threshold with the highest F1, a mean over datasets, and that F1.
+
+    Every tip weighs the same: where few plates of a dataset are held out, its F1 is mostly
+    chance, and must not choose for the others.
+    """
+    f1 = np.array([curve["f1"].fillna(0).to_numpy() for curve in curves.values()])
+    mean = np.average(f1, axis=0, weights=[curve["tips"].iloc[0] for curve in curves.values()])
+    return float(THRESHOLDS[np.argmax(mean)]), float(mean.max())
 
 
 def _truth(plate: Plate) -> pd.DataFrame:

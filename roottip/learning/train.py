@@ -230,7 +230,7 @@ class DevScore(Callback):
     def on_validation_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Log ``dev_f1``, the mean over datasets at the threshold best for all, and each one's."""
+        """Log ``dev_f1``, the mean over tips at the threshold best for all, and each dataset's."""
         assert isinstance(pl_module, TipModule)
         scores = curves(detector_of(pl_module.net), self._held_out)
         threshold, f1 = best(scores)
