@@ -1,7 +1,8 @@
 """The command line: ``roottip COMMAND key=value …``.
 
-The only file that imports Hydra. Values of path keys never pass through Hydra's grammar, so a
-path is what the shell handed over: spaces, commas, brackets and equals signs included.
+The only file that imports Hydra. Values of path keys (and of ``pattern``, which
+has braces) never pass through Hydra's grammar, so a path is what the shell handed over: spaces,
+commas, brackets and equals signs included.
 """
 
 from __future__ import annotations
@@ -25,22 +26,54 @@ from roottip.errors import InputError
 OK, BAD_INPUT, IMAGES_FAILED, INTERRUPTED = 0, 2, 3, 130
 
 PATH_KEYS = frozenset(
-    {"input", "output", "data", "found", "truth", "images", "start", "external", "detector.weights"}
+    {
+        "input",
+        "output",
+        "data",
+        "found",
+        "truth",
+        "images",
+        "start",
+        "external",
+        "pattern",
+        "detector.weights",
+    }
 )
+
+MOST_REASONS = 20
+"""Failed images whose reasons the terminal shows; images.csv has all."""
 
 
 def detect(
-    input: Path,  # noqa: A002 - the contract's name
-    output: Path,
+    input: Path | str,  # noqa: A002 - the contract's name
+    output: Path | str,
     detector: dict[str, Any],
+    engine: dict[str, Any],
     overlays: bool = True,
     overwrite: bool = False,
+    px_per_mm: float | None = None,
+    resolution_tag: bool = False,
+    pattern: str | None = None,
+    group: Sequence[str] | None = None,
 ) -> int:
     """Find the root tips in a run of images."""
     from roottip import batch
+    from roottip import engine as engines
     from roottip.detector import load
 
-    tips, images = batch.run(input, output, load(**detector), detector, overlays, overwrite)
+    tips, images = batch.run(
+        input,
+        output,
+        load(**detector),
+        detector,
+        overlays,
+        overwrite,
+        engines.load(**engine),
+        px_per_mm,
+        resolution_tag,
+        pattern,
+        group,
+    )
     print(batch.summary(tips, images, len(images)))
     print(f"tables, overlays and report: {output}")
     return _report_failures(images, "failed")
@@ -170,8 +203,8 @@ def synth(
 def demo(output: Path = Path("roottip-demo")) -> int:
     """Detect and compare on the shipped sample."""
     sample = resource("data/sample")
-    settings = {"name": "cnn"}
-    code = detect(sample / "images", output / "detect", settings, overwrite=True)
+    settings, engine = {"name": "cnn"}, {"name": "local"}
+    code = detect(sample / "images", output / "detect", settings, engine, overwrite=True)
     print()
     return max(code, compare(sample, output=output / "compare"))
 
@@ -321,6 +354,8 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
         if isinstance(only, str) and re.fullmatch(r"\[.*\]", only) and not Path(only).exists():
             values = [part.strip() for part in only[1:-1].split(",")]
         return [_fitted(key, item, member) for item in values]
+    if kind is Path and str in choices and "://" in str(value):
+        return str(value)  # an address: a Path would make one slash of the two
     if kind is Path and isinstance(value, str | Path) and str(value):
         return Path(value)
     if kind is str and isinstance(value, str | int | float):
@@ -385,8 +420,10 @@ def _help(command: str) -> str:
 def _report_failures(images: pd.DataFrame, label: str) -> int:
     """Print why images failed; returns the exit code."""
     failed = images[images["status"] == "failed"]
-    for row in failed.itertuples():
+    for row in failed.head(MOST_REASONS).itertuples():
         print(f"{label}: {row.error}", file=sys.stderr)
+    if len(failed) > MOST_REASONS:
+        print(f"… and {len(failed) - MOST_REASONS} more, see images.csv", file=sys.stderr)
     return IMAGES_FAILED if len(failed) else OK
 
 

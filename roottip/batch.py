@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,41 +18,70 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from roottip import __version__, report, table
+from roottip import __version__, engine, ledger, places, runpage, table, traits
 from roottip.detector import Detector
-from roottip.errors import InputError
-from roottip.images import find_images, read_ahead
+from roottip.engine import Engine, Result, Task
+from roottip.images import find_images
+from roottip.ledger import Ledger
+from roottip.places import Folder, Place
 
 MOST_PICTURES = 100
 """Pictures embedded in a report: some 40 kB each, so that it opens at once and can be mailed."""
+
+LINE_SECONDS = 30.0
+"""From one line of progress to the next, where stderr is no terminal."""
+
+LONGEST_NAME = 200
+"""Bytes of an image's name that its overlay's name keeps; file systems take 255 with endings."""
 
 T = TypeVar("T")
 
 
 def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
-    """Show a progress bar on the terminal, none where stderr is no terminal."""
-    yield from tqdm(items, total=total, desc=label, unit="image", disable=None)
+    """Show a progress bar on a terminal; elsewhere, in a log, a plain line now and then."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=label, unit="image", dynamic_ncols=True)
+        return
+    begun = said = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - said > LINE_SECONDS:
+            said, rate = now, done / (now - begun)
+            left = timedelta(seconds=round((total - done) / rate))
+            print(
+                f"{label}: {done} of {total} images, {rate:.2f} a second, {left} left",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def run(
-    source: str | Path,
-    output: str | Path,
+    source: Place,
+    output: Place,
     detector: Detector,
     settings: Mapping[str, Any],
     overlays: bool = True,
     overwrite: bool = False,
+    work: Engine = engine.here,
+    px_per_mm: float | None = None,
+    resolution_tag: bool = False,
+    pattern: str | None = None,
+    group: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detect tips in all images of a run and write what came out.
 
-    Nothing in `output` is replaced before the run is done, or stopped with Ctrl-C: then the
-    tables hold the images done so far.
+    Finished images are kept on disk as the run goes (`ledger`). The same call after a crash, a
+    kill or Ctrl-C goes on where that stopped, and its tables are those of an undisturbed run,
+    but for ``seconds``, which is measured: a finished image keeps its own.
 
     Parameters
     ----------
-    source : path
+    source : path or address
         As `images.find_images` takes it.
-    output : path
-        Folder for ``tips.csv, images.csv, report.html, overlays/, run.json``.
+    output : path or address
+        Folder for ``tips.csv, images.csv, summary.csv`` (each as Parquet too), ``report.html,
+        overlays/, thumbnails/, run.json``.
     detector : Detector
     settings : mapping
         What made the detector; kept in ``run.json``. A folder with another run's results
@@ -58,86 +89,84 @@ def run(
     overlays : bool
         Draw the found points on a PNG of each image.
     overwrite : bool
-        Replace another run's results.
+        Replace what was made with another detector, settings or input, or from images that
+        have changed since.
+    work : Engine
+        Who works on the images; one of `engine`.
+    px_per_mm, resolution_tag, pattern, group
+        As `traits.measure` takes them; they may differ when a run goes on.
 
     Returns
     -------
     tips, images : DataFrame
-        The points table and the images table.
+        The points table and the images table, in the order of the input.
 
     Raises
     ------
     InputError
-        No images, or `output` holds something else.
+        No images, `output` holds something else or is in use, or the disk is full.
     """
-    output = Path(output)
+    folder = Folder(output)
     root, names = find_images(source)
-    # results inside the input folder must not become input of the next run
-    inside = output.resolve()
-    names = [name for name in names if not (root / name).resolve().is_relative_to(inside)]
-    record = {"input": str(source), "detector": dict(settings)}
-    _claim(output, record, overwrite)
-    rows: list[dict[str, object]] = []
-    found: list[pd.DataFrame] = []
-    pictures: list[tuple[str, str]] = []
-    started = datetime.now(timezone.utc)
-    interrupted = False
-    try:
-        for name, image in progress(read_ahead(root, names), len(names), "detect"):
-            begun = time.perf_counter()
-            row: dict[str, object] = dict.fromkeys(table.IMAGE_COLUMNS)
-            row |= {"image": name, "status": "failed", "error": ""}
-            if isinstance(image, InputError):
-                row["error"] = str(image)
-            else:
-                points, scores = detector.find(image)
-                tips = table.points(name, points, scores)
-                found.append(tips)
-                row |= {
-                    "status": "ok",
-                    "width": image.shape[1],
-                    "height": image.shape[0],
-                    "tips": len(tips),
-                }
-                if overlays or len(pictures) < MOST_PICTURES:
-                    drawn = report.overlay(image, tips)
-                    if overlays:
-                        report.write_image(drawn, output / "overlays" / f"{name}.png")
-                    if len(pictures) < MOST_PICTURES:
-                        pictures.append((f"{name}: {len(tips)} tips", report.thumbnail(drawn)))
-            row["seconds"] = round(time.perf_counter() - begun, 3)
-            rows.append(row)
-    except KeyboardInterrupt:
-        interrupted = True
-    tips, images = table.concat(found), table.images(rows)
-    table.write(tips, output / "tips.csv")
-    table.write(images, output / "images.csv")
-    record |= provenance(started) | {"images": len(names), "finished": not interrupted}
-    _write_json(record, output / "run.json")
-    report.write_report(
-        output / "report.html",
-        "Root tips of a run",
-        summary(tips, images, len(names)),
-        {"Images": images},
-        pictures,
-        [report.FOUND],
-        record,
-    )
+    names = _outside(root, names, folder)
+    empty = ledger.tables(Ledger.nothing(), [])
+    traits.measure(*empty, px_per_mm, resolution_tag, pattern, group)  # refuses what cannot be
+    record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
+    record |= {"weights": _weights(detector), "roottip": __version__}
+    with folder.lock(f"{ledger.WORK}/lock"):
+        same = ledger.claim(folder, record, overwrite)
+        book = Ledger(folder)
+        kept = ledger.unchanged(root, book.read(), names, overwrite) if same else []
+        book.keep(kept)
+        started = datetime.now(timezone.utc)
+        _write_json(folder, "run.json", record | {"finished": False})
+        finished = set(kept)
+        waiting = [name for name in names if name not in finished]
+        interrupted = False
+        try:
+            # closed at once when stopped, and its processes with it
+            with closing(work(Task(detector, root, overlays), waiting)) as results:
+                for result in progress(results, len(waiting), "detect"):
+                    _write_pictures(folder, result)
+                    book.add(result)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            book.flush()
+        book.keep(names)
+        tips, images = ledger.tables(book.read(), names)
+        tips, images, groups = traits.measure(
+            tips, images, px_per_mm, resolution_tag, pattern, group
+        )
+        for name, frame in (("tips", tips), ("images", images), ("summary", groups)):
+            for suffix in table.FORMATS:
+                folder.write(name + suffix, table.encode(frame, suffix))
+        record |= provenance(started) | {"images": len(names), "finished": not interrupted}
+        ok = images.loc[images["status"] == "ok", "image"]
+        thumbnails = {name: _picture("thumbnails", name, ".jpg") for name in ok}
+        lead = summary(tips, images, len(names))
+        runpage.write(folder, lead, images, groups, thumbnails, record)
+        _write_json(folder, "run.json", record)
     if interrupted:
         raise KeyboardInterrupt
     return tips, images
 
 
 def summary(tips: pd.DataFrame, images: pd.DataFrame, wanted: int) -> str:
-    """One sentence: images, tips, failures, seconds an image."""
+    """One sentence: images, tips, failures, doubts, seconds an image."""
     done = images["status"] == "ok"
     count = f"{len(tips)} tip" if len(tips) == 1 else f"{len(tips)} tips"
     sentence = f"{count} in {int(done.sum())} of {wanted} images"
     failed = int((~done).sum())
     if failed:
         sentence += f"; {failed} could not be read (see images.csv)"
+    doubtful = int((done & (images["note"] != "")).sum()) if "note" in images else 0
+    if doubtful:
+        sentence += f"; {doubtful} doubtful (note in images.csv)"
     if wanted > len(images):
         sentence += f"; stopped before {wanted - len(images)} of them"
+    if not done.any():
+        return f"{sentence}."
     return f"{sentence}. {images.loc[done, 'seconds'].mean():.2f} s an image."
 
 
@@ -155,25 +184,40 @@ def provenance(started: datetime) -> dict[str, Any]:
     }
 
 
-def _claim(output: Path, record: Mapping[str, Any], overwrite: bool) -> None:
-    """Refuse a folder that holds another run's results, or is a file."""
-    if output.exists() and not output.is_dir():
-        raise InputError(f"output={output} is a file; give a folder")
-    earlier = output / "run.json"
-    if earlier.exists() and not overwrite:
-        try:
-            before = json.loads(earlier.read_text(encoding="utf-8"))
-        except ValueError:
-            before = {}
-        if any(before.get(key) != value for key, value in record.items()):
-            raise InputError(
-                f"{output} holds the results of another run (its run.json says which); "
-                "give another output= or say overwrite=true"
-            )
-    output.mkdir(parents=True, exist_ok=True)
+def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
+    """Results inside the input folder must not become input of the next run."""
+    if places.is_address(root) or places.is_address(folder.place):
+        inside = f"{str(folder).rstrip('/')}/"
+        return [name for name in names if not str(places.join(root, name)).startswith(inside)]
+    output = Path(folder.place).resolve()
+    return [name for name in names if not Path(root, name).resolve().is_relative_to(output)]
 
 
-def _write_json(record: Mapping[str, Any], path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(record, indent=2, ensure_ascii=True) + "\n", encoding="utf-8")
-    part.replace(path)
+def _weights(detector: Detector) -> str | None:
+    """What tells a detector's weights from others under the same file name."""
+    card = getattr(getattr(detector, "scorer", None), "card", None)
+    return card["sha256"] if card else None
+
+
+def _write_pictures(folder: Folder, result: Result) -> None:
+    name = str(result.row["image"])
+    if result.overlay is not None:
+        folder.write(_picture("overlays", name, ".png"), result.overlay)
+        result.overlay = None
+    if result.thumbnail is not None:
+        folder.write(_picture("thumbnails", name, ".jpg"), result.thumbnail)
+        result.thumbnail = None
+
+
+def _picture(below: str, name: str, suffix: str) -> str:
+    """Where an image's picture goes: never outside the output, whatever a list calls it."""
+    parts = [part for part in name.replace(":", "_").split("/") if part not in ("", ".", "..")]
+    raw = parts[-1].encode("utf-8", "surrogateescape")
+    if len(raw) > LONGEST_NAME:
+        digest = hashlib.blake2b(raw, digest_size=8).hexdigest()
+        parts[-1] = f"{raw[:LONGEST_NAME].decode('utf-8', 'ignore')}-{digest}"
+    return "/".join([below, *parts]) + suffix
+
+
+def _write_json(folder: Folder, name: str, record: Mapping[str, Any]) -> None:
+    folder.write(name, (json.dumps(record, indent=2, ensure_ascii=True) + "\n").encode())

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path, PurePath
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -19,27 +23,43 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageOps, UnidentifiedImageError
 
+from roottip import places
 from roottip.errors import InputError
+from roottip.places import Place
 from roottip.windows import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 LISTS = (".csv", ".txt")
 
+T = TypeVar("T")
 
-def find_images(source: str | Path) -> tuple[Path, list[str]]:
+
+@dataclass(frozen=True)
+class Picture:
+    """What a file holds: the image as displayed, and what one should know about it."""
+
+    image: Image
+    notes: tuple[str, ...] = ()
+    """What makes a result doubtful: more frames, another format than the name says …"""
+    px_per_mm: float | None = None
+    """By the file's resolution tag: right in scans, chance in photographs."""
+
+
+def find_images(source: Place) -> tuple[Place, list[str]]:
     """List the images of a run.
 
     Parameters
     ----------
-    source : path
+    source : path or address
         An image; a folder, searched through all its subfolders; a glob pattern such as
         ``scans/day*/*.tif``; or a list: a ``.txt`` with a path in each line or a ``.csv``
         with a column ``image``, relative to the list's folder. What exists under the very
-        name is taken as that, so brackets in a folder's name are no pattern.
+        name is taken as that, so brackets in a folder's name are no pattern. Of an fsspec
+        address (``s3://bucket/run``): an image or a folder.
 
     Returns
     -------
-    root : Path
+    root : path or address
         The folder that the names are relative to.
     names : list of str
         With ``/``, each once, in natural order (``p2`` before ``p10``).
@@ -49,6 +69,8 @@ def find_images(source: str | Path) -> tuple[Path, list[str]]:
     InputError
         Nothing is there, or nothing there is an image by its ending.
     """
+    if places.is_address(source):
+        return _find_remote(str(source))
     path = Path(source)
     if path.is_dir():
         root, found = path, [p for p in path.rglob("*") if _is_image(p)]
@@ -77,7 +99,7 @@ def find_images(source: str | Path) -> tuple[Path, list[str]]:
     return root, sorted(names, key=_natural)
 
 
-def read_image(path: str | Path) -> Image:
+def read_image(path: Place) -> Image:
     """Read an image as it is displayed.
 
     Images of 16 bits or floats are stretched linearly: their 0.1th percentile becomes 0, their
@@ -86,7 +108,7 @@ def read_image(path: str | Path) -> Image:
 
     Parameters
     ----------
-    path : path
+    path : path or address
         JPEG, PNG, TIFF, BMP or WebP; the content counts, not the ending.
 
     Returns
@@ -99,17 +121,37 @@ def read_image(path: str | Path) -> Image:
     InputError
         The file is missing, no image, cut short or damaged.
     """
-    path = Path(path)
+    return decode(read_file(path), path).image
+
+
+def read_file(path: Place) -> bytes:
+    """The content of a file.
+
+    Raises
+    ------
+    InputError
+        It is missing or cannot be read.
+    """
     try:
-        with PillowImage.open(path, formats=_PILLOW_FORMATS) as picture:
-            deep_colour = picture.mode.startswith(("RGB", "LA")) and ";16" in str(picture.tile)
-            picture.load()  # raises on a file cut short, unlike cv2.imread
-            upright = ImageOps.exif_transpose(picture)
-        return _read_deep_colour(path) if deep_colour else _as_displayed(upright)
+        return places.read_bytes(path)
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def decode(data: bytes, path: Place) -> Picture:
+    """Decode an image file's content, as `read_image` does; `path` is its name in errors."""
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as picture:
+            deep_colour = picture.mode.startswith(("RGB", "LA")) and ";16" in str(picture.tile)
+            notes = _notes(picture, path)
+            picture.load()  # raises on a file cut short, unlike cv2.imread
+            upright = ImageOps.exif_transpose(picture)
+        image = _read_deep_colour(data) if deep_colour else _as_displayed(upright)
+        return Picture(image, notes, _px_per_mm(picture))
     except UnidentifiedImageError as error:
-        what = "an empty file" if path.stat().st_size == 0 else "not an image roottip reads"
+        what = "not an image roottip reads" if data else "an empty file"
         raise InputError(f"{path} is {what} ({_ENDINGS})") from error
     except PillowImage.DecompressionBombError as error:
         most = 2 * (PillowImage.MAX_IMAGE_PIXELS or 0) // 1_000_000
@@ -122,7 +164,7 @@ def read_image(path: str | Path) -> Image:
 
 
 def read_ahead(
-    root: Path, names: list[str], ahead: int = 2
+    root: Place, names: Iterable[str], ahead: int = 2
 ) -> Iterator[tuple[str, Image | InputError]]:
     """Read images in order while the caller works on earlier ones.
 
@@ -136,17 +178,22 @@ def read_ahead(
 
     def attempt(name: str) -> Image | InputError:
         try:
-            return read_image(root / name)
+            return read_image(places.join(root, name))
         except InputError as error:
             return error
 
+    return in_order(attempt, names, ahead)
+
+
+def in_order(work: Callable[[str], T], names: Iterable[str], ahead: int) -> Iterator[tuple[str, T]]:
+    """Do `work` on each name in another thread, at most `ahead` names before the caller."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting: list[tuple[str, Future[Image | InputError]]] = []
+        waiting: deque[tuple[str, Future[T]]] = deque()
         try:
             for name in names:
-                waiting.append((name, pool.submit(attempt, name)))
+                waiting.append((name, pool.submit(work, name)))
                 if len(waiting) > ahead:
-                    first, future = waiting.pop(0)
+                    first, future = waiting.popleft()
                     yield first, future.result()
             for name, future in waiting:
                 yield name, future.result()
@@ -156,11 +203,31 @@ def read_ahead(
 
 _ENDINGS = "JPEG, PNG, TIFF, BMP and WebP"
 _PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+_FORMAT_OF = {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF"}
 
 
 def _is_image(path: Path) -> bool:
     # names that start with a dot are other programs' (macOS leaves ._x.jpg beside x.jpg)
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _find_remote(address: str) -> tuple[str, list[str]]:
+    system, path = places.filesystem(address)
+    if system.isfile(path):
+        root, _, name = address.rstrip("/").rpartition("/")
+        return root, [name]
+    try:
+        found = [PurePosixPath(name) for name in system.find(path)] if system.isdir(path) else []
+    except OSError as error:
+        raise InputError(f"{address} cannot be listed: {error}") from error
+    names = [
+        name.relative_to(path).as_posix()
+        for name in found
+        if name.suffix.lower() in SUFFIXES and not name.name.startswith(".")
+    ]
+    if not names:
+        raise InputError(f"there is no image in {address}; roottip reads {_ENDINGS}")
+    return address.rstrip("/"), sorted(names, key=_natural)
 
 
 def _listed(path: Path) -> list[str]:
@@ -203,13 +270,33 @@ def _as_displayed(picture: PillowImage.Image) -> Image:
     return np.asarray(picture.convert(mode), dtype=np.uint8)
 
 
-def _read_deep_colour(path: Path) -> Image:
+def _notes(picture: PillowImage.Image, path: Place) -> tuple[str, ...]:
+    notes = []
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1:
+        notes.append(f"first of {frames} frames")
+    # by the name only: the ending of an address may be anything
+    ending = PurePath(str(path)).suffix.lower()
+    named = _FORMAT_OF.get(ending, ending[1:].upper())
+    # MPO: what some cameras write as JPEG, with a preview behind it
+    if ending in SUFFIXES and picture.format not in (named, "MPO"):
+        notes.append(f"a {picture.format} named {ending}")
+    return tuple(notes)
+
+
+def _px_per_mm(picture: PillowImage.Image) -> float | None:
+    try:
+        dpi = float(picture.info["dpi"][0])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
+        return None
+    return dpi / 25.4 if np.isfinite(dpi) and dpi > 0 else None
+
+
+def _read_deep_colour(data: bytes) -> Image:
     """16 bits a channel: Pillow keeps the upper 8 only, which blackens 12-bit cameras' files."""
-    # decoded from memory: cv2.imread cannot open every path on Windows
-    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    values = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
-        raise InputError(f"{path} has 16 bits a channel in a form roottip cannot read")
+        raise InputError("it has 16 bits a channel in a form roottip cannot read")
     if values.shape[2] == 4:
         opaque = values[..., 3:].astype(np.float64) / 65535
         white = float(values[..., :3].max())

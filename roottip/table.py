@@ -12,6 +12,7 @@ An empty table has the same columns and types as a full one.
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,11 @@ def concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def images(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Make the images table from one dict for each image; keys as in `IMAGE_COLUMNS`."""
-    frame = pd.DataFrame(rows, columns=list(IMAGE_COLUMNS))
-    return frame.astype(
+    # of objects: pandas' own strings cannot hold file names that are not UTF-8
+    columns = {
+        name: pd.Series([row.get(name) for row in rows], dtype=object) for name in IMAGE_COLUMNS
+    }
+    return pd.DataFrame(columns).astype(
         {
             "image": object,
             "status": object,
@@ -119,13 +123,36 @@ def write(frame: pd.DataFrame, path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"{path}: tables are written as {' or '.join(FORMATS)}")
+    content = encode(frame, path.suffix.lower())
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    if path.suffix.lower() == ".parquet":
-        frame.to_parquet(part, index=False)
-    else:
-        frame.to_csv(part, index=False, lineterminator="\n", errors="surrogateescape")
+    part.write_bytes(content)
     part.replace(path)
+
+
+def encode(frame: pd.DataFrame, suffix: str) -> bytes:
+    """A table as the content of a CSV or Parquet file.
+
+    File names that are not UTF-8 keep their bytes in CSV; Parquet's text must be UTF-8, there
+    such a byte is written as a backslash, an x and its number.
+    """
+    if suffix == ".csv":
+        text: str = frame.to_csv(index=False, lineterminator="\n")
+        if "\r" in text:  # Python's csv leaves it unquoted, readers take it for a line's end
+            text = frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        return text.encode("utf-8", "surrogateescape")
+    for column in frame:
+        if pd.api.types.is_object_dtype(frame[column]):
+            frame = frame.assign(**{column: [utf8(value) for value in frame[column]]})
+    content: bytes = frame.to_parquet(index=False)
+    return content
+
+
+def utf8(value: object) -> object:
+    """Text with a number in place of each byte of a file name that is not UTF-8."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def check_points(frame: pd.DataFrame, source: str) -> pd.DataFrame:

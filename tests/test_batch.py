@@ -12,6 +12,7 @@ from roottip import batch, table
 from roottip.detector import load
 from roottip.errors import InputError
 
+FORMATS = ("csv", "parquet")
 SETTINGS = {"name": "baseline"}
 
 
@@ -45,17 +46,16 @@ def test_a_run_has_a_row_for_every_image(tmp_path, run_folder):
 def test_the_files_are_the_contract(tmp_path, run_folder):
     output = tmp_path / "out"
     tips, _ = run(run_folder, output)
-    assert sorted(p.name for p in output.iterdir()) == [
-        "images.csv",
-        "overlays",
-        "report.html",
-        "run.json",
-        "tips.csv",
-    ]
+    tables = [f"{name}.{suffix}" for name in ("images", "summary", "tips") for suffix in FORMATS]
+    folders = [".roottip", "overlays", "thumbnails"]
+    assert sorted(p.name for p in output.iterdir()) == sorted(
+        [*folders, *tables, "report.html", "run.json"]
+    )
     written = table.read(output / "tips.csv")
     assert list(written) == ["image", "x", "y", "score"]
     pd.testing.assert_frame_equal(table.check_points(written, "t").drop(columns="ignore"), tips)
-    assert list(table.read(output / "images.csv")) == list(table.IMAGE_COLUMNS)
+    columns = list(table.read(output / "images.csv"))
+    assert columns[: len(table.IMAGE_COLUMNS)] == list(table.IMAGE_COLUMNS)
     overlay = cv2.imread(str(output / "overlays" / "day 2" / "p2.png.png"))
     assert overlay.shape == (240, 200, 3)
     record = json.loads((output / "run.json").read_text())

@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 
 from roottip.errors import InputError
-from roottip.images import find_images, read_ahead, read_image
+from roottip.images import decode, find_images, read_ahead, read_image
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
 COLOUR = np.stack([RAMP, RAMP[:, ::-1], np.full_like(RAMP, 90)], axis=2)
@@ -217,3 +217,53 @@ def test_images_come_in_order_with_errors_in_their_place(tmp_path):
             assert isinstance(image, InputError)
         else:
             assert image.tolist() == [[n] * 4] * 4
+
+
+def picture_of(path):
+    return decode(path.read_bytes(), path)
+
+
+def test_what_makes_a_result_doubtful_is_noted(tmp_path):
+    plain = Image.fromarray(COLOUR)
+    plain.save(tmp_path / "a.png", dpi=(508, 508))
+    assert picture_of(tmp_path / "a.png").notes == ()
+    assert picture_of(tmp_path / "a.png").px_per_mm == pytest.approx(20, rel=1e-3)
+    (tmp_path / "a.png").rename(tmp_path / "b.jpeg")
+    assert picture_of(tmp_path / "b.jpeg").notes == ("a PNG named .jpeg",)
+    others = [Image.new("RGB", plain.size, colour) for colour in ("black", "white")]
+    for ending in ("tif", "webp"):
+        path = tmp_path / f"frames.{ending}"
+        options = {"lossless": True} if ending == "webp" else {}
+        plain.save(path, save_all=True, append_images=others, **options)
+        assert picture_of(path).notes == ("first of 3 frames",)
+        assert np.array_equal(picture_of(path).image, COLOUR)
+    plain.save(tmp_path / "c.jpg")
+    assert picture_of(tmp_path / "c.jpg").notes == ()
+
+
+def test_a_jpeg_without_its_end_mark_is_refused(tmp_path):
+    Image.fromarray(COLOUR).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-2])
+    with pytest.raises(InputError, match="cut short"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    Image.new("L", (300, 300)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match="larger than"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_file_one_may_not_read_says_so(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    with pytest.raises(InputError, match=r"a.png cannot be read: Permission denied"):
+        read_image(tmp_path / "a.png")
+
+
+def test_one_pixel(tmp_path):
+    Image.new("RGB", (1, 1), (1, 2, 3)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").tolist() == [[[1, 2, 3]]]

@@ -7,7 +7,9 @@ needs and how they came about. `roottip.learning.export` writes the two.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import onnxruntime
 
@@ -59,13 +61,9 @@ class CnnScorer:
         weights = Path(weights)
         self.card = read_card(weights, CARD_VERSION)
         self._window, self._stride = self.card["window"], self.card["stride"]
-        model = read_weights(weights, self.card)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # failures are reported below, in one sentence
+        self._model = model = read_weights(weights, self.card)
         try:
-            self._session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = _session(model)
             self._check_fit()
         except InputError:
             raise
@@ -100,6 +98,15 @@ class CnnScorer:
         if bool((phase == phase[0]).all()):
             return self._scan(image, centres)
         return self._cut(image, centres)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process or machine needs: all but the session, which cannot travel."""
+        return {key: value for key, value in vars(self).items() if key != "_session"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open a session there."""
+        vars(self).update(state)
+        self._session = _session(self._model)
 
     def score_patches(self, patches: Image) -> Scores:
         """Score patches cut beforehand: (N, window, window, 3) uint8 to (N,) float32."""
@@ -171,3 +178,11 @@ def detector(
         root_width=root_width,
         threshold_from=threshold_from(card) if threshold is None else "given",
     )
+
+
+def _session(model: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # failures are reported by the caller, in one sentence
+    # one number for all that computes: who shares a machine with others sets OpenCV's
+    options.intra_op_num_threads = cv2.getNumThreads()
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,165 @@
+"""The Dask engine: a run's images on many machines. The only file that imports Dask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from typing import Any
+
+from distributed import Client, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+
+from roottip import engine
+from roottip.engine import Engine, Result, Results, Task
+from roottip.errors import InputError
+
+_PLUGIN = "roottip-task"
+
+
+def dask(
+    address: str | None = None,
+    workers: int | None = None,
+    time_limit: float = 300.0,
+    queue: str | None = None,
+    job: dict[str, Any] | None = None,
+) -> Engine:
+    """A Dask cluster. All its machines must see the input under the same path or address.
+
+    Parameters
+    ----------
+    address : str, optional
+        Of a running scheduler, such as ``tcp://10.0.0.1:8786``; else a cluster is started.
+    workers : int, optional
+        Processes on this machine, or jobs in the queue; one for each processor, or 4 jobs,
+        where not given.
+    time_limit : float
+        Seconds after which an image is given up.
+    queue : str, optional
+        ``slurm`` or ``pbs``: workers are jobs of that queue.
+    job : dict, optional
+        What a job asks for: arguments of dask-jobqueue's ``SLURMCluster`` or ``PBSCluster``.
+    """
+    engine.check_limits(workers, time_limit, least=1)
+    if queue not in (None, "slurm", "pbs"):
+        raise InputError(f"engine.queue={queue}: there is slurm and pbs")
+
+    def work(task: Task, names: Sequence[str]) -> Results:
+        with connect(address, workers, queue, job or {}) as client:
+            yield from run(client, task, names, time_limit)
+
+    return work
+
+
+class _Holder(WorkerPlugin):
+    """Keeps the task, weights included, in each worker: sent once, to late ones too."""
+
+    name = _PLUGIN
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def setup(self, worker: Worker) -> None:
+        import cv2
+
+        cv2.setNumThreads(max(1, worker.state.nthreads))
+
+
+@contextmanager
+def connect(
+    address: str | None, workers: int | None, queue: str | None, job: dict[str, Any]
+) -> Iterator[Client]:
+    """A client of the scheduler at `address`, or of a cluster that ends with it.
+
+    Raises
+    ------
+    InputError
+        Nobody answers there.
+    """
+    with ExitStack() as stack:
+        if address is not None:
+            target: Any = address
+        elif queue is not None:
+            target = stack.enter_context(queue_cluster(queue, job))
+            target.scale(jobs=workers or 4)
+        else:
+            target = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers or engine.processors(),
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,  # a worker that ends is no news to the user
+                )
+            )
+        try:
+            yield stack.enter_context(Client(target))
+        except (OSError, TimeoutError) as error:
+            if address is None:
+                raise
+            raise InputError(
+                f"engine.address={address}: no Dask scheduler answers there ({error})"
+            ) from error
+
+
+def queue_cluster(queue: str, job: dict[str, Any]) -> Any:
+    """A cluster whose workers are jobs of a queue; none is started yet.
+
+    ``print(queue_cluster("slurm", job).job_script())`` shows what would be submitted.
+
+    Raises
+    ------
+    InputError
+        dask-jobqueue is missing, or the job lacks something or asks for what there is not.
+    """
+    try:
+        from dask_jobqueue.pbs import PBSCluster
+        from dask_jobqueue.slurm import SLURMCluster
+
+        # any free port for the dashboard: others on a login node have the usual one
+        options = {"scheduler_options": {"dashboard_address": ":0"}} | job
+        return {"slurm": SLURMCluster, "pbs": PBSCluster}[queue](**options)
+    except ImportError as error:
+        raise InputError(
+            f"engine={queue} needs {error.name}; pip install 'roottip[dask]'"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"engine.job does not fit the queue {queue}: {error}") from error
+
+
+def run(client: Client, task: Task, names: Sequence[str], time_limit: float) -> Results:
+    """The task on each name, on whatever workers there are.
+
+    Dask gives the images of a worker that ended to others. One that ends several workers in a
+    row is given up, and says so in its row.
+    """
+    client.register_plugin(_Holder(task))
+    pending = iter(names)
+    asked = {}
+
+    def ask(count: int) -> list[Any]:
+        futures = []
+        for name in islice(pending, count):
+            future = client.submit(_work, name, time_limit, pure=False)
+            asked[future.key] = name
+            futures.append(future)
+        return futures
+
+    threads = sum(client.nthreads().values())
+    # enough waiting for every worker to read on; few enough that memory does not grow
+    answers = as_completed(ask(2 * max(threads, 4)), raise_errors=False)
+    try:
+        for future in answers:
+            name = asked.pop(future.key)
+            if future.status == "finished":
+                yield future.result()
+            else:
+                yield task.failure(name, f"{name}: {future.exception()}")
+            for following in ask(1):
+                answers.add(following)
+    finally:
+        client.unregister_worker_plugin(_PLUGIN)
+
+
+def _work(name: str, time_limit: float) -> Result:
+    holder: Any = get_worker().plugins[_PLUGIN]
+    return engine.one(holder.task, name, time_limit)

@@ -1,0 +1,338 @@
+"""How the images of a run are worked through: here, in processes, or on a Dask cluster.
+
+An engine is a function of a `Task` and the images' names that yields a `Result` for each name,
+in the order in which they are done. All engines run the same `Task`, so all give one table.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import cv2
+import numpy as np
+
+from roottip import images, places, report, table
+from roottip.detector import Detector
+from roottip.errors import InputError
+from roottip.images import Picture
+from roottip.places import Place
+from roottip.windows import Image, Points, Scores
+
+MEASURED = ("note", "px_per_mm", "brightness", "sharpness")
+"""Columns that a run adds to the images table, behind those of the contract."""
+
+
+@dataclass
+class Result:
+    """What came out of one image."""
+
+    row: dict[str, object]
+    """Of the images table: `table.IMAGE_COLUMNS` and `MEASURED`."""
+    version: str = ""
+    """Of the file (`places.version`); "" where there is none."""
+    content: str = ""
+    """Hash of the file's bytes."""
+    points: Points = field(default_factory=lambda: np.empty((0, 2)))
+    scores: Scores = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    overlay: bytes | None = None
+    thumbnail: bytes | None = None
+
+
+Results = Generator[Result, None, None]
+Engine = Callable[["Task", Sequence[str]], Results]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done with each image of a run."""
+
+    detector: Detector
+    root: Place
+    overlays: bool = True
+
+    def __call__(self, names: Iterable[str]) -> Results:
+        """Read, detect and draw; the next image is read meanwhile."""
+        for name, (file, version, content) in images.in_order(self._read, names, 1):
+            result = self._detect(name, file)
+            result.version, result.content = version, content
+            yield result
+
+    def failure(self, name: str, reason: str) -> Result:
+        """The result of an image that cannot be worked on."""
+        try:
+            version = places.version(places.join(self.root, name))
+        except OSError:
+            version = ""
+        return Result(_row(name) | {"error": printable(reason)}, version)
+
+    def _read(self, name: str) -> tuple[Picture | InputError, str, str]:
+        path = places.join(self.root, name)
+        version = content = ""
+        try:
+            # asked before reading: a file that changes meanwhile counts as changed
+            version = places.version(path)
+            data = images.read_file(path)
+            content = places.content_hash(data)
+            return images.decode(data, path), version, content
+        except FileNotFoundError:
+            return InputError(f"there is no file {path}"), version, content
+        except InputError as error:
+            return error, version, content
+        except (OSError, ValueError) as error:  # a name may hold what no path can, such as "\0"
+            return InputError(f"{path} cannot be read: {error}"), version, content
+
+    def _detect(self, name: str, file: Picture | InputError) -> Result:
+        begun = time.perf_counter()
+        result = Result(_row(name))
+        if isinstance(file, InputError):
+            result.row["error"] = printable(str(file))
+        else:
+            try:
+                self._fill(result, name, file)
+            # one image must not end a run: a detector may be anybody's, memory may run out
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}".strip(": ")
+                result = Result(_row(name) | {"error": printable(f"{name}: {reason}")})
+        result.row["seconds"] = round(time.perf_counter() - begun, 3)
+        return result
+
+    def _fill(self, result: Result, name: str, file: Picture) -> None:
+        image = file.image
+        points, scores = self.detector.find(image)
+        brightness, sharpness = light_and_focus(image)
+        result.points, result.scores = points, scores
+        drawn = report.overlay(image, table.points(name, points, scores))
+        if self.overlays:
+            result.overlay = _encoded(drawn, ".png")
+        result.thumbnail = _encoded(_small(drawn), ".jpg")
+        result.row |= {
+            "status": "ok",
+            "width": image.shape[1],
+            "height": image.shape[0],
+            "tips": len(points),
+            "note": "; ".join(file.notes),
+            "px_per_mm": file.px_per_mm,
+            "brightness": brightness,
+            "sharpness": sharpness,
+        }
+
+
+def light_and_focus(image: Image) -> tuple[float, float]:
+    """Mean brightness (0 to 255), and how sharp an image is.
+
+    Sharpness is the Laplacian's standard deviation over the image's own, at 1024 px: low
+    where the image is out of focus, to be compared within a run only.
+    """
+    small = _small(image, 1024)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
+    spread = float(cv2.Laplacian(grey, cv2.CV_32F).std()) / (float(np.std(grey)) + 1)
+    return round(float(np.mean(grey)), 2), round(spread, 4)
+
+
+def printable(text: str) -> str:
+    """One line that any file and terminal can hold; what cannot be shown is escaped."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def load(name: str, **settings: Any) -> Engine:
+    """Make an engine by name: ``local`` or ``dask``; `settings` are its function's arguments."""
+    if name == "local":
+        return local(**settings)
+    try:
+        # by name, not by an import statement: it stands above this file and imports it
+        made: Engine = import_module("roottip.cluster").dask(**settings)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"engine=dask needs {error.name}, which is not installed; pip install 'roottip[dask]'"
+        ) from error
+    return made
+
+
+def here(task: Task, names: Sequence[str]) -> Results:
+    """In this process: for a few images and for tests; nothing ends an image that hangs."""
+    return task(names)
+
+
+def local(workers: int | None = None, time_limit: float = 300.0) -> Engine:
+    """Processes on this machine, each with one thread.
+
+    A file that crashes or hangs a decoder costs its row, not the run.
+
+    Parameters
+    ----------
+    workers : int, optional
+        One for each processor where not given; 0 works in this process, without a time limit.
+    time_limit : float
+        Seconds after which an image is given up.
+    """
+    check_limits(workers, time_limit, least=0)
+    if workers == 0:
+        return here
+    wanted = workers or processors()
+    return lambda task, names: _processes(task, names, wanted, time_limit)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if sys.platform == "linux":  # containers and queues give fewer than the machine has
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_limits(workers: int | None, time_limit: float, least: int) -> None:
+    """Refuse numbers that cannot be, as `InputError`."""
+    if workers is not None and (type(workers) is not int or workers < least):
+        raise InputError(f"engine.workers={workers} must be a whole number of at least {least}")
+    if isinstance(time_limit, bool) or not isinstance(time_limit, int | float) or time_limit <= 0:
+        raise InputError(f"engine.time_limit={time_limit} must be a number of seconds above 0")
+
+
+class _Worker:
+    """A process that works on the names it is given, two at a time: one is read meanwhile."""
+
+    def __init__(self, payload: bytes) -> None:
+        # a forked child would inherit locks and threads in whatever state they are
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.connection.send_bytes(payload)
+        self.given: deque[str] = deque()
+        self.last = False  # no name will follow
+        self.begun: float | None = None  # None until the process is up
+
+    def fill(self, names: Iterator[str]) -> None:
+        while len(self.given) < 2 and not self.last:
+            name = next(names, None)
+            self.last = name is None
+            if name is not None:
+                self.given.append(name)
+            try:
+                self.connection.send(name)
+            except OSError:
+                return  # it has ended; reading from it says so too
+
+    def end(self) -> int | None:
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+        return self.process.exitcode
+
+
+def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float) -> Results:
+    payload = pickle.dumps(task)
+    pending = iter(names)
+    # of two names in a process that ended, only one is to blame: each is tried again alone
+    suspects: deque[str] = deque()
+    crew: list[_Worker] = []
+
+    def hire(names: Iterator[str]) -> None:
+        worker = _Worker(payload)
+        worker.fill(names)
+        crew.append(worker)
+
+    try:
+        for _ in range(min(workers, len(names))):
+            hire(pending)
+        while crew:
+            now = time.monotonic()
+            left = [w.begun + time_limit - now for w in crew if w.begun is not None]
+            ready = wait([w.connection for w in crew], timeout=max(0.0, min(left, default=1.0)))
+            for worker in list(crew):
+                reason = None
+                if worker.connection in ready:
+                    try:
+                        result = worker.connection.recv()
+                        worker.begun = time.monotonic()
+                        if result is not None:  # None: the process is up
+                            worker.given.popleft()
+                            yield result
+                            worker.fill(pending)
+                        continue
+                    except (EOFError, OSError):
+                        reason = "ended the process that worked on it"
+                elif worker.begun is not None and time.monotonic() > worker.begun + time_limit:
+                    reason = f"took more than {time_limit:g} s, so it was given up"
+                if reason is None:
+                    continue
+                crew.remove(worker)
+                code = worker.end()
+                if worker.given and worker.begun is None:
+                    raise RuntimeError(f"a worker process could not start (exit code {code})")
+                if len(worker.given) == 1:
+                    yield task.failure(worker.given[0], f"{worker.given[0]} {reason}")
+                else:
+                    suspects.extend(worker.given)
+                if not worker.last:
+                    hire(pending)
+            while suspects and len(crew) < workers:
+                hire(iter([suspects.popleft()]))
+    finally:
+        for worker in crew:
+            worker.end()
+
+
+def _serve(connection: Connection) -> None:
+    """A worker process: first the task, then names, until None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")  # as in app.main
+    cv2.setNumThreads(1)  # the processes share the processors; the CNN follows OpenCV's number
+    try:
+        task = pickle.loads(connection.recv_bytes())
+        connection.send(None)
+        for result in task(iter(connection.recv, None)):
+            connection.send(result)
+    except (EOFError, OSError):
+        pass  # the parent is gone: nobody wants the rest
+    finally:
+        # a thread that hangs in a decoder would keep the process alive
+        connection.close()
+        os._exit(0)
+
+
+def one(task: Task, name: str, time_limit: float) -> Result:
+    """Work on one image where the process cannot be ended: past the limit it is left behind."""
+    done: list[Result] = []
+    thread = threading.Thread(target=lambda: done.extend(task([name])), daemon=True)
+    thread.start()
+    thread.join(time_limit)
+    if done:
+        return done[0]
+    return task.failure(name, f"{name} took more than {time_limit:g} s, so it was given up")
+
+
+def _row(name: str) -> dict[str, object]:
+    row: dict[str, object] = dict.fromkeys((*table.IMAGE_COLUMNS, *MEASURED))
+    return row | {"image": name, "status": "failed", "error": "", "note": ""}
+
+
+def _small(image: Image, side: int = 320) -> Image:
+    scale = min(1.0, side / max(image.shape[:2]))
+    if scale == 1.0:
+        return image
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _encoded(image: Image, suffix: str) -> bytes:
+    done, data = cv2.imencode(suffix, image[..., ::-1])
+    if not done:
+        raise ValueError(f"OpenCV could not encode {suffix}")
+    return bytes(data.tobytes())

@@ -1,0 +1,219 @@
+"""What a run has finished, on disk as it goes, so that a killed run loses some seconds.
+
+``.roottip/`` in the output folder holds Parquet parts, each written whole or not at all, with a
+row for each finished image: its row of the images table, its points, and the fingerprint of the
+file it was made from.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from roottip import places, table
+from roottip.engine import MEASURED, Result
+from roottip.errors import InputError
+from roottip.places import Folder, Place
+
+WORK = ".roottip"
+
+PART_SECONDS = 5.0
+"""How much work a killed run may lose. A part costs some milliseconds to write."""
+
+_SCHEMA = pa.schema(
+    [
+        ("image", pa.binary()),  # file names need not be UTF-8
+        ("version", pa.string()),
+        ("content", pa.string()),
+        ("status", pa.string()),
+        ("width", pa.int64()),
+        ("height", pa.int64()),
+        ("tips", pa.int64()),
+        ("seconds", pa.float64()),
+        ("error", pa.string()),
+        ("note", pa.string()),
+        ("px_per_mm", pa.float64()),
+        ("brightness", pa.float64()),
+        ("sharpness", pa.float64()),
+        ("x", pa.list_(pa.float64())),
+        ("y", pa.list_(pa.float64())),
+        ("score", pa.list_(pa.float64())),
+    ]
+)
+
+
+class Ledger:
+    """The finished images of the run in a folder.
+
+    Parameters
+    ----------
+    folder : Folder
+        The run's output. Hold its lock before.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._new: list[dict[str, Any]] = []
+        self._written = time.monotonic()
+        self._parts = [name for name in folder.names(WORK) if name.endswith(".parquet")]
+
+    @staticmethod
+    def nothing() -> pd.DataFrame:
+        """What `read` gives of a run that has not begun."""
+        return _frame(_SCHEMA.empty_table())
+
+    def add(self, result: Result) -> None:
+        """Keep a result; it is on disk within `PART_SECONDS`, or at the next `flush`."""
+        x, y = result.points.T.tolist()
+        self._new.append(
+            result.row
+            | {"image": _to_bytes(str(result.row["image"]))}
+            | {"version": result.version, "content": result.content}
+            | {"x": x, "y": y, "score": result.scores.astype(float).tolist()}
+        )
+        if time.monotonic() - self._written > PART_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is not on disk yet."""
+        if self._new:
+            self._write(pa.Table.from_pylist(self._new, _SCHEMA))
+            self._new.clear()
+        self._written = time.monotonic()
+
+    def read(self) -> pd.DataFrame:
+        """All finished images, a row each; the latest result where one was redone."""
+        parts = [part for part in map(self._read_part, self._parts) if part is not None]
+        return _frame(pa.concat_tables([*parts, _SCHEMA.empty_table()]))
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Forget all images but these, and put the parts together into one."""
+        wanted = {_to_bytes(name) for name in names}
+        latest: dict[bytes, dict[str, Any]] = {}
+        for part in map(self._read_part, self._parts):
+            rows = [] if part is None else part.to_pylist()
+            latest |= {row["image"]: row for row in rows if row["image"] in wanted}
+        old, self._parts = self._parts, self._parts[-1:]
+        if latest:
+            self._write(pa.Table.from_pylist(list(latest.values()), _SCHEMA))
+            self._parts = self._parts[-1:]
+        else:
+            self._parts = []
+        # killed in between, a row is there twice, which `read` bears
+        for name in old:
+            self._folder.remove(name)
+
+    def _write(self, part: pa.Table) -> None:
+        last = int(self._parts[-1].rpartition("/")[2].split(".")[0]) if self._parts else 0
+        name = f"{WORK}/{last + 1:08d}.parquet"
+        data = io.BytesIO()
+        pq.write_table(part, data)
+        self._folder.write(name, data.getvalue(), lasting=True)
+        self._parts.append(name)
+
+    def _read_part(self, name: str) -> pa.Table | None:
+        try:
+            data = self._folder.read(name)
+            return None if data is None else pq.read_table(io.BytesIO(data)).select(_SCHEMA.names)
+        except (pa.ArrowInvalid, KeyError):
+            return None  # damaged since, or another version's: its images are done again
+
+
+def tables(done: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The points table and the images table of finished images, in the order of `names`."""
+    place = {name: i for i, name in enumerate(done["image"])}
+    done = done.iloc[[place[name] for name in names if name in place]].reset_index(drop=True)
+    images = table.images(done[list(table.IMAGE_COLUMNS)].to_dict("records"))
+    for column in MEASURED:
+        images[column] = done[column].to_numpy()
+    points = done[["image", "x", "y", "score"]].explode(["x", "y", "score"])
+    points = points[points["x"].notna()].reset_index(drop=True)
+    return points.astype({"x": float, "y": float, "score": float, "image": object}), images
+
+
+def claim(folder: Folder, record: Mapping[str, Any], overwrite: bool) -> bool:
+    """Whether the folder holds an unfinished or finished run of the very same making.
+
+    Raises
+    ------
+    InputError
+        It holds something else, and `overwrite` does not allow to replace it.
+    """
+    earlier = folder.read("run.json")
+    if earlier is None:
+        # somebody's marked tips, perhaps
+        if folder.read("tips.csv") is not None and not overwrite:
+            raise InputError(
+                f"{folder} holds a tips.csv that is no run's; give another output= or say "
+                "overwrite=true"
+            )
+        return False
+    try:
+        before = json.loads(earlier)
+    except ValueError:
+        before = {}
+    same = all(before.get(key) == value for key, value in record.items())
+    if not same and not overwrite:
+        raise InputError(
+            f"{folder} holds the results of another run (its run.json says which); "
+            "give another output= or say overwrite=true"
+        )
+    return same
+
+
+def unchanged(root: Place, done: pd.DataFrame, names: Sequence[str], overwrite: bool) -> list[str]:
+    """The finished images that need not be done again.
+
+    An image is the same while its file has the same size and time of change, or else the same
+    content: files that were only copied or touched are not done again. Failed images are tried
+    again: whoever repairs a permission changes neither.
+
+    Raises
+    ------
+    InputError
+        Images have changed or are gone since, and `overwrite` is false.
+    """
+    fine = done[done["status"] == "ok"]
+    gone = set(fine["image"]) - set(names)
+    changed = {
+        row.image
+        for row in fine.itertuples()
+        if row.image not in gone
+        and not _is_same(places.join(root, row.image), row.version, row.content)
+    }
+    if (gone or changed) and not overwrite:
+        which = f"{len(changed)} images have changed" if changed else f"{len(gone)} images are gone"
+        raise InputError(
+            f"{which} since this run did them (such as {min(changed or gone)!r}); give another "
+            "output=, or say overwrite=true to go on with the images as they are now"
+        )
+    redo = gone | changed
+    return [name for name in fine["image"] if name not in redo]
+
+
+def _frame(rows: pa.Table) -> pd.DataFrame:
+    frame = rows.to_pandas()
+    names = [name.decode("utf-8", "surrogateescape") for name in frame["image"]]
+    # of objects, and never an index: pandas' own strings cannot hold names that are not UTF-8
+    frame["image"] = pd.Series(names, index=frame.index, dtype=object)
+    return frame.drop_duplicates("image", keep="last")
+
+
+def _is_same(path: Place, version: str, content: str) -> bool:
+    try:
+        return places.version(path) == version or (
+            places.content_hash(places.read_bytes(path)) == content
+        )
+    except OSError:
+        return False
+
+
+def _to_bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")

@@ -1,0 +1,193 @@
+"""Where files live: a local folder, or an address that fsspec knows (``s3://``, ``sftp://``)."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from roottip.errors import InputError
+
+Place = str | Path
+
+
+def is_address(place: Place) -> bool:
+    """Whether it is fsspec's (``s3://bucket/run``) and no path of this machine."""
+    return isinstance(place, str) and "://" in place
+
+
+def join(root: Place, name: str) -> Place:
+    """A file of a folder; an absolute name stays what it is."""
+    return f"{str(root).rstrip('/')}/{name}" if is_address(root) else Path(root) / name
+
+
+def read_bytes(place: Place) -> bytes:
+    """The content of a file."""
+    if is_address(place):
+        system, path = filesystem(place)
+        content: bytes = system.cat_file(path)
+        return content
+    return Path(place).read_bytes()
+
+
+def version(place: Place) -> str:
+    """Cheap to ask, and another one when the file has changed: its size and time of change."""
+    if is_address(place):
+        system, path = filesystem(place)
+        return str(system.ukey(path))
+    status = Path(place).stat()
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def content_hash(data: bytes) -> str:
+    """The same for the same bytes."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def filesystem(place: Place) -> tuple[Any, str]:
+    """The fsspec file system of an address, and the path in it.
+
+    Raises
+    ------
+    InputError
+        fsspec, or what it needs for this kind of address, is not installed.
+    """
+    try:
+        import fsspec  # the extra [remote]
+
+        system, path = fsspec.core.url_to_fs(str(place))
+    except (ImportError, ValueError) as error:
+        raise InputError(
+            f"{place} cannot be reached ({error}); addresses need pip install 'roottip[remote]' "
+            "and fsspec's package for their kind, such as s3fs"
+        ) from error
+    return system, path
+
+
+class Folder:
+    """A folder to write to. Every file appears in it whole or not at all.
+
+    Parameters
+    ----------
+    place : path or address
+        Made when something is written.
+
+    Raises
+    ------
+    InputError
+        It is a file.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._system: Any = None
+        if is_address(place):
+            self._system, self._root = filesystem(place)
+            is_file = self._system.isfile(self._root)
+        else:
+            self.place = Path(place)
+            is_file = self.place.exists() and not self.place.is_dir()
+        if is_file:
+            raise InputError(f"output={place} is a file; give a folder")
+
+    def __str__(self) -> str:
+        return str(self.place)
+
+    def write(self, name: str, data: bytes, lasting: bool = False) -> None:
+        """Write a file; what was there is replaced in one step.
+
+        Parameters
+        ----------
+        name : str
+            With ``/``.
+        data : bytes
+        lasting : bool
+            Wait until it would outlive a power cut.
+
+        Raises
+        ------
+        InputError
+            The disk is full.
+        """
+        try:
+            if self._system is not None:
+                # object stores show an object when it is complete
+                path = f"{self._root}/{name}"
+                self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+                self._system.pipe_file(path, data)
+                return
+            file_path = Path(self.place, name)
+            file_path.parent.mkdir(parents=True, exist_ok=True)
+            # one name for all, which a killed run leaves and the next one uses up: the lock
+            # keeps others away
+            part = file_path.parent / ".part"
+            try:
+                with part.open("wb") as file:
+                    file.write(data)
+                    if lasting:
+                        file.flush()
+                        os.fsync(file.fileno())
+                part.replace(file_path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise InputError(
+                    f"the disk of {self} is full; make room and give the same command again, "
+                    "it goes on where it stopped"
+                ) from error
+            raise
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None where there is none."""
+        try:
+            return read_bytes(join(self.place, name))
+        except FileNotFoundError:
+            return None
+
+    def names(self, below: str) -> list[str]:
+        """The files in a subfolder, sorted."""
+        if self._system is not None:
+            path = f"{self._root}/{below}"
+            found = self._system.ls(path, detail=False) if self._system.isdir(path) else []
+            return sorted(f"{below}/{name.rstrip('/').rpartition('/')[2]}" for name in found)
+        return sorted(f"{below}/{path.name}" for path in Path(self.place, below).glob("*"))
+
+    def remove(self, name: str) -> None:
+        """Remove a file that may be there."""
+        if self._system is not None:
+            self._system.rm_file(f"{self._root}/{name}")
+        else:
+            Path(self.place, name).unlink(missing_ok=True)
+
+    def lock(self, name: str) -> BaseFileLock:
+        """Exclude all others from this folder until the lock is released or its holder ends.
+
+        Of an address only others on this machine are excluded: object stores have no locks.
+
+        Raises
+        ------
+        InputError
+            Another process holds it.
+        """
+        if self._system is not None:
+            key = content_hash(str(self).encode())
+            path = Path(tempfile.gettempdir(), f"roottip-{key}.lock")
+        else:
+            path = Path(self.place, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+        # the operating system's own lock, which ends with the process, kill -9 included
+        held = FileLock(path)
+        try:
+            held.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                f"another run is writing to {self}; wait for it, or give another output="
+            ) from error
+        return held

@@ -1,0 +1,78 @@
+"""The page of a run: every image small, with its tips; sorted, paged, doubtful ones first."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import pandas as pd
+
+from roottip import __version__
+from roottip.engine import printable
+from roottip.places import Folder
+
+MOST_EMBEDDED = 100
+"""Thumbnails inside the page, so that it can be mailed: some 15 kB each. Beyond, the page loads
+those in sight from ``thumbnails/``."""
+
+_SHOWN = ("image", "status", "tips", "note", "error", "seconds", "brightness", "sharpness")
+
+
+def write(
+    folder: Folder,
+    lead: str,
+    images: pd.DataFrame,
+    summary: pd.DataFrame,
+    thumbnails: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write ``report.html``.
+
+    Parameters
+    ----------
+    folder : Folder
+        The run's output.
+    lead : str
+        The sentence that says what came out.
+    images, summary : DataFrame
+        A row for each image, and for each group.
+    thumbnails : mapping of str to str
+        Of each image that has one, the file in `folder`.
+    settings : mapping
+        How the run was made.
+    """
+    shown = images[list(_SHOWN)].astype(object).where(images[list(_SHOWN)].notna(), None)
+    rows = [
+        [printable(value) if isinstance(value, str) else value for value in row]
+        for row in shown.itertuples(index=False, name=None)
+    ]
+    embedded = len(images) <= MOST_EMBEDDED
+    for name, row in zip(images["image"], rows, strict=True):
+        row.append(_address(folder, thumbnails.get(name), embedded))
+    content = json.dumps({"columns": [*_SHOWN, "picture"], "rows": rows})
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("run.html").render(
+        lead=lead,
+        # a file may be called </script>; in JSON the sign may be written as its number
+        content=content.replace("<", "\\u003c"),
+        summary=summary.round(2),
+        settings=settings,
+        version=__version__,
+    )
+    folder.write("report.html", page.encode("utf-8", "replace"))
+
+
+def _address(folder: Folder, file: str | None, embedded: bool) -> str | None:
+    if file is None:
+        return None
+    if not embedded:
+        return quote(os.fsencode(file))
+    data = folder.read(file)
+    return None if data is None else f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,176 @@
+"""What a lab reads off the tips: lengths in mm, spread, groups from file names, doubtful images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, QhullError
+
+from roottip import table
+from roottip.errors import InputError
+
+_FAR = 4.0
+"""Robust standard deviations from the group's median that make a count doubtful."""
+
+
+def measure(
+    tips: pd.DataFrame,
+    images: pd.DataFrame,
+    px_per_mm: float | None = None,
+    resolution_tag: bool = False,
+    pattern: str | None = None,
+    group: Sequence[str] | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Add traits to a run's tables, and sum them up for each group.
+
+    Parameters
+    ----------
+    tips, images : DataFrame
+        The points table and the images table, which has ``px_per_mm`` by the files' tags.
+    px_per_mm : float, optional
+        Of all images.
+    resolution_tag : bool
+        Take each file's own tag instead: right in scans, chance in photographs.
+    pattern : str, optional
+        How the images are named, as in ``{genotype}_{plate}_{day}``; each field becomes a
+        column. With ``/`` it is matched to the path in the run, else to the file's name, both
+        without ending.
+    group : sequence of str, optional
+        The fields that make a group; the image's folder where none are given.
+
+    Returns
+    -------
+    tips, images, summary : DataFrame
+        ``tips`` gains ``x_mm, y_mm`` where any scale is known; ``images`` gains the fields and
+        the tips' convex hull area, depth (extent downwards) and breadth (extent sideways), in
+        px and mm by their names; ``note`` gains what is doubtful compared
+        with the group. ``summary`` has a row for each group.
+    """
+    if px_per_mm is not None and not 0 < px_per_mm < np.inf:
+        raise InputError(f"px_per_mm={px_per_mm} must be a number above 0")
+    fields = parse(images["image"], pattern) if pattern is not None else pd.DataFrame()
+    unknown = [name for name in group or () if name not in fields]
+    if unknown:
+        raise InputError(
+            f"group={','.join(group or ())}: {unknown[0]} is no field of pattern={pattern or ''}"
+        )
+    images = images.copy()
+    if px_per_mm is not None:
+        images["px_per_mm"] = float(px_per_mm)
+    elif not resolution_tag:
+        images["px_per_mm"] = np.nan
+    scale = images["px_per_mm"].to_numpy(dtype=float)
+    tips = tips.copy()
+    # by numbers: pandas' groups and indices cannot hold names that are not UTF-8
+    place = {name: i for i, name in enumerate(images["image"])}
+    row = np.array([place[name] for name in tips["image"]], dtype=np.intp)
+    spread = _spread(tips[["x", "y"]].to_numpy(), row, images.index)
+    if np.isfinite(scale).any():
+        of_tip = scale[row]
+        # distances from the image's top-left corner, which is half a pixel from (0, 0)
+        tips["x_mm"] = (tips["x"] + 0.5) / of_tip
+        tips["y_mm"] = (tips["y"] + 0.5) / of_tip
+        spread["hull_area_mm2"] = spread["hull_area_px2"] / scale**2
+        spread["depth_mm"] = spread["depth_px"] / scale
+        spread["breadth_mm"] = spread["breadth_px"] / scale
+    images = pd.concat([images, fields, spread], axis=1)
+    folder = pd.Series([name.rpartition("/")[0] for name in images["image"]], dtype=object)
+    labels = images[list(group)].fillna("") if group else folder.to_frame("group")
+    keys = labels.map(table.utf8)
+    images["note"] = _notes(images, keys, fields)
+    return tips, images, _summary(images, keys, list(spread))
+
+
+def parse(names: pd.Series, pattern: str) -> pd.DataFrame:
+    """The fields of a named pattern in each image's name; none where a name does not fit.
+
+    Raises
+    ------
+    InputError
+        The pattern has no field, one twice, or one named like a column that is there already.
+    """
+    pieces = re.split(r"\{(\w+)\}", pattern)
+    fields = pieces[1::2]
+    taken = {*table.IMAGE_COLUMNS, *table.FOUND_COLUMNS, "note", "group"}
+    if not fields or any("{" in piece or "}" in piece for piece in pieces[::2]):
+        raise InputError(
+            f"pattern={pattern} must name fields, as in {{genotype}}_{{plate}}_{{day}}"
+        )
+    for name in fields:
+        if fields.count(name) > 1 or name in taken or not name.isidentifier():
+            raise InputError(f"pattern={pattern}: call the field {name} something else")
+    expression = "".join(
+        f"(?P<{piece}>[^/]+?)" if i % 2 else re.escape(piece) for i, piece in enumerate(pieces)
+    )
+    rows = []
+    for name in names:
+        path = name.rpartition(".")[0] or name
+        match = re.fullmatch(expression, path if "/" in pattern else path.rpartition("/")[2])
+        rows.append(match.groupdict() if match else dict.fromkeys(fields))
+    return pd.DataFrame(rows, columns=fields, index=names.index, dtype=object)
+
+
+def _spread(xy: NDArray[np.float64], row: NDArray[np.intp], index: pd.Index) -> pd.DataFrame:
+    order = np.argsort(row, kind="stable")
+    ends = np.cumsum(np.bincount(row, minlength=len(index)))
+    rows = []
+    for of_image in np.split(xy[order], ends[:-1]) if len(index) else []:
+        extent = np.ptp(of_image, axis=0) if len(of_image) else (np.nan, np.nan)
+        rows.append((_hull_area(of_image), extent[1], extent[0]))
+    columns = ["hull_area_px2", "depth_px", "breadth_px"]
+    return pd.DataFrame(rows, columns=columns, index=index, dtype=float)
+
+
+def _hull_area(xy: NDArray[np.float64]) -> float:
+    if len(xy) == 0:
+        return float("nan")
+    try:
+        return float(ConvexHull(xy).volume)  # in a plane SciPy calls the area volume
+    except (QhullError, ValueError):
+        return 0.0  # fewer than three points, or all on a line
+
+
+def _notes(images: pd.DataFrame, keys: pd.DataFrame, fields: pd.DataFrame) -> pd.Series:
+    """What was known of each image, and what is unusual compared with the others."""
+    ok = images["status"] == "ok"
+    tips = images["tips"].astype(float).where(ok)
+    by = [keys[column] for column in keys]
+    # counts of few scatter like their root even when all is well
+    middle = tips.groupby(by).transform("median")
+    deviation = 1.4826 * (tips - middle).abs().groupby(by).transform("median")
+    typical = np.maximum(deviation, np.sqrt(np.maximum(middle, 1)))
+    doubts = {
+        "count far from its group's": (tips - middle).abs() > _FAR * typical,
+        "very dark": images["brightness"] < min(25.0, images["brightness"].median() / 2),
+        "blurred, or nothing on it": images["sharpness"] < images["sharpness"].median() / 3,
+        "its name does not fit the pattern": fields.isna().all(axis=1) if len(fields) else ~ok & ok,
+    }
+    return pd.Series(
+        [
+            "; ".join([*filter(None, [note]), *(text for text in doubts if doubts[text].loc[i])])
+            for i, note in images["note"].items()
+        ],
+        index=images.index,
+        dtype=object,
+    )
+
+
+def _summary(images: pd.DataFrame, keys: pd.DataFrame, traits: list[str]) -> pd.DataFrame:
+    tips = images["tips"].astype(float)
+    columns = pd.concat([keys, images[traits]], axis=1).assign(
+        failed=images["status"] == "failed", tips=tips
+    )
+    grouped = columns.groupby(list(keys), sort=True)
+    summary = grouped.agg(
+        images=("tips", "size"),
+        failed=("failed", "sum"),
+        tips=("tips", "sum"),
+        tips_mean=("tips", "mean"),
+        tips_sd=("tips", "std"),
+        **{f"{trait}_mean": (trait, "mean") for trait in traits},
+    )
+    return summary.astype({"tips": int, "failed": int}).reset_index()

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+pytest.importorskip("distributed", reason="needs the extra [dask]")
+
+from distributed import Client, LocalCluster
+
+from roottip import cluster, engine
+from roottip.detector import load
+from roottip.engine import Task
+from roottip.errors import InputError
+
+CONF = Path(__file__).parents[1] / "conf" / "engine"
+
+# Dask's own: sockets and tasks that its loop has not closed when the test ends
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made:
+        yield made
+
+
+@pytest.fixture
+def task(tmp_path, plate):
+    names = [f"{n:02d}.png" for n in range(12)]
+    for n, name in enumerate(names):
+        Image.fromarray(np.roll(plate, n, axis=1)).save(tmp_path / name)
+    (tmp_path / "05.png").write_bytes(b"no image")
+    return Task(load("baseline"), tmp_path, overlays=False), names
+
+
+def comparable(results):
+    return {
+        r.row["image"]: (r.row["status"], r.row["error"], r.points.tolist(), r.scores.tolist())
+        for r in results
+    }
+
+
+def test_a_cluster_gives_what_this_process_gives_though_a_worker_is_killed(workers, task):
+    results = []
+    work = engine.load("dask", address=workers.scheduler_address)
+    for result in work(*task):
+        results.append(result)
+        if len(results) == 2:
+            workers.workers[0].process.process.kill()
+    assert len(results) == 12
+    assert comparable(results) == comparable(engine.here(*task))
+
+
+def test_the_task_is_sent_once_to_each_worker(workers, task):
+    with Client(workers) as client:
+        client.wait_for_workers(2)
+        assert len(list(cluster.run(client, *task, time_limit=60))) == 12
+        left = client.run(lambda dask_worker: list(dask_worker.plugins))
+    assert all("roottip-task" not in plugins for plugins in left.values())
+
+
+@pytest.mark.parametrize(("queue", "marks"), [("slurm", "#SBATCH"), ("pbs", "#PBS")])
+def test_what_a_queue_would_be_given(queue, marks):
+    settings = yaml.safe_load((CONF / f"{queue}.yaml").read_text())
+    assert (settings["name"], settings["queue"]) == ("dask", queue)
+    with cluster.queue_cluster(queue, settings["job"]) as made:
+        script = made.job_script()
+    assert script.count(marks) >= 3
+    assert "04:00:00" in script
+    assert "distributed" in script
+
+
+def test_what_cannot_be_is_said():
+    with pytest.raises(InputError, match="there is slurm and pbs"):
+        engine.load("dask", queue="lsf")
+    with pytest.raises(InputError, match="does not fit the queue slurm"):
+        cluster.queue_cluster("slurm", {"cores": 1})

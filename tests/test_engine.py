@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import os
+import pickle
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from roottip import engine
+from roottip.detector import load
+from roottip.engine import Task
+from roottip.errors import InputError
+
+CRASH, HANG, RAISE = 1, 2, 3
+
+
+class Nasty:
+    """Finds one tip, whose x is the image's first value; some values are deadly."""
+
+    threshold = 0.5
+
+    def find(self, image, threshold=None):
+        value = int(image.flat[0])
+        if value == CRASH:
+            os._exit(7)
+        if value == HANG:
+            time.sleep(120)
+        if value == RAISE:
+            raise ValueError("no\nluck")
+        return np.array([[value, 1.0]]), np.ones(1, dtype=np.float32)
+
+
+@pytest.fixture
+def nasty(tmp_path):
+    values = {f"{n}.png": 10 + n for n in range(8)}
+    values |= {"2.png": CRASH, "4.png": HANG, "6.png": RAISE}
+    for name, value in values.items():
+        Image.new("L", (20, 20), value).save(tmp_path / name)
+    (tmp_path / "7.png").write_bytes(b"")
+    return Task(Nasty(), tmp_path, overlays=False), sorted(values)
+
+
+def check(results):
+    """Deadly images cost their own rows; each of the others has its tip."""
+    of = {result.row["image"]: result for result in results}
+    assert len(results) == len(of) == 8
+    for n in (0, 1, 3, 5):
+        assert of[f"{n}.png"].row["status"] == "ok"
+        assert of[f"{n}.png"].points.tolist() == [[10 + n, 1]]
+    assert "took more than 3 s" in of["4.png"].row["error"]
+    assert of["6.png"].row["error"] == r"6.png: ValueError: no\nluck"
+    assert "an empty file" in of["7.png"].row["error"]
+    assert of["2.png"].row["status"] == "failed"
+    return of["2.png"].row["error"]
+
+
+def test_a_crash_and_a_hang_cost_their_own_rows(nasty):
+    assert "ended the process" in check(list(engine.local(2, time_limit=3)(*nasty)))
+
+
+def test_processes_end_with_the_run(nasty):
+    task, names = nasty
+    results = engine.local(1, time_limit=60)(task, names)
+    next(results)
+    begun = time.monotonic()
+    results.close()
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("detector", ["baseline", "cnn"])
+def test_processes_give_what_this_process_gives(tmp_path, plate, detector):
+    Image.fromarray(plate).save(tmp_path / "a.png")
+    Image.fromarray(plate[:, ::-1].copy()).save(tmp_path / "b.png")
+    task, names = Task(load(detector), tmp_path), ["a.png", "b.png"]
+    ours = {r.row["image"]: r for r in engine.here(task, names)}
+    for result in engine.local(2)(task, names):
+        expected = ours[result.row["image"]]
+        assert len(result.points) > 0
+        assert np.array_equal(result.points, expected.points)
+        assert np.array_equal(result.scores, expected.scores)
+        assert result.overlay == expected.overlay
+        assert (result.version, result.content) == (expected.version, expected.content)
+
+
+def test_a_detector_travels_without_its_file(tmp_path, plate):
+    detector = load("cnn")
+    there = pickle.loads(pickle.dumps(detector))
+    for ours, theirs in zip(detector.find(plate), there.find(plate), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_sharpness_falls_with_blur(plate):
+    import cv2
+
+    blurred = cv2.GaussianBlur(plate, (0, 0), 4)
+    assert engine.light_and_focus(blurred)[1] < engine.light_and_focus(plate)[1] / 3
+    assert engine.light_and_focus(plate // 2)[0] == pytest.approx(plate.mean() / 2, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"workers": -1}, "workers=-1 must be a whole number of at least 0"),
+        ({"workers": True}, "workers=True"),
+        ({"time_limit": 0}, "time_limit=0 must be a number of seconds above 0"),
+    ],
+)
+def test_settings_that_cannot_be(settings, said):
+    with pytest.raises(InputError, match=said):
+        engine.load("local", **settings)
+
+
+def test_text_of_any_name_is_one_line():
+    assert engine.printable("a\nb\udcff ü<") == r"a\nb\udcff ü<"

@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from roottip import batch, engine, ledger, places, table
+from roottip.detector import load
+from roottip.errors import InputError
+from roottip.places import Folder
+
+SETTINGS = {"name": "baseline"}
+TABLES = ("tips.csv", "images.csv", "summary.csv")
+
+
+class Counting:
+    """Counts what it is asked for; finds a tip where the brightest pixel is."""
+
+    threshold = 0.5
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.calls, self.stop_after = 0, stop_after
+
+    def find(self, image, threshold=None):
+        if self.calls == self.stop_after:
+            raise KeyboardInterrupt
+        self.calls += 1
+        y, x = np.unravel_index(image.argmax(), image.shape)
+        return np.array([[x, y]], dtype=float), np.ones(1, dtype=np.float32)
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for n in range(6):
+        image = np.full((40, 50), 60, np.uint8)
+        image[n + 3, 2 * n + 5] = 250
+        Image.fromarray(image).save(folder / f"p{n}.png")
+    (folder / "bad.png").write_bytes(b"no image")
+    return folder
+
+
+def run(source, output, detector, **more):
+    return batch.run(source, output, detector, SETTINGS, overlays=False, **more)
+
+
+def contents(output):
+    return {
+        name: table.read(output / name).drop(columns="seconds", errors="ignore").to_csv()
+        for name in TABLES
+    }
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 5])
+def test_a_stopped_run_goes_on_and_does_nothing_twice(tmp_path, source, after):
+    run(source, tmp_path / "whole", Counting())
+    first, second = Counting(stop_after=after), Counting()
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "out", first)
+    _, images = run(source, tmp_path / "out", second)
+    assert (first.calls, second.calls) == (after, 6 - after)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert images["image"].tolist() == ["bad.png", *(f"p{n}.png" for n in range(6))]
+
+
+KILLED = """
+import sys
+from roottip import batch, ledger
+from roottip.detector import load
+ledger.PART_SECONDS = 0
+class Slow:
+    threshold = 0.5
+    def find(self, image, threshold=None):
+        print(flush=True)  # one line for each image begun
+        sys.stdin.readline()
+        return load("baseline").find(image)
+batch.run(sys.argv[1], sys.argv[2], Slow(), {"name": "baseline"}, overlays=False)
+"""
+
+
+def test_a_killed_run_keeps_its_parts_and_frees_its_lock(tmp_path, source, plate):
+    Image.fromarray(plate).save(source / "plate.png")
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, source, output],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    for _ in range(4):
+        process.stdout.readline()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    process.stdout.readline()  # the fifth has begun, four are in parts
+    with pytest.raises(InputError, match="another run is writing"):
+        run(source, output, Counting())
+    process.kill()
+    process.communicate()
+    assert not (output / "tips.csv").exists()
+    done = ledger.Ledger(Folder(output)).read().set_index("image")
+    assert (done["status"] == "ok").sum() == 4
+    run(source, output, load("baseline"))
+    run(source, tmp_path / "whole", load("baseline"))
+    assert contents(output) == contents(tmp_path / "whole")
+    seconds = table.read(output / "images.csv").set_index("image")["seconds"]
+    assert (seconds[done.index] == done["seconds"])[done["status"] == "ok"].all()
+
+
+def test_changed_images_are_noticed_touched_ones_are_not(tmp_path, source):
+    output = tmp_path / "out"
+    run(source, output, Counting())
+    later = time.time_ns() + 10**9
+    os.utime(source / "p1.png", ns=(later, later))
+    again = Counting()
+    run(source, output, again)
+    assert again.calls == 0
+    data = (source / "p2.png").read_bytes()
+    (source / "p2.png").write_bytes((source / "p3.png").read_bytes())
+    os.utime(source / "p2.png", ns=(later, later))
+    before = contents(output)
+    with pytest.raises(InputError, match=r"1 images have changed .*'p2.png'"):
+        run(source, output, Counting())
+    assert contents(output) == before
+    run(source, output, again, overwrite=True)
+    assert again.calls == 1
+    tips = table.read(output / "tips.csv").set_index("image")
+    assert tips.loc["p2.png", "x"] == tips.loc["p3.png", "x"] != 9
+    (source / "p2.png").write_bytes(data)
+    os.utime(source / "p2.png", ns=(later + 10**9, later + 10**9))
+    run(source, output, again, overwrite=True)
+    assert again.calls == 2
+    assert contents(output) == before
+
+
+def test_images_that_are_gone_are_noticed_and_new_ones_are_done(tmp_path, source):
+    output = tmp_path / "out"
+    run(source, output, Counting())
+    (source / "p0.png").rename(source / "p9.png")
+    with pytest.raises(InputError, match=r"1 images are gone .*'p0.png'"):
+        run(source, output, Counting())
+    again = Counting()
+    _, images = run(source, output, again, overwrite=True)
+    assert again.calls == 1
+    assert "p0.png" not in set(images["image"])
+
+
+def test_failed_images_are_tried_again(tmp_path, source):
+    output = tmp_path / "out"
+    run(source, output, Counting())
+    (source / "bad.png").write_bytes((source / "p0.png").read_bytes())
+    again = Counting()
+    _, images = run(source, output, again)
+    assert again.calls == 1
+    assert (images["status"] == "ok").all()
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, source, monkeypatch):
+    output = tmp_path / "out"
+    monkeypatch.setattr(ledger, "PART_SECONDS", -1)
+    replace = Path.replace
+
+    def full(path, target):
+        if "thumbnails" in str(target) and "p3" in str(target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(path, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "replace", full)
+        with pytest.raises(InputError, match=r"disk of .* is full; make room") as caught:
+            run(source, output, Counting())
+    assert "\n" not in str(caught.value)
+    assert not list(output.rglob(".part*"))
+    again = Counting()
+    run(source, output, again)
+    assert again.calls == 3
+    run(source, tmp_path / "whole", Counting())
+    assert contents(output) == contents(tmp_path / "whole")
+
+
+def test_somebodys_own_tips_are_not_overwritten(tmp_path, source):
+    (tmp_path / "tips.csv").write_text("image,x,y\n")
+    with pytest.raises(InputError, match=r"a tips.csv that is no run's"):
+        run(source, tmp_path, Counting())
+
+
+def test_a_damaged_part_costs_its_images_only(tmp_path, source):
+    output = tmp_path / "out"
+    run(source, output, Counting())
+    [part] = (output / ".roottip").glob("*.parquet")
+    part.write_bytes(part.read_bytes()[:100])
+    again = Counting()
+    run(source, output, again)
+    assert again.calls == 6
+
+
+NAMES = [
+    'a"b.png',
+    "a\nb.png",
+    "a\rb.png",
+    "<script>alert(1)</script>.png",
+    " .png",
+    "a,b;c.png",
+    "ü" * 120 + ".png",
+    "%41.png",
+    "x' y.png",
+    os.fsdecode(b"no\xffutf8.png"),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_of_any_kind(tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    for n, name in enumerate(NAMES):
+        image = np.full((40, 50), 60, np.uint8)
+        image[5, n + 3] = 250
+        Image.fromarray(image).save(tmp_path / "x.png")
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / f"bad {name}").parent.mkdir(exist_ok=True)
+        (tmp_path / "x.png").rename(source / name)
+        (source / f"bad {name}").write_bytes(b"")
+    output = tmp_path / "out"
+    tips, images = batch.run(source, output, Counting(), SETTINGS)
+    assert sorted(images["image"]) == sorted([*NAMES, *(f"bad {name}" for name in NAMES)])
+    for written, made in (("tips", tips), ("images", images)):
+        assert table.read(output / f"{written}.csv")["image"].tolist() == made["image"].tolist()
+        assert len(table.read(output / f"{written}.parquet")) == len(made)
+    x = dict(zip(tips["image"], tips["x"], strict=True))
+    assert [x[name] for name in NAMES] == [n + 3 for n in range(len(NAMES))]
+    assert all(images["error"].str.count("\n") == 0)
+    assert len(list((output / "overlays").rglob("*.png"))) == len(NAMES)
+    assert b"<script>alert" not in (output / "report.html").read_bytes()
+    again = Counting()
+    batch.run(source, output, again, SETTINGS)
+    assert again.calls == 0
+
+
+def test_pictures_stay_inside_the_output():
+    assert batch._picture("overlays", "/etc/../x/./a.png", ".png") == "overlays/etc/x/a.png.png"
+    long = batch._picture("overlays", "d/" + "ü" * 125 + ".png", ".png")
+    assert len(long.rpartition("/")[2].encode()) < 255
+
+
+def test_parts_keep_every_bit(tmp_path):
+    book = ledger.Ledger(Folder(tmp_path))
+    values = np.array([[1 / 3, np.nextafter(2, 3)], [1e-300, 7.0]])
+    for n in range(3):
+        book.add(
+            engine.Result(
+                engine._row(f"{n}") | {"status": "ok", "tips": 2},
+                "v",
+                "c",
+                values,
+                np.array([0.1, 0.2], np.float32),
+            )
+        )
+        book.flush()
+    book.keep(["0", "2"])
+    assert len(list((tmp_path / ".roottip").iterdir())) == 1
+    tips, images = ledger.tables(ledger.Ledger(Folder(tmp_path)).read(), ["2", "1", "0"])
+    assert images["image"].tolist() == ["2", "0"]
+    assert np.array_equal(tips[["x", "y"]], np.tile(values, (2, 1)))
+    assert np.array_equal(tips["score"], np.tile(np.float32([0.1, 0.2]), 2).astype(float))
+
+
+def test_input_and_output_at_an_address(source):
+    import fsspec
+
+    system = fsspec.filesystem("memory")
+    for path in source.iterdir():
+        system.pipe_file(f"/run/day 1/{path.name}", path.read_bytes())
+    tips, images = run("memory://run", "memory://out", Counting())
+    assert images["status"].value_counts().to_dict() == {"ok": 6, "failed": 1}
+    assert set(tips["image"]) == {f"day 1/p{n}.png" for n in range(6)}
+    assert system.cat_file("/out/tips.csv").decode().count("\n") == 7
+    again = Counting()
+    run("memory://run", "memory://out", again)
+    assert again.calls == 0
+    system.pipe_file("/run/day 1/p1.png", (source / "p2.png").read_bytes())
+    with pytest.raises(InputError, match="1 images have changed"):
+        run("memory://run", "memory://out", again)
+    with pytest.raises(InputError, match="there is no image in"):
+        run("memory://nothing", "memory://out2", again)
+    with pytest.raises(InputError, match="cannot be reached"):
+        places.filesystem("nosuch://x")
+
+
+def test_progress_is_a_line_now_and_then_in_a_log(capsys, monkeypatch):
+    monkeypatch.setattr(batch, "LINE_SECONDS", 0.01)
+    assert list(batch.progress((time.sleep(0.02) or n for n in range(3)), 3, "detect")) == [0, 1, 2]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("detect: 1 of 3 images, ")
+    assert lines[0].endswith(" left")
+
+
+def test_tables_of_nothing():
+    tips, images = ledger.tables(ledger.Ledger.nothing(), [])
+    assert list(tips) == list(table.FOUND_COLUMNS)
+    assert list(images)[:7] == list(table.IMAGE_COLUMNS)
+    pd.testing.assert_frame_equal(tips, table.concat([]))

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from roottip import ledger, table, traits
+from roottip.errors import InputError
+
+
+def run_of(points: dict[str, list[tuple[float, float]] | None], **columns):
+    """A run's two tables; None for an image that failed."""
+    rows = [
+        {
+            "image": name,
+            "status": "failed" if xy is None else "ok",
+            "error": "",
+            "tips": None if xy is None else len(xy),
+            "seconds": 0.1,
+        }
+        for name, xy in points.items()
+    ]
+    images = table.images(rows)
+    for name in ("note", "px_per_mm", "brightness", "sharpness"):
+        default = "" if name == "note" else np.nan if name == "px_per_mm" else 100.0
+        images[name] = columns.get(name, default)
+    tips = table.concat(
+        [
+            table.points(name, np.array(xy, float).reshape(-1, 2), np.ones(len(xy)))
+            for name, xy in points.items()
+            if xy is not None
+        ]
+    )
+    return tips, images
+
+
+SQUARE = [(0.0, 0.0), (0.0, 10.0), (20.0, 10.0), (20.0, 0.0), (5.0, 5.0)]
+
+
+def test_spread_is_the_hulls():
+    run = run_of(
+        {"a": SQUARE, "line": [(0, 0), (5, 5), (9, 9)], "one": [(3, 4)], "no": [], "bad": None}
+    )
+    _, images, _ = traits.measure(*run)
+    of = images.set_index("image")[["hull_area_px2", "depth_px", "breadth_px"]]
+    assert of.loc["a"].tolist() == pytest.approx([200, 10, 20])
+    assert of.loc["line"].tolist() == pytest.approx([0, 9, 9])
+    assert of.loc["one"].tolist() == [0, 0, 0]
+    assert of.loc[["no", "bad"]].isna().all(axis=None)
+    assert "hull_area_mm2" not in images
+
+
+def test_millimetres_from_a_number_or_from_each_files_tag():
+    run = run_of({"a": SQUARE, "b": SQUARE}, px_per_mm=[4.0, np.nan])
+    tips, images, _ = traits.measure(*run, px_per_mm=10)
+    assert images["hull_area_mm2"].tolist() == pytest.approx([2, 2])
+    assert tips[["x_mm", "y_mm"]].iloc[2].tolist() == pytest.approx([2.05, 1.05])
+    tips, images, _ = traits.measure(*run, resolution_tag=True)
+    assert images["depth_mm"].tolist() == pytest.approx([2.5, np.nan], nan_ok=True)
+    assert tips["x_mm"].isna().tolist() == [False] * 5 + [True] * 5
+    tips, images, _ = traits.measure(*run)
+    assert "x_mm" not in tips
+    assert images["px_per_mm"].isna().all()
+    with pytest.raises(InputError, match="px_per_mm=0 must be"):
+        traits.measure(*run, px_per_mm=0)
+
+
+def test_names_become_columns_and_groups():
+    run = run_of(
+        {
+            "d1/Col-0_p1_3.jpg": SQUARE,
+            "d1/Col-0_p2_3.jpg": SQUARE[:1],
+            "d2/wt_p1_07.jpg": [],
+            "d2/wt_p2_7.jpg": None,
+            "d2/other.jpg": SQUARE,
+        }
+    )
+    _, images, summary = traits.measure(
+        *run, pattern="{genotype}_{plate}_{day}", group=["genotype"]
+    )
+    assert images["genotype"].tolist() == ["Col-0", "Col-0", "wt", "wt", None]
+    assert images["day"].tolist() == ["3", "3", "07", "7", None]
+    assert images["note"].tolist() == [""] * 4 + ["its name does not fit the pattern"]
+    rows = summary.set_index("genotype")
+    assert rows.loc["Col-0", ["images", "failed", "tips", "tips_mean"]].tolist() == [2, 0, 6, 3]
+    assert rows.loc["wt", ["images", "failed", "tips", "tips_mean"]].tolist() == [2, 1, 0, 0]
+    assert rows.loc["", "images"] == 1
+    assert summary["images"].sum() == 5
+    _, images, summary = traits.measure(*run, pattern="{folder}/{genotype}_{plate}_{day}")
+    assert images["folder"].tolist() == ["d1", "d1", "d2", "d2", None]
+    assert summary["group"].tolist() == ["d1", "d2"]
+    assert summary["images"].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "group", "said"),
+    [
+        ("plate", (), "must name fields"),
+        ("{a", (), "must name fields"),
+        ("{a}_{a}", (), "call the field a something else"),
+        ("{image}", (), "call the field image something else"),
+        ("{1}", (), "call the field 1 something else"),
+        ("{a}", ["b"], "group=b: b is no field of pattern={a}"),
+        (None, ["b"], "b is no field"),
+    ],
+)
+def test_patterns_that_cannot_be(pattern, group, said):
+    with pytest.raises(InputError, match=said):
+        traits.measure(*ledger.tables(ledger.Ledger.nothing(), []), pattern=pattern, group=group)
+
+
+def test_what_is_doubtful_is_kept_and_flagged():
+    points = {f"a/{n}": [(i, 0.0) for i in range(10 + n % 3)] for n in range(9)}
+    points |= {"a/many": [(i, 0.0) for i in range(60)], "b/many": [(i, 0.0) for i in range(60)]}
+    light = [100.0] * 11
+    light[3], sharp = 9.0, [1.0] * 11
+    sharp[4] = 0.1
+    notes = [""] * 11
+    notes[4] = "first of 3 frames"
+    run = run_of(points, brightness=light, sharpness=sharp, note=notes)
+    _, images, _ = traits.measure(*run)
+    of = images.set_index("image")["note"]
+    assert of["a/many"] == "count far from its group's"
+    assert of["b/many"] == ""  # alone in its group
+    assert of["a/3"] == "very dark"
+    assert of["a/4"] == "first of 3 frames; blurred, or nothing on it"
+    assert (of != "").sum() == 3
+
+
+def test_nothing_at_all():
+    tips, images, summary = traits.measure(*ledger.tables(ledger.Ledger.nothing(), []))
+    assert len(tips) == len(images) == len(summary) == 0
+    assert isinstance(summary, pd.DataFrame)
