@@ -27,7 +27,7 @@ from roottip.scorers.cnn import SHIPPED, CnnScorer, detector
 
 NEIGHBOUR = 30.0
 
-EVEN = 0.05
+EVEN = 0.03
 """Threshold for single windows of which half are tips; in a scan one in a thousand is, so the
 card's is far higher. The best on the groups held out in the first stage of the release."""
 
