@@ -25,9 +25,6 @@ from roottip.images import find_images
 from roottip.ledger import Ledger
 from roottip.places import Folder, Place
 
-MOST_PICTURES = 100
-"""Pictures embedded in a report: some 40 kB each, so that it opens at once and can be mailed."""
-
 LINE_SECONDS = 30.0
 """From one line of progress to the next, where stderr is no terminal."""
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from roottip import __version__, report
 from roottip.errors import InputError
-from roottip.evaluation import FALSE_ALARM, HIT, IGNORED, MISS, Evaluation
+from roottip.evaluation import FALSE_ALARM, HIT, MISS, Evaluation
 from roottip.images import read_image
 from roottip.matching import Floats, nearest
 from roottip.windows import Image, patches
@@ -38,6 +38,14 @@ _CROP = 96
 
 _POINTS = 300
 """Of a curve; more would not be seen."""
+
+
+_LEGEND = (
+    "hit (found, and a person marked it)",
+    "miss (marked, but not found)",
+    "false alarm (found, but nobody marked it)",
+    "ignored (found where nobody could see)",
+)
 
 
 def write_page(
@@ -68,7 +76,7 @@ def write_page(
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["cell"] = report.cell
+    environment.filters["cell"] = _cell
     data = {
         "tolerance": next(iter(evaluations.values())).summary["tolerance"],
         "detectors": [_detector(name, e) for name, e in evaluations.items()],
@@ -79,7 +87,7 @@ def write_page(
         summaries={name: e.summary for name, e in evaluations.items()},
         tables=tables,
         crops=crops,
-        legend=[report.NAMES[mark] for mark in (HIT, MISS, FALSE_ALARM, IGNORED)],
+        legend=_LEGEND,
         settings=settings,
         version=__version__,
         # "<" would end the script element it is in
@@ -88,6 +96,13 @@ def write_page(
     path.parent.mkdir(parents=True, exist_ok=True)
     # a file name may hold bytes that are no UTF-8; the page shows a question mark there
     path.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _cell(value: Any) -> str:
+    """A table's value; – where there is none."""
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _detector(name: str, e: Evaluation) -> dict[str, Any]:

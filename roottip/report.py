@@ -1,18 +1,14 @@
-"""Pictures and pages: points drawn on images, one self-contained HTML file for each run."""
+"""Pictures: points drawn on images, and small copies for pages."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 import pandas as pd
 
-from roottip import __version__
 from roottip.evaluation import FALSE_ALARM, HIT, IGNORED, MISS
 from roottip.windows import Image
 
@@ -26,13 +22,6 @@ _MARKS: dict[str, tuple[tuple[int, int, int], int | None]] = {
     MISS: ((240, 228, 66), cv2.MARKER_SQUARE),
     FALSE_ALARM: ((230, 120, 40), cv2.MARKER_TILTED_CROSS),
     IGNORED: ((190, 190, 190), cv2.MARKER_DIAMOND),
-}
-NAMES = {
-    FOUND: "found tip",
-    HIT: "hit (found, and a person marked it)",
-    MISS: "miss (marked, but not found)",
-    FALSE_ALARM: "false alarm (found, but nobody marked it)",
-    IGNORED: "ignored (found where nobody could see)",
 }
 
 
@@ -87,53 +76,3 @@ def thumbnail(image: Image, side: int = 480) -> str:
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
-
-
-def write_report(
-    path: Path,
-    title: str,
-    lead: str,
-    tables: Mapping[str, pd.DataFrame],
-    pictures: Sequence[tuple[str, str]] = (),
-    marks: Sequence[str] = (),
-    settings: Mapping[str, Any] | None = None,
-) -> None:
-    """Write one HTML file that needs no other file and no network.
-
-    Parameters
-    ----------
-    path : Path
-    title, lead : str
-        The heading, and the sentence that says what came out.
-    tables : mapping of str to DataFrame
-        Heading and table, in order; numbers are rounded to four digits.
-    pictures : sequence of (str, str)
-        Caption and ``data:`` address (`thumbnail`).
-    marks : sequence of str
-        Which marks the legend explains.
-    settings : mapping, optional
-        How the run was made.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["cell"] = cell
-    page = environment.get_template("report.html").render(
-        title=title,
-        lead=lead,
-        tables=tables,
-        pictures=pictures,
-        legend=[(mark, f"rgb{_MARKS[mark][0]}", NAMES[mark]) for mark in marks],
-        settings=settings or {},
-        version=__version__,
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a file name may hold bytes that are no UTF-8; the page shows a question mark there
-    path.write_text(page, encoding="utf-8", errors="replace")
-
-
-def cell(value: Any) -> str:
-    """Show a value in a page's table; – where there is none."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
