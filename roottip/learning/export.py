@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,39 @@ def export(net: TipNet, path: Path, card: dict[str, Any]) -> None:
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    _write(model, path, {**card, "parameters": parameters})
+
+
+def average(nets: Sequence[Path], path: Path, card: dict[str, Any]) -> None:
+    """Write the net whose weights are the mean of those of exported nets.
+
+    Of nets that went on from one, each with other images, the mean keeps what each has learnt
+    (Wortsman and others 2022, "Model soups").
+
+    Parameters
+    ----------
+    nets : sequence of Path
+        ``NAME.onnx`` of nets of one size.
+    path : Path
+        ``NAME.onnx``; the card becomes ``NAME.json``.
+    card : dict
+        As for `export`.
+    """
+    models = [onnx.load(str(net)) for net in nets]
+    for same in zip(*(model.graph.initializer for model in models), strict=True):
+        arrays = [numpy_helper.to_array(tensor) for tensor in same]
+        mean = np.mean(arrays, axis=0).astype(arrays[0].dtype)
+        same[0].CopyFrom(numpy_helper.from_array(mean, same[0].name))
+    parameters = sum(
+        int(np.prod(tensor.dims))
+        for tensor in models[0].graph.initializer
+        if tensor.name[0] in "wb"
+    )
+    _write(models[0], path, {**card, "parameters": parameters})
+
+
+def _write(model: onnx.ModelProto, path: Path, card: dict[str, Any]) -> None:
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString(deterministic=True)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +92,6 @@ def export(net: TipNet, path: Path, card: dict[str, Any]) -> None:
         "root_width": REFERENCE_WIDTH,
         "normalisation": f"(level - {MEAN}) / {SPREAD}, inside the net",
         **card,
-        "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     path.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n")

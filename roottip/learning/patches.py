@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import albumentations
 import cv2
@@ -161,7 +161,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
 
     Sources are cut once for each round; a sample is a source, augmented. Sample ``i`` depends
     on the seed, the round and ``i`` only, not on which worker makes it. Even ones have a tip
-    in the middle window, odd ones have none; each dataset with that kind has the same share.
+    in the middle window, odd ones have none; a dataset's share does not depend on how many it has.
 
     Parameters
     ----------
@@ -172,6 +172,8 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         `number` is the round's.
     mined : sequence of (N, 2) int32, optional
         False alarms on each plate, px.
+    shares : mapping of str to float, optional
+        How often samples come from each dataset, relative to the others; 1 where not given.
 
     Items
     -----
@@ -187,7 +189,9 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         seed: int,
         number: int = 0,
         mined: Sequence[Centres] | None = None,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
+        self._shares = shares or {}
         self._plates, self._length, self._seed = plates, length, (seed, number)
         rng = np.random.default_rng(self._seed)
         images = Counter(plate.dataset for plate in plates)
@@ -241,8 +245,9 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return kinds[rng.choice(len(kinds), p=share / share.sum())]
 
     def _draw(self, kind: str, rng: np.random.Generator) -> int:
-        pools = list(self._pools[kind].values())
-        pool = pools[rng.integers(len(pools))]
+        pools = self._pools[kind]
+        share = np.array([self._shares.get(dataset, 1.0) for dataset in pools])
+        pool = list(pools.values())[rng.choice(len(pools), p=share / share.sum())]
         return pool[rng.integers(len(pool))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ def train(
     num_nodes: int = 1,
     precision: str = "32-true",
     threshold: float | None = None,
+    shares: Sequence[float] | None = None,
 ) -> Path:
     """Train a net on dataset folders and write it as ``model.onnx`` with its card.
 
@@ -64,8 +65,7 @@ def train(
     Parameters
     ----------
     data : sequence of path
-        Dataset folders; of those with a column ``split`` the images with ``train``. Each
-        dataset has the same share of the samples, however many images it has.
+        Dataset folders; of those with a column ``split`` the images with ``train``.
     output : path
         A folder for ``checkpoints/``, ``logs/`` (CSV and TensorBoard), and the best net as
         ``model.ckpt``, ``model.onnx`` and its card ``model.json``.
@@ -97,6 +97,9 @@ def train(
         Lightning's.
     threshold : float, optional
         In place of the one chosen on the held-out groups.
+    shares : sequence of float, optional
+        How often samples come from each dataset, relative to the others; equally often where
+        not given, however many images each has.
 
     Returns
     -------
@@ -130,7 +133,12 @@ def train(
     module = TipModule(features=features, rate=rate, tip_weight=tip_weight)
     if start is not None:
         restore(module.net, start, window_patches(training, seed).tensors[0][:SOME])
-    rounds_of = Rounds(training, held_out, steps * batch, batch, workers, seed)
+    if shares is not None and not (len(shares) == len(data) and min(shares) > 0):
+        raise InputError(
+            f"shares={list(shares)} must be a number above 0 for each of {len(data)} data"
+        )
+    share_of = dict(zip(map(str, data), shares or [1.0] * len(data), strict=True))
+    rounds_of = Rounds(training, held_out, steps * batch, batch, workers, seed, share_of)
     callbacks: list[Callback] = [TQDMProgressBar(), LearningRateMonitor("epoch")]
     checkpoints = ModelCheckpoint(output / "checkpoints", "{epoch}", save_last=True)
     if held_out:
@@ -171,6 +179,7 @@ def train(
             "batch": batch,
             "rate": rate,
             "tip_weight": tip_weight,
+            "shares": list(share_of.values()),
             "start": None if start is None else CnnScorer(start).card["sha256"],
             "seed": seed,
             "precision": precision,
@@ -197,8 +206,10 @@ class Rounds(lightning.LightningDataModule):
         batch: int,
         workers: int,
         seed: int,
+        shares: Mapping[str, float],
     ) -> None:
         super().__init__()
+        self._shares = shares
         self._training, self._held_out = training, held_out
         self._length, self._batch, self._workers, self._seed = length, batch, workers, seed
 
@@ -211,7 +222,7 @@ class Rounds(lightning.LightningDataModule):
             module = self.trainer.lightning_module
             assert isinstance(module, TipModule)
             mined = false_alarms(detector_of(module.net), self._training)
-        samples = Samples(self._training, self._length, self._seed, number, mined)
+        samples = Samples(self._training, self._length, self._seed, number, mined, self._shares)
         return DataLoader(samples, self._batch, num_workers=self._workers)
 
     def val_dataloader(self) -> Batches | list[Batches]:

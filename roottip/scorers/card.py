@@ -90,7 +90,5 @@ def _read(path: Path) -> bytes:
 
 def threshold_from(card: Mapping[str, Any]) -> str:
     """Where a card's threshold comes from, in words for a report."""
-    # a shipped net is trained on everything, its threshold chosen in a training before
-    training = card.get("threshold_chosen_in", card.get("training", {}))
-    chosen = training.get("dev", {}).get("threshold")
+    chosen = card.get("training", {}).get("dev", {}).get("threshold")
     return "held-out groups of train" if chosen == card["threshold"] else "given in training"
