@@ -73,7 +73,7 @@ def test_processes_end_with_the_run(nasty):
 def test_processes_give_what_this_process_gives(tmp_path, plate, detector):
     Image.fromarray(plate).save(tmp_path / "a.png")
     Image.fromarray(plate[:, ::-1].copy()).save(tmp_path / "b.png")
-    task, names = Task(load(detector), tmp_path), ["a.png", "b.png"]
+    task, names = Task(load(detector, threshold=0.3), tmp_path), ["a.png", "b.png"]
     ours = {r.row["image"]: r for r in engine.here(task, names)}
     for result in engine.local(2)(task, names):
         expected = ours[result.row["image"]]

@@ -14,11 +14,11 @@ def test_memory_and_time_of_the_largest_piece_of_work():
     for size in (1, 64, 1):
         with meter:
             held = np.ones(size * 2**20, dtype=np.uint8)
-            time.sleep(0.03)
+            time.sleep(0.3)  # a busy machine may not let the watch look at once
             del held
     assert meter.memory == pytest.approx(64, rel=0.2)
     assert meter.entries == 3
-    assert 0.09 <= meter.seconds < 5
+    assert 0.9 <= meter.seconds < 5
 
 
 def test_an_error_inside_ends_the_watch():

@@ -85,7 +85,10 @@ def test_labels_by_distance() -> None:
 def test_half_have_a_tip_in_the_middle(samples: Samples) -> None:
     middle = np.array([label[patches.MARGIN, patches.MARGIN].item() for _, label in samples])
     assert (middle[::2] == 1).all()
-    assert (middle[1::2] == 0).all()
+    # beside the image's edge a shift may put the middle outside, where it counts for nothing
+    others = middle[1::2]
+    assert np.isnan(others).mean() < 0.05
+    assert np.nanmax(others) == 0
 
 
 def test_samples_depend_on_seed_round_and_index_only(plates: list[Plate]) -> None:
