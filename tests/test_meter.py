@@ -7,7 +7,6 @@ import pytest
 
 from roottip.meter import Meter
 
-
 # in a process of its own: one that has freed memory before may use that again and not grow
 WORK = """
 import time
