@@ -24,7 +24,7 @@ from roottip.images import read_image
 from roottip.matching import Floats, nearest
 from roottip.windows import Image, patches
 
-MOST_IMAGES = 60
+MOST_IMAGES = 40
 """Images embedded, those with most errors first: some 60 kB each."""
 
 MOST_CROPS = 12
@@ -156,7 +156,8 @@ def _images(
                 np.array([(name, *place) in hits[key] for place in xy.tolist()], dtype=bool),
                 evaluations[key].summary["threshold"],
             )
-            points = candidates[["x", "y"]].round(1)
+            # without a picture nobody needs to know where, and a thousand images are many points
+            points = candidates[["x", "y"]].round(1) * ("src" in entry)
             rest = candidates[["score", "hits", "false_alarms"]]
             entry["found"][key] = [
                 [*a, *b]
