@@ -34,6 +34,9 @@ from roottip.windows import Image, Points, Scores
 MEASURED = ("note", "px_per_mm", "brightness", "sharpness")
 """Columns that a run adds to the images table, behind those of the contract."""
 
+THUMBNAIL = 320
+"""px of a thumbnail's longer side."""
+
 
 @dataclass
 class Result:
@@ -116,8 +119,8 @@ class Task:
         result.points, result.scores = points, scores
         drawn = report.overlay(image, table.points(name, points, scores))
         if self.overlays:
-            result.overlay = _encoded(drawn, ".png")
-        result.thumbnail = _encoded(_small(drawn), ".jpg")
+            result.overlay = report.encode(drawn, ".png")
+        result.thumbnail = report.encode(report.shrink(drawn, THUMBNAIL), ".jpg")
         result.row |= {
             "status": "ok",
             "width": image.shape[1],
@@ -136,7 +139,7 @@ def light_and_focus(image: Image) -> tuple[float, float]:
     Sharpness is the Laplacian's standard deviation over the image's own, at 1024 px: low
     where the image is out of focus, to be compared within a run only.
     """
-    small = _small(image, 1024)
+    small = report.shrink(image, 1024)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
     spread = float(cv2.Laplacian(grey, cv2.CV_32F).std()) / (float(np.std(grey)) + 1)
     return round(float(np.mean(grey)), 2), round(spread, 4)
@@ -321,18 +324,3 @@ def one(task: Task, name: str, time_limit: float) -> Result:
 def _row(name: str) -> dict[str, object]:
     row: dict[str, object] = dict.fromkeys((*table.IMAGE_COLUMNS, *MEASURED))
     return row | {"image": name, "status": "failed", "error": "", "note": ""}
-
-
-def _small(image: Image, side: int = 320) -> Image:
-    scale = min(1.0, side / max(image.shape[:2]))
-    if scale == 1.0:
-        return image
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _encoded(image: Image, suffix: str) -> bytes:
-    done, data = cv2.imencode(suffix, image[..., ::-1])
-    if not done:
-        raise ValueError(f"OpenCV could not encode {suffix}")
-    return bytes(data.tobytes())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -60,19 +60,24 @@ def overlay(image: Image, points: pd.DataFrame) -> Image:
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def write_image(image: Image, path: Path) -> None:
-    """Write an RGB image; the path's ending says the format."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done, data = cv2.imencode(path.suffix, image[..., ::-1])
+def shrink(image: Image, side: int) -> Image:
+    """The image with its longer side at most `side` px; itself where it is no longer."""
+    scale = min(1.0, side / max(image.shape[:2]))
+    if scale == 1.0:
+        return image
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def encode(image: Image, suffix: str, settings: Sequence[int] = ()) -> bytes:
+    """An RGB image as the bytes of a file of that ending; `settings` are OpenCV's."""
+    done, data = cv2.imencode(suffix, image[..., ::-1], settings)
     if not done:
-        raise ValueError(f"{path}: OpenCV could not encode {path.suffix}")
-    path.write_bytes(data.tobytes())  # cv2.imwrite cannot open every path on Windows
+        raise ValueError(f"OpenCV could not encode {suffix}")
+    return bytes(data.tobytes())
 
 
 def thumbnail(image: Image, side: int = 480) -> str:
     """A JPEG of an RGB image as a ``data:`` address, its longer side at most `side` px."""
-    scale = min(1.0, side / max(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    data = encode(shrink(image, side), ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from roottip.errors import InputError
 from roottip.learning.net import MEAN, SPREAD, STRIDE, WINDOW, TipNet
 from roottip.scale import REFERENCE_WIDTH
+from roottip.scorers import card as cards
 from roottip.scorers.cnn import CARD_VERSION, CnnScorer
 
 Floats = NDArray[np.float32]
@@ -82,9 +81,6 @@ def average(nets: Sequence[Path], path: Path, card: dict[str, Any]) -> None:
 
 def _write(model: onnx.ModelProto, path: Path, card: dict[str, Any]) -> None:
     onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString(deterministic=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
     full = {
         "card_version": CARD_VERSION,
         "window": WINDOW,
@@ -92,9 +88,8 @@ def _write(model: onnx.ModelProto, path: Path, card: dict[str, Any]) -> None:
         "root_width": REFERENCE_WIDTH,
         "normalisation": f"(level - {MEAN}) / {SPREAD}, inside the net",
         **card,
-        "sha256": hashlib.sha256(content).hexdigest(),
     }
-    path.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n")
+    cards.write(path, model.SerializeToString(deterministic=True), full)
 
 
 @torch.no_grad()

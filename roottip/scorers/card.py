@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from roottip.detector import Scorer, WindowDetector
 from roottip.errors import InputError
 from roottip.scale import REFERENCE_WIDTH
 
@@ -81,6 +82,32 @@ def read_weights(weights: Path, card: Mapping[str, Any]) -> bytes:
     return content
 
 
+def write(weights: Path, content: bytes, card: Mapping[str, Any]) -> None:
+    """Write weights and, as ``NAME.json`` beside them, their card with the weights' SHA-256."""
+    full = {**card, "sha256": hashlib.sha256(content).hexdigest()}
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    weights.write_bytes(content)
+    weights.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n")
+
+
+def detector_of(
+    scorer: Scorer,
+    card: Mapping[str, Any],
+    threshold: float | None,
+    radius: float | None,
+    root_width: float | None,
+) -> WindowDetector:
+    """The detector of a scorer with a card; what is None is the card's."""
+    return WindowDetector(
+        scorer,
+        stride=card["stride"],
+        threshold=card["threshold"] if threshold is None else threshold,
+        radius=card["radius"] if radius is None else radius,
+        root_width=root_width,
+        threshold_from=_threshold_from(card) if threshold is None else "given",
+    )
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -88,7 +115,7 @@ def _read(path: Path) -> bytes:
         raise InputError(f"{path} cannot be read ({error.strerror}); is it there?") from error
 
 
-def threshold_from(card: Mapping[str, Any]) -> str:
+def _threshold_from(card: Mapping[str, Any]) -> str:
     """Where a card's threshold comes from, in words for a report."""
     chosen = card.get("training", {}).get("dev", {}).get("threshold")
     return "held-out groups of train" if chosen == card["threshold"] else "given in training"

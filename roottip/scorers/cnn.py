@@ -16,7 +16,7 @@ import onnxruntime
 from roottip import windows
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
-from roottip.scorers.card import read_card, read_weights, threshold_from
+from roottip.scorers.card import detector_of, read_card, read_weights
 from roottip.windows import Centres, Image, Scores
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "cnn.onnx"
@@ -169,15 +169,7 @@ def detector(
         Typical width of the roots in px of the images; estimated where not given.
     """
     scorer = CnnScorer(SHIPPED if weights is None else weights)
-    card = scorer.card
-    return WindowDetector(
-        scorer,
-        stride=card["stride"],
-        threshold=card["threshold"] if threshold is None else threshold,
-        radius=card["radius"] if radius is None else radius,
-        root_width=root_width,
-        threshold_from=threshold_from(card) if threshold is None else "given",
-    )
+    return detector_of(scorer, scorer.card, threshold, radius, root_width)
 
 
 def _session(model: bytes) -> Any:

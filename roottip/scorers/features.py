@@ -7,9 +7,7 @@ here it is a few matrix products. The weights are plain arrays, ``NAME.npz``, wi
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -156,7 +154,6 @@ def save(net: Net, weights: Path, card: Mapping[str, Any]) -> None:
         arrays[f"weight{i}"], arrays[f"bias{i}"] = weight, bias
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
-    content = file.getvalue()
     full = {
         "card_version": CARD_VERSION,
         "window": WINDOW,
@@ -165,11 +162,8 @@ def save(net: Net, weights: Path, card: Mapping[str, Any]) -> None:
         **card,
         "features": DEFINITION,
         "parameters": sum(array.size for array in arrays.values()),
-        "sha256": hashlib.sha256(content).hexdigest(),
     }
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    weights.write_bytes(content)
-    weights.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n")
+    cards.write(weights, file.getvalue(), full)
 
 
 def detector(
@@ -193,11 +187,4 @@ def detector(
         Typical width of the roots in px of the images; estimated where not given.
     """
     net, card = load(SHIPPED if weights is None else Path(weights))
-    return WindowDetector(
-        FeaturesScorer(net, card),
-        stride=STRIDE,
-        threshold=card["threshold"] if threshold is None else threshold,
-        radius=card["radius"] if radius is None else radius,
-        root_width=root_width,
-        threshold_from=cards.threshold_from(card) if threshold is None else "given",
-    )
+    return cards.detector_of(FeaturesScorer(net, card), card, threshold, radius, root_width)
