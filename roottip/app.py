@@ -1,18 +1,9 @@
-"""The command line: ``roottip COMMAND key=value …``.
-
-The only file that imports Hydra. Values of path keys (and of ``pattern``, which
-has braces) never pass through Hydra's grammar, so a path is what the shell handed over: spaces,
-commas, brackets and equals signs included.
-"""
+"""The command line: ``roottip COMMAND key=value …``; each command is a function."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import re
 import sys
-import types
-import typing
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,23 +13,9 @@ import pandas as pd
 
 from roottip import __version__, table
 from roottip.errors import InputError
+from roottip.settings import near, read_settings, resource, teach
 
 OK, BAD_INPUT, IMAGES_FAILED, INTERRUPTED = 0, 2, 3, 130
-
-PATH_KEYS = frozenset(
-    {
-        "input",
-        "output",
-        "data",
-        "found",
-        "truth",
-        "images",
-        "start",
-        "external",
-        "pattern",
-        "detector.weights",
-    }
-)
 
 MOST_REASONS = 20
 """Failed images whose reasons the terminal shows; images.csv has all."""
@@ -233,12 +210,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name, *rest = given
         if name not in COMMANDS:
             raise InputError(
-                f"there is no command {name!r}{_near(name, COMMANDS)}; see roottip --help"
+                f"there is no command {name!r}{near(name, COMMANDS)}; see roottip --help"
             )
         if any(word in ("-h", "--help") for word in rest):
-            print(_help(name))
+            print(teach(COMMANDS[name]))
             return OK
-        return COMMANDS[name](**settings_of(name, rest))
+        return COMMANDS[name](**read_settings(COMMANDS[name], rest))
     except InputError as error:
         return _complain(str(error))
     except OSError as error:
@@ -247,142 +224,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return INTERRUPTED
-
-
-def settings_of(command: str, words: Sequence[str]) -> dict[str, Any]:
-    """The arguments of a command: its config file with the given ``key=value`` words applied.
-
-    Raises
-    ------
-    InputError
-        A word is no ``key=value``, a key or a choice is unknown, a value has the wrong type,
-        or something needed is missing.
-    """
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    paths: dict[str, list[str]] = {}
-    others: dict[str, str] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", key):
-            raise InputError(
-                f"{word!r} is no setting; write key=value, as in {_example(command)} "
-                f"(see roottip {command} --help)"
-            )
-        if key in PATH_KEYS:
-            paths.setdefault(key, []).append(value)
-        else:
-            others[key] = value
-
-    groups = {key: value for key, value in others.items() if (_conf() / key).is_dir()}
-    for key, value in groups.items():
-        choices = sorted(path.stem for path in (_conf() / key).glob("*.yaml"))
-        if value not in choices:
-            raise InputError(
-                f"{key}={value}: there is no such {key}{_near(value, choices)}; "
-                f"there is {', '.join(choices)}"
-            )
-    chosen = [f"{key}={value}" for key, value in groups.items()]
-    with initialize_config_dir(str(_conf()), version_base="1.3"):
-        try:
-            defaults = OmegaConf.to_container(compose(command, chosen))
-            known = _keys(defaults)
-            for key in [*paths, *others]:
-                if key not in known:
-                    raise InputError(
-                        f"{key} is no setting of {command}{_near(key, known)}; "
-                        f"see roottip {command} --help"
-                    )
-            rest = [f"{key}={value}" for key, value in others.items() if key not in groups]
-            config = OmegaConf.to_container(compose(command, [*chosen, *rest]), resolve=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            said = str(error).splitlines()[0]
-            raise InputError(
-                f"{' '.join(f'{key}={value}' for key, value in others.items())}: {said}"
-            ) from error
-    assert isinstance(config, dict)
-    settings: dict[str, Any] = {str(key): value for key, value in config.items()}
-    for key, given in paths.items():
-        *groups_above, last = key.split(".")
-        inner = settings
-        for group in groups_above:
-            inner = inner[group]
-        inner[last] = given[-1] if len(given) == 1 else given
-    hints = typing.get_type_hints(COMMANDS[command])
-    for key, value in settings.items():
-        if value == "???":
-            raise InputError(f"{command} needs {key}=…, as in {_example(command)}")
-        settings[key] = _fitted(key, value, hints[key])
-    return settings
-
-
-def resource(name: str) -> Path:
-    """A file or folder that ships with the package: inside it, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    packaged = package / name
-    return packaged if packaged.exists() else package.parent / name
-
-
-def _conf() -> Path:
-    return resource("conf")
-
-
-def _keys(config: Any, prefix: str = "") -> list[str]:
-    keys = []
-    for key, value in config.items():
-        keys.append(f"{prefix}{key}")
-        if isinstance(value, dict):
-            keys.extend(_keys(value, f"{prefix}{key}."))
-    return keys
-
-
-def _fitted(key: str, value: Any, hint: Any) -> Any:
-    """The value as the type that the command's signature names."""
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is None and type(None) in choices:
-        return None
-    kind = next(choice for choice in choices if choice is not type(None))
-    if typing.get_origin(kind) is dict and isinstance(value, dict):
-        return value
-    if typing.get_origin(kind) is not None and isinstance(value, str | list) and value:
-        (member,) = typing.get_args(kind)
-        values = [value] if isinstance(value, str) else value
-        only = values[0] if len(values) == 1 else None
-        if isinstance(only, str) and re.fullmatch(r"\[.*\]", only) and not Path(only).exists():
-            values = [part.strip() for part in only[1:-1].split(",")]
-        return [_fitted(key, item, member) for item in values]
-    if kind is Path and str in choices and "://" in str(value):
-        return str(value)  # an address: a Path would make one slash of the two
-    if kind is Path and isinstance(value, str | Path) and str(value):
-        return Path(value)
-    if kind is str and isinstance(value, str | int | float):
-        return str(value)
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind in (bool, int) and type(value) is kind:
-        return value
-    wanted = {Path: "a path", str: "a word", float: "a number", int: "a whole number"}
-    wanted[bool] = "true or false"
-    raise InputError(f"{key}={value}: must be {wanted.get(kind, 'a list, as in [a,b]')}")
-
-
-def _near(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean {close[0]}?" if close else ""
-
-
-def _header(command: str) -> list[str]:
-    """The comment lines at the top of a command's config file."""
-    lines = (_conf() / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
-    top = next(i for i, line in enumerate(lines) if not line.startswith("#"))
-    return [line.removeprefix("#").removeprefix(" ") for line in lines[:top]]
-
-
-def _example(command: str) -> str:
-    return _header(command)[0]
 
 
 def _overview() -> str:
@@ -400,21 +241,6 @@ def _overview() -> str:
             "not be read, 130 stopped.",
         ]
     )
-
-
-def _help(command: str) -> str:
-    text = (_conf() / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
-    body = text[len(_header(command)) :]
-    parts = [*_header(command), "", "Settings, with what they are if you say nothing:", *body]
-    groups = [
-        name for name in typing.get_type_hints(COMMANDS[command]) if (_conf() / name).is_dir()
-    ]
-    for group in groups:
-        for path in sorted((_conf() / group).glob("*.yaml")):
-            lines = path.read_text(encoding="utf-8").splitlines()
-            shown = [f"  {line}" for line in lines if line and not line.startswith("name:")]
-            parts += ["", f"Settings of {group}={path.stem}, as in {group}.KEY=VALUE:", *shown]
-    return "\n".join(line for line in parts if not line.startswith(("defaults:", "  - ")))
 
 
 def _report_failures(images: pd.DataFrame, label: str) -> int:

@@ -195,6 +195,7 @@ def train(
     held_out_summary = {"plates": len(held_out), "threshold": threshold, "f1": round(f1, 4)}
     card = {
         "threshold": threshold,
+        "threshold_from": "held-out groups of train",
         "radius": RADIUS,
         "roottip": __version__,
         "training": {

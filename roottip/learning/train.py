@@ -70,8 +70,8 @@ def train(
         A folder for ``checkpoints/``, ``logs/`` (CSV and TensorBoard), and the best net as
         ``model.ckpt``, ``model.onnx`` and its card ``model.json``.
     dev : float
-        Share of each dataset's groups to hold out. With 0 the last net is taken and
-        `threshold` must be given.
+        Share of each dataset's groups to hold out. With 0 the last net is taken and its
+        threshold is the best on the very images trained with.
     rounds, steps, batch : int
         Between two rounds the training images are scanned for false alarms to learn from;
         `steps` a round, `batch` samples a step.
@@ -96,7 +96,7 @@ def train(
     accelerator, devices, num_nodes, precision
         Lightning's.
     threshold : float, optional
-        In place of the one chosen on the held-out groups.
+        In place of the best one.
     shares : sequence of float, optional
         How often samples come from each dataset, relative to the others; equally often where
         not given, however many images each has.
@@ -123,12 +123,10 @@ def train(
     lightning.seed_everything(seed, workers=True, verbose=False)
     plates = read_plates([Path(folder) for folder in data])
     training, held_out = hold_out(plates, dev, seed)
-    if dev == 0 and threshold is None:
-        raise InputError("dev=0 holds out nothing to choose the threshold on; give a threshold")
     if dev > 0 and not any(len(plate.tips) for plate in held_out):
         raise InputError(
             f"dev={dev} holds out no group with a tip to choose the threshold on; give more "
-            "groups, a larger dev, or dev=0 and a threshold"
+            "groups, a larger dev, or dev=0"
         )
     module = TipModule(features=features, rate=rate, tip_weight=tip_weight)
     if start is not None:
@@ -185,10 +183,13 @@ def train(
             "precision": precision,
         },
     }
-    if held_out:
-        chosen, f1 = best(curves(detector_of(module.net), held_out))
-        card["threshold"] = chosen if threshold is None else threshold
+    judges = held_out or training
+    if threshold is None or held_out:
+        chosen, f1 = best(curves(detector_of(module.net), judges))
         card["training"]["dev"] = {"plates": len(held_out), "threshold": chosen, "f1": round(f1, 4)}
+    if threshold is None:
+        card["threshold"] = chosen
+        card["threshold_from"] = "held-out groups of train" if held_out else "train"
     if trainer.is_global_zero:
         shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
         export(module.net, output / "model.onnx", card)

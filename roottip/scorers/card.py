@@ -104,7 +104,9 @@ def detector_of(
         threshold=card["threshold"] if threshold is None else threshold,
         radius=card["radius"] if radius is None else radius,
         root_width=root_width,
-        threshold_from=_threshold_from(card) if threshold is None else "given",
+        threshold_from=card.get("threshold_from", "given in training")
+        if threshold is None
+        else "given",
     )
 
 
@@ -113,9 +115,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); is it there?") from error
-
-
-def _threshold_from(card: Mapping[str, Any]) -> str:
-    """Where a card's threshold comes from, in words for a report."""
-    chosen = card.get("training", {}).get("dev", {}).get("threshold")
-    return "held-out groups of train" if chosen == card["threshold"] else "given in training"

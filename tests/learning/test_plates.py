@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from roottip.errors import InputError
-from roottip.learning.plates import CAP, Plate, distance, hold_out, read_plates
+from roottip.learning.plates import BEHIND, Plate, distance, hold_out, read_plates
 
 
 def plate(dataset: str, group: str) -> Plate:
@@ -43,7 +43,7 @@ def test_points_follow_the_resizing(drawn: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose((large.tips + 0.5) / ratio - 0.5, small.tips, atol=1e-9)
 
 
-def test_target_is_the_middle_of_the_cap(drawn: Path, tmp_path: Path) -> None:
+def test_target_is_behind_the_very_end(drawn: Path, tmp_path: Path) -> None:
     folder = tmp_path / "ends"
     folder.mkdir()
     (folder / "images").symlink_to(drawn / "images")
@@ -55,7 +55,7 @@ def test_target_is_the_middle_of_the_cap(drawn: Path, tmp_path: Path) -> None:
     tips.to_csv(folder / "tips.csv", index=False)
     for traced, target in zip(read_plates([drawn]), read_plates([folder]), strict=True):
         ratio = target.image.shape[1] / 180
-        expected = traced.tips + np.array([20 * ratio - CAP, 0])
+        expected = traced.tips + np.array([20 * ratio - BEHIND, 0])
         np.testing.assert_allclose(target.tips, expected, atol=1e-9)
         np.testing.assert_allclose(target.ignored, traced.ignored)
 

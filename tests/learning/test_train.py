@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.learning import mining
+from roottip.learning.mining import best, curves
 from roottip.learning.module import TipModule
 from roottip.learning.patches import negatives, window_patches
 from roottip.learning.plates import Plate, distance, read_plates
@@ -82,6 +83,7 @@ def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
     ]
     assert card["training"]["dev"]["plates"] == 2
     assert card["threshold"] == card["training"]["dev"]["threshold"]
+    assert card["threshold_from"] == "held-out groups of train"
     assert detector(weights).threshold == card["threshold"]
 
     logs = tmp_path / "logs" / "version_0"
@@ -118,6 +120,16 @@ def test_the_same_seed_gives_the_same_net(drawn: Path, tmp_path: Path) -> None:
     assert CnnScorer(nets[0]).card["threshold"] == 0.4
 
 
+def test_without_held_out_groups_the_threshold_is_the_best_on_train(
+    drawn: Path, tmp_path: Path
+) -> None:
+    card = CnnScorer(train([drawn], tmp_path, **{**TINY, "rounds": 1, "dev": 0.0})).card
+    chosen, f1 = best(curves(detector(tmp_path / "model.onnx"), read_plates([drawn])))
+    assert card["threshold_from"] == "train"
+    assert card["threshold"] == chosen
+    assert card["training"]["dev"]["f1"] == round(f1, 4)
+
+
 def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
     first = train([drawn], tmp_path / "first", **TINY)
     still = {**TINY, "rounds": 1, "rate": 0.0, "dev": 0.0, "threshold": 0.3}
@@ -139,8 +151,6 @@ def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
 def test_nothing_to_resume_or_to_choose_on(drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="to resume from"):
         train([drawn], tmp_path, resume=True)
-    with pytest.raises(InputError, match="give a threshold"):
-        train([drawn], tmp_path, dev=0.0)
     with pytest.raises(InputError, match="no group with a tip"):
         train([drawn], tmp_path, dev=0.1)
 
