@@ -68,17 +68,20 @@ def compare(
     from roottip import compare as comparing
     from roottip.detector import load
     from roottip.interchange import read_dataset, read_images
+    from roottip.verdict import judge
 
     dataset = read_dataset(data, split)
     settings = {"data": data, "split": split, "external": external, "tolerance": tolerance}
+    settings["truth_sha256"] = comparing.digest(dataset.truth)
     known = read_images(data / "images.csv")["image"]
     peers = comparing.read_found(external or (), list(dataset.images["image"]), known)
     evaluations, images = comparing.compare(
         dataset, {name: load(name) for name in detectors}, tolerance, peers
     )
-    print(comparing.text(evaluations))
+    verdict = judge(evaluations)
+    print(comparing.text(evaluations, verdict))
     if output is not None:
-        comparing.write(evaluations, output, settings, images, dataset.root)
+        comparing.write(evaluations, verdict, output, settings, images, dataset.root)
         print(f"report: {output / 'report.html'}")
     return _report_failures(images, "failed, its tips count as missed")
 
@@ -96,6 +99,7 @@ def evaluate(
     from roottip import compare as comparing
     from roottip import evaluation
     from roottip.interchange import of_split, read_images, read_truth
+    from roottip.verdict import judge
 
     if images is None:
         if split is not None:
@@ -119,10 +123,13 @@ def evaluate(
         name: evaluation.evaluate(points, marks, listed, tolerance, threshold)
         for name, points in tables.items()
     }
-    print(comparing.text(results))
+    verdict = judge(results)
+    print(comparing.text(results, verdict))
     if output is not None:
         settings = {"found": found, "truth": truth, "images": images, "tolerance": tolerance}
-        comparing.write(results, output, settings)
+        settings |= {f"{name}_sha256": comparing.digest(part) for name, part in tables.items()}
+        settings["truth_sha256"] = comparing.digest(marks)
+        comparing.write(results, verdict, output, settings)
         print(f"report: {output / 'report.html'}")
     return OK
 

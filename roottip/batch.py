@@ -109,7 +109,7 @@ def run(
     empty = ledger.tables(Ledger.nothing(), [])
     traits.measure(*empty, px_per_mm, resolution_tag, pattern, group)  # refuses what cannot be
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
-    record |= {"weights": _weights(detector), "roottip": __version__}
+    record |= {"weights": weights(detector), "roottip": __version__}
     with folder.lock(f"{ledger.WORK}/lock"):
         same = ledger.claim(folder, record, overwrite)
         book = Ledger(folder)
@@ -190,8 +190,8 @@ def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
     return [name for name in names if not Path(root, name).resolve().is_relative_to(output)]
 
 
-def _weights(detector: Detector) -> str | None:
-    """What tells a detector's weights from others under the same file name."""
+def weights(detector: Detector) -> str | None:
+    """SHA-256 of a detector's weights, where it has any: others may bear the same file name."""
     card = getattr(getattr(detector, "scorer", None), "card", None)
     return card["sha256"] if card else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,15 +11,15 @@ from typing import Any
 import pandas as pd
 
 from roottip import table
-from roottip.batch import progress, provenance
+from roottip.batch import progress, provenance, weights
 from roottip.detector import Detector
 from roottip.errors import InputError
 from roottip.evaluation import Evaluation, evaluate
-from roottip.images import read_ahead
+from roottip.images import read_ahead, read_file
 from roottip.interchange import Dataset
 from roottip.meter import Meter
 from roottip.page import write_page
-from roottip.verdict import differences, verdict
+from roottip.verdict import Verdict
 
 FLOOR = 0.05
 """Points that score less are no candidates; the precision-recall curve ends there."""
@@ -55,9 +56,11 @@ def compare(
     evaluations : dict of str to Evaluation
         ``summary`` has besides what `evaluate` gives ``seconds`` an image (detection only)
         and ``memory`` (MiB, as in `Meter`: the most that one image's detection needed besides
-        the image and what was loaded); NaN for points of other programs.
+        the image and what was loaded), NaN for points of other programs; and ``weights``,
+        their SHA-256 where the detector has any.
     images : DataFrame
-        The images table; an image that cannot be read stays in the score, its tips missed.
+        The images table, with ``sha256`` of each file read; an image that cannot be read stays
+        in the score, its tips missed.
     """
     names = list(dataset.images["image"])
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in detectors}
@@ -73,9 +76,16 @@ def compare(
                 points, scores = detector.find(image, threshold=min(FLOOR, detector.threshold))
             found[key].append(table.points(name, points, scores))
         rows.append(
-            {"image": name, "status": "ok", "width": image.shape[1], "height": image.shape[0]}
+            {
+                "image": name,
+                "status": "ok",
+                "width": image.shape[1],
+                "height": image.shape[0],
+                "sha256": hashlib.sha256(read_file(dataset.root / name)).hexdigest(),
+            }
         )
     images = table.images(rows)
+    images["sha256"] = pd.Series([row.get("sha256") for row in rows], dtype=object)
     listed = dataset.images.assign(group=dataset.images["image"].map(dataset.groups))
     for side in ("width", "height"):
         seen = listed["image"].map(images.set_index("image")[side].astype("Float64"))
@@ -102,6 +112,7 @@ def compare(
         meter = meters.get(key, Meter())
         seconds = meter.seconds / meter.entries if meter.entries else float("nan")
         result.summary.update(seconds=seconds, memory=meter.memory)
+        result.summary["weights"] = weights(detectors[key]) if key in detectors else None
     return evaluations, images
 
 
@@ -141,15 +152,14 @@ def read_found(
     return found
 
 
-def tables(evaluations: Mapping[str, Evaluation]) -> dict[str, pd.DataFrame]:
+def tables(evaluations: Mapping[str, Evaluation], verdict: Verdict) -> dict[str, pd.DataFrame]:
     """Every number there is, as tables whose first column is ``detector``.
 
     Returns
     -------
     dict of str to DataFrame
-        ``comparison`` (a row for each detector), ``differences`` (of `verdict.differences`)
-        and, as in `Evaluation`, ``matches, per_image, by_tolerance, by_cause, curve,
-        candidates``.
+        ``comparison`` (a row for each detector), ``differences`` (the verdict's) and, as in
+        `Evaluation`, ``matches, per_image, by_tolerance, by_cause, curve, candidates``.
     """
     stacked = {
         part: pd.concat(
@@ -160,7 +170,7 @@ def tables(evaluations: Mapping[str, Evaluation]) -> dict[str, pd.DataFrame]:
     }
     return {
         "comparison": comparison(evaluations),
-        "differences": differences(evaluations),
+        "differences": verdict.differences,
         **stacked,
     }
 
@@ -172,8 +182,8 @@ def comparison(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
     return frame[[*first, *(column for column in frame if column not in first)]]
 
 
-def text(evaluations: Mapping[str, Evaluation]) -> str:
-    """The comparison as a table for the terminal, each rate with its 95 % interval."""
+def text(evaluations: Mapping[str, Evaluation], verdict: Verdict) -> str:
+    """The comparison for the terminal: a table, each rate with its 95 % interval; the verdict."""
     rows = []
     for key, e in evaluations.items():
         s = e.summary
@@ -192,11 +202,12 @@ def text(evaluations: Mapping[str, Evaluation]) -> str:
         f"A find counts within {tolerance:g} px of a marked tip; in brackets 95 % intervals over "
         "groups;\ndistance is the median between a hit and its marked tip."
     )
-    return "\n\n".join([printed, verdict(evaluations), note])
+    return "\n\n".join([printed, "\n".join(verdict.sentences), note])
 
 
 def write(
     evaluations: Mapping[str, Evaluation],
+    verdict: Verdict,
     output: Path,
     settings: Mapping[str, Any],
     images: pd.DataFrame | None = None,
@@ -207,6 +218,8 @@ def write(
     Parameters
     ----------
     evaluations : mapping of str to Evaluation
+    verdict : Verdict
+        Of the same.
     output : Path
     settings : mapping
         How it was made, for the report.
@@ -218,19 +231,27 @@ def write(
     if output.exists() and not output.is_dir():
         raise InputError(f"output={output} is a file; give a folder")
     started = datetime.now(timezone.utc)
-    written = tables(evaluations)
+    written = tables(evaluations, verdict)
     for name, frame in written.items():
         table.write(frame, output / f"{name}.csv")
+    hashed = {}
     if images is not None:
         table.write(images, output / "images.csv")
+        hashed = {"images_sha256": digest(images[["image", "sha256"]])}
     write_page(
         output / "report.html",
-        verdict(evaluations),
+        verdict.sentences,
         evaluations,
         {heading: written[name] for name, heading in _ON_PAGE.items() if len(written[name])},
-        {**settings, **provenance(started)},
+        {**settings, **hashed, **provenance(started)},
         root,
     )
+
+
+def digest(frame: pd.DataFrame) -> str:
+    """SHA-256 of a table's content: the same data is scored where it is the same."""
+    content = frame.to_csv(index=False).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(content).hexdigest()
 
 
 def _labelled(frame: pd.DataFrame, detector: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ past each found point), so the figures that it shows at any threshold are `evalu
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ _LEGEND = (
 
 def write_page(
     path: Path,
-    verdict: str,
+    verdict: Sequence[str],
     evaluations: Mapping[str, Evaluation],
     tables: Mapping[str, pd.DataFrame],
     settings: Mapping[str, Any],
@@ -61,8 +61,8 @@ def write_page(
     Parameters
     ----------
     path : Path
-    verdict : str
-        What came out, in plain sentences.
+    verdict : sequence of str
+        What came out, in plain sentences, the one that counts most first.
     evaluations : mapping of str to Evaluation
         Each detector's, all on the same images.
     tables : mapping of str to DataFrame
@@ -81,6 +81,7 @@ def write_page(
         "tolerance": next(iter(evaluations.values())).summary["tolerance"],
         "detectors": [_detector(name, e) for name, e in evaluations.items()],
         "images": _images(evaluations, pictures),
+        "causes": _causes(evaluations),
     }
     page = environment.get_template("comparison.html").render(
         verdict=verdict,
@@ -119,6 +120,27 @@ def _detector(name: str, e: Evaluation) -> dict[str, Any]:
     }
 
 
+def _causes(evaluations: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+    """For each part of ``by_cause`` its heading, values, and of each detector rate and interval."""
+    parts = {
+        "cause": "Share of the tips hit, by what makes them hard to see",
+        "root order": "Share of the tips hit, by root order",
+        "nearest tip": "Share of the tips hit, by distance to the nearest other tip",
+        "cause of false alarm": "Share of the false alarms, by what lies there",
+    }
+    numbers = ["count", "of", "rate", "low", "high"]
+    charts = []
+    for part, heading in parts.items():
+        rows: dict[str, dict[str, list[float | None]]] = {}
+        for name, e in evaluations.items():
+            own = e.by_cause[(e.by_cause["by"] == part) & (e.by_cause["of"] > 0)]
+            for value, *figures in own[["value", *numbers]].itertuples(index=False, name=None):
+                rows.setdefault(value, {})[name] = [_number(figure) for figure in figures]
+        if len(rows) > 1:  # a single class says what the table above says
+            charts.append({"heading": heading, "rows": list(rows.items())})
+    return charts
+
+
 def _number(value: float) -> float | None:
     """JSON has no NaN."""
     return None if np.isnan(value) else float(value)
@@ -140,31 +162,40 @@ def _images(
         entry: dict[str, Any] = {
             "name": name.encode(errors="replace").decode(),
             "group": str(group),
-            "truth": xy.round(1).tolist(),
+            "tips": len(xy),
             "found": {},
-            "hitAt": {},
-            **pictures.get(name, {}),
         }
         for key, candidates_of in found.items():
-            candidates = candidates_of.get(name)
-            if candidates is None:
-                entry["found"][key], entry["hitAt"][key] = [], [-1] * len(xy)
-                continue
-            entry["hitAt"][key] = _hit_at(
-                candidates,
-                xy,
-                np.array([(name, *place) in hits[key] for place in xy.tolist()], dtype=bool),
-                evaluations[key].summary["threshold"],
-            )
-            # without a picture nobody needs to know where, and a thousand images are many points
-            points = candidates[["x", "y"]].round(1) * ("src" in entry)
-            rest = candidates[["score", "hits", "false_alarms"]]
-            entry["found"][key] = [
-                [*a, *b]
-                for a, b in zip(points.to_numpy().tolist(), rest.to_numpy().tolist(), strict=True)
-            ]
+            own = candidates_of.get(name, evaluations[key].candidates.iloc[:0])
+            own = own.assign(score=_short(own["score"], evaluations[key].summary["threshold"]))
+            # integers are written shorter than floats
+            steps = own[["hits", "false_alarms"]].astype(int)
+            entry["found"][key] = list(zip(own["score"], *map(steps.get, steps), strict=True))
+            if name in pictures:
+                hit = [(name, *place) in hits[key] for place in xy.tolist()]
+                entry.setdefault("hitAt", {})[key] = _hit_at(
+                    own, xy, np.array(hit, dtype=bool), evaluations[key].summary["threshold"]
+                )
+                places = own[["x", "y"]].round(1).to_numpy().tolist()
+                entry.setdefault("places", {})[key] = places
+        if name in pictures:
+            entry |= {"truth": xy.round(1).tolist(), **pictures[name]}
         images.append(entry)
     return images
+
+
+def _short(score: pd.Series, threshold: float) -> pd.Series:
+    """Scores with four digits, on the same side of the detector's threshold as before.
+
+    Rounded down: so they also stay on their side of any threshold of at most four digits, which
+    those of the slider are.
+    """
+    exact = score.to_numpy(dtype=np.float64)
+    near = exact.round(4)
+    lower = np.where(near > exact, (near - 1e-4).round(4), near)
+    return pd.Series(
+        np.where((exact >= threshold) & (lower < threshold), threshold, lower), score.index
+    )
 
 
 def _hits(e: Evaluation) -> set[tuple[str, float, float]]:

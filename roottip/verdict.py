@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -14,6 +15,26 @@ from roottip.errors import InputError
 from roottip.evaluation import Evaluation
 
 _DIFFERENCES = ["detector", "other", "rate", "difference", "low", "high", "p"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `judge` says.
+
+    Attributes
+    ----------
+    sentences : list of str
+        The best by F1, then what sets it apart from each other.
+    differences : DataFrame
+        As from `differences`.
+    """
+
+    sentences: list[str]
+    differences: pd.DataFrame
+
+    def __str__(self) -> str:
+        """All sentences."""
+        return " ".join(self.sentences)
 
 
 def differences(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
@@ -41,19 +62,30 @@ def differences(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_DIFFERENCES)
 
 
-def verdict(evaluations: Mapping[str, Evaluation]) -> str:
-    """What the comparison shows, in plain sentences: the best by F1, then what sets it apart."""
+def judge(evaluations: Mapping[str, Evaluation]) -> Verdict:
+    """Compare detectors that were evaluated on the same images.
+
+    Raises
+    ------
+    InputError
+        They were not.
+    """
+    told = differences(evaluations)
+    return Verdict(_sentences(evaluations, told), told)
+
+
+def _sentences(evaluations: Mapping[str, Evaluation], differences: pd.DataFrame) -> list[str]:
     best, *others = _best_first(evaluations)
     s = evaluations[best].summary
     if s["truth"] == 0:
-        return f"No tip is marked in these images, so nothing can be said of what {best} finds."
+        return [f"No tip is marked in these images, so nothing can be said of what {best} finds."]
     if s["hits"] == 0:
-        return f"None of the {s['truth']} marked tips is found."
+        return [f"None of the {s['truth']} marked tips is found."]
     sentences = [
         f"{best} finds {s['recall']:.1%} of the marked tips{_between(s, 'recall')}, and "
         f"{s['precision']:.1%} of what it finds are tips{_between(s, 'precision')}."
     ]
-    told = differences(evaluations).set_index(["detector", "other", "rate"])
+    told = differences.set_index(["detector", "other", "rate"])
     for other in others:
         sentences += [
             _difference(
@@ -63,7 +95,7 @@ def verdict(evaluations: Mapping[str, Evaluation]) -> str:
         ]
     if s["groups"] == 1 and not others:
         sentences.append("With one group of images nothing can be said of chance.")
-    return " ".join(sentences)
+    return sentences
 
 
 def _best_first(evaluations: Mapping[str, Evaluation]) -> list[str]:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from roottip.compare import write
 from roottip.evaluation import evaluate
+from roottip.verdict import judge
 
 SIDE = 2000.0
 TAGS = ["", "close pair", "hair", "close pair;small"]
@@ -74,7 +75,7 @@ def main() -> None:
         for name in names[1:]:
             (root / name).symlink_to(root / names[0])
         begun = time.process_time()
-        write(evaluations, Path(folder) / "out", {}, root=root)
+        write(evaluations, judge(evaluations), Path(folder) / "out", {}, root=root)
         print(f"tables and report written in {time.process_time() - begun:.1f} s")
         size = (Path(folder) / "out" / "report.html").stat().st_size
         print(f"report.html: {size / 1e6:.1f} MB")

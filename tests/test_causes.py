@@ -112,3 +112,11 @@ def test_counts_by_cause_sum_to_the_totals(seed):
     known = rows.dropna(subset=["low"])
     assert (known["low"] <= known["rate"] + 1e-12).all()
     assert (known["rate"] <= known["high"] + 1e-12).all()
+
+
+def test_blanks_around_tags_make_no_tag_of_their_own():
+    marked = pd.DataFrame({"image": ["a", "a", "b"], "x": [10.0, 90, 10], "y": [10.0, 90, 10]})
+    truth = marked.assign(cause=["hair; dirt", " dirt;hair ;", ";"])
+    table = evaluate(marked, truth, ["a", "b"], 10).by_cause
+    counted = table[table["by"] == "cause"].set_index("value")["of"]
+    assert counted.to_dict() == {"free": 1, "dirt": 2, "hair": 2}

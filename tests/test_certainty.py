@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import runpy
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,18 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     assert held[[name for name in held.index if "chance" in name]].max() < 0.1
     # what a plain bootstrap would have told
     assert held["bootstrap, better recall"] < 0.91
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_p_is_the_share_of_all_swaps_counted_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(1, 9, (2, 6, 3))
+
+    def recall(counts) -> float:
+        return counts[:, 0].sum() / counts[:, :2].sum()
+
+    observed = abs(recall(a) - recall(b))
+    swaps = [np.array(swap, dtype=bool)[:, None] for swap in product([0, 1], repeat=6)]
+    null = [abs(recall(np.where(s, b, a)) - recall(np.where(s, a, b))) for s in swaps]
+    p = difference(a, b).set_index("rate").loc["recall", "p"]
+    assert p == pytest.approx(np.mean([value >= observed - 1e-9 for value in null]))

@@ -11,6 +11,7 @@ from roottip import compare, table
 from roottip.detector import WindowDetector, load
 from roottip.errors import InputError
 from roottip.interchange import Dataset
+from roottip.verdict import judge
 
 
 class Fixed:
@@ -75,8 +76,10 @@ def test_the_report_leads_with_the_best_and_undefined_is_no_number(dataset, tmp_
             return np.empty((0, 2)), np.empty(0, np.float32)
 
     evaluations, images = compare.compare(dataset, {"blind": Blind(), "fixed": Fixed()}, 5)
-    assert "– (" in compare.text(evaluations)
-    compare.write(evaluations, tmp_path / "out", {"data": "here"}, images, dataset.root)
+    assert "– (" in compare.text(evaluations, judge(evaluations))
+    compare.write(
+        evaluations, judge(evaluations), tmp_path / "out", {"data": "here"}, images, dataset.root
+    )
     page = (tmp_path / "out" / "report.html").read_text()
     assert "fixed finds 25.0% of the marked tips (95 % interval" in page
     assert "data: here" in page
@@ -122,7 +125,7 @@ def test_each_detector_is_measured_and_says_where_its_threshold_is_from(dataset)
     assert (rows["memory"] >= 0).all()  # how true it is, tests/test_meter.py says
     assert rows.loc["hungry", "seconds"] >= 0.3
     assert rows["threshold_from"].tolist() == ["given", "a guess"]
-    assert "0.5 (a guess)" in compare.text(evaluations)
+    assert "0.5 (a guess)" in compare.text(evaluations, judge(evaluations))
 
 
 def test_shipped_detectors_say_where_their_thresholds_are_from():

@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roottip.evaluation import evaluate
-from roottip.page import write_page
+from roottip.page import _short, write_page
 
 NASTY = '<script>alert(1)</script> &amp; "o\'neil".png'
 TOLERANCE = 8.0
@@ -48,7 +50,7 @@ def made(tmp_path_factory):
         key: evaluate(frame, truth, names, TOLERANCE, 0.5) for key, frame in found.items()
     }
     path = folder / "report.html"
-    verdict = "good finds 3 points more of 100 tips than poor <b>."
+    verdict = ["good finds most.", "good finds 3 points more of 100 tips than poor <b>."]
     write_page(
         path,
         verdict,
@@ -99,6 +101,20 @@ def move(browser, detector: str, threshold: float) -> None:
     )
 
 
+@given(
+    st.lists(st.floats(0, 1) | st.integers(0, 1000).map(lambda n: n / 1000), min_size=1),
+    st.integers(0, 1000),
+    st.floats(0, 1),
+)
+def test_short_scores_are_on_the_same_side_of_every_threshold(scores, slider, own):
+    exact = pd.Series(scores)
+    short = _short(exact, own)
+    assert np.abs(short - exact).max() <= 1.001e-4
+    for threshold in (slider / 1000, own):
+        if threshold == own or abs(threshold - own) > 1e-4:
+            assert ((short >= threshold) == (exact >= threshold)).all()
+
+
 @pytest.mark.parametrize("detector", ["good", "poor"])
 @pytest.mark.parametrize("threshold", [0.05, 0.275, 0.5, 0.733, 1.0])
 def test_the_slider_shows_what_python_says(browser, made, detector, threshold):
@@ -147,6 +163,29 @@ def test_the_table_sorts_and_filters(browser):
     assert len(column(1)) == 3
 
 
+def test_agreement_of_counts_is_bland_and_altmans_of_python(browser, made):
+    _, found, truth, names = made
+    for detector, threshold in (("good", 0.5), ("poor", 0.7)):
+        move(browser, detector, threshold)
+        s = evaluate(found[detector], truth, names, TOLERANCE, threshold).summary
+        labels = [e.text for e in browser.find_elements("css selector", "#agreement svg text")]
+        assert labels[-3:] == [f"{s[f'count_{name}']:.1f}" for name in ("bias", "low", "high")]
+
+
+def test_causes_have_a_dot_for_each_detector(browser, made):
+    _, found, truth, names = made
+    dots = []
+    for part in ("cause", "nearest tip", "cause of false alarm"):
+        tables = [evaluate(f, truth, names, TOLERANCE, 0.5).by_cause for f in found.values()]
+        rows = pd.concat([t[(t["by"] == part) & (t["of"] > 0)] for t in tables])
+        if rows["value"].nunique() > 1:
+            dots += [f"{n} of {of}" for n, of in zip(rows["count"], rows["of"], strict=True)]
+    shown = browser.find_elements("css selector", "#causes circle title")
+    texts = [title.get_attribute("textContent").split(": ")[1] for title in shown]
+    assert len(dots) > 8
+    assert sorted(texts) == sorted(dots)
+
+
 def test_next_and_a_click_on_a_row_show_other_images(browser):
     seen = set()
     for _ in range(3):
@@ -191,7 +230,7 @@ def test_prints(browser):
 def test_without_images_tips_or_finds(tmp_path):
     truth = pd.DataFrame({"image": [], "x": [], "y": [], "ignore": []})
     e = evaluate(truth[["image", "x", "y"]].assign(score=[]), truth, ["a.png"], TOLERANCE, 0.5)
-    write_page(tmp_path / "report.html", "nothing", {"none": e}, {}, {})
+    write_page(tmp_path / "report.html", ["nothing"], {"none": e}, {}, {})
     page = (tmp_path / "report.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
     assert data["detectors"][0]["precision"] is None

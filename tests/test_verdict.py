@@ -6,7 +6,7 @@ import pytest
 from roottip.compare import tables
 from roottip.errors import InputError
 from roottip.evaluation import Evaluation, evaluate
-from roottip.verdict import differences, verdict
+from roottip.verdict import differences, judge
 
 IMAGES = [f"{n}" for n in range(12)]
 TRUTH = pd.DataFrame(
@@ -22,9 +22,13 @@ def finding(*hits: int, alarms: int = 0, images=None) -> Evaluation:
     return evaluate(found, TRUTH, IMAGES if images is None else images, 5)
 
 
+def said_of(evaluations: dict[str, Evaluation]) -> str:
+    return str(judge(evaluations))
+
+
 def test_who_finds_more_is_said_in_points_of_100():
     made = {"baseline": finding(7, 6, alarms=2), "cnn": finding(9, 8, 9)}
-    said = verdict(made)
+    said = said_of(made)
     assert said.startswith("cnn finds 86.7% of the marked tips (95 % interval ")
     row = differences(made).set_index("rate").loc["recall"]
     assert row["difference"] == pytest.approx(26 / 30 - 13 / 20)
@@ -35,32 +39,32 @@ def test_who_finds_more_is_said_in_points_of_100():
 
 
 def test_a_lower_recall_of_the_best_is_said_too():
-    said = verdict({"eager": finding(9, 10, alarms=9), "sure": finding(8, 9)})
+    said = said_of({"eager": finding(9, 10, alarms=9), "sure": finding(8, 9)})
     assert "sure finds 10 points fewer of 100 tips than eager" in said or (
         "sure finds 10.0 points fewer of 100 tips than eager" in said
     )
 
 
 def test_what_may_be_chance_is_no_difference():
-    said = verdict({"a": finding(9, 7), "b": finding(7, 9, 8, 8)})
+    said = said_of({"a": finding(9, 7), "b": finding(7, 9, 8, 8)})
     assert "No difference shown between a and b in how many tips they find: " in said
     assert "-0.0" not in said
-    same = verdict({"a": finding(9, 7), "b": finding(9, 7)})
+    same = said_of({"a": finding(9, 7), "b": finding(9, 7)})
     assert "No difference shown between a and b in how many tips they find: 0.0 points" in same
 
 
 def test_one_detector_one_group_no_tips_no_finds():
-    assert verdict({"a": finding(9, 8)}).count(". ") == 0  # one sentence, nothing to compare
+    assert said_of({"a": finding(9, 8)}).count(". ") == 0  # one sentence, nothing to compare
     one_group = dict.fromkeys(IMAGES, "plate")
-    said = verdict({"a": finding(9, images=one_group), "b": finding(5, images=one_group)})
+    said = said_of({"a": finding(9, images=one_group), "b": finding(5, images=one_group)})
     assert "Of 100 tips 40 more are found with a than with b; these groups" in said
     assert "interval" not in said
-    alone = verdict({"a": finding(9, images=one_group)})
+    alone = said_of({"a": finding(9, images=one_group)})
     assert alone.endswith("With one group of images nothing can be said of chance.")
-    assert verdict({"a": finding(0), "b": finding(0)}) == "None of the 120 marked tips is found."
-    assert "b finds nothing, so what share" in verdict({"a": finding(9), "b": finding(0)})
+    assert said_of({"a": finding(0), "b": finding(0)}) == "None of the 120 marked tips is found."
+    assert "b finds nothing, so what share" in said_of({"a": finding(9), "b": finding(0)})
     none = evaluate(TRUTH, TRUTH.iloc[:0], IMAGES, 5)
-    assert verdict({"a": none}).startswith("No tip is marked in these images")
+    assert said_of({"a": none}).startswith("No tip is marked in these images")
     assert differences({"a": none}).empty
 
 
@@ -75,7 +79,7 @@ def test_every_two_are_compared_the_better_first():
 
 def test_tables_hold_every_detectors_rows():
     made = {"a": finding(5), "b": finding(9, 8)}
-    frames = tables(made)
+    frames = tables(made, judge(made))
     assert list(frames["comparison"])[:5] == ["detector", "tolerance", "precision", "recall", "f1"]
     assert list(frames["by_tolerance"])[:5] == [
         "detector",
@@ -88,3 +92,32 @@ def test_tables_hold_every_detectors_rows():
         assert next(iter(frame)) == "detector"
         if name != "differences":
             assert list(frame["detector"].unique()) == ["a", "b"]
+
+
+THREE = pd.DataFrame({"image": ["a", "a", "b"], "x": [10.0, 90, 10], "y": [10.0, 90, 10]})
+
+
+def of(found: pd.DataFrame, groups: dict[str, str]) -> Evaluation:
+    return evaluate(found, THREE, groups, 10)
+
+
+ALL, ONE = THREE, THREE.iloc[:1]
+
+
+@pytest.mark.parametrize("second", ["a", "b"])
+def test_without_an_interval_no_difference_is_claimed(second):
+    # second = a: one group; second = b: all finds of `few` in one of two groups, so that its
+    # precision without that group is undefined
+    groups = {"a": "a", "b": second}
+    few = pd.concat([ONE, ONE.assign(x=50.0)])
+    said = said_of({"all": of(ALL, groups), "few": of(few, groups)})
+    assert "Of 100 finds 50 more are tips with all than with few; these groups" in said
+    assert "too few to say whether that is chance" in said
+    assert "points more" not in said
+
+
+def test_equal_detectors_in_one_group():
+    groups = {"a": "g", "b": "g"}
+    said = said_of({"one": of(ALL, groups), "two": of(ALL, groups)})
+    assert "Of 100 tips as many are found with one as with two" in said
+    assert "0.0 points more" not in said

@@ -24,10 +24,10 @@ function element(parent, tag, attributes = {}, text = null) {
 
 function counts(image) {
   let hits = 0, alarms = 0, found = 0;
-  for (const [, , score, hit, alarm] of image.found[detector.name]) {
+  for (const [score, hit, alarm] of image.found[detector.name]) {
     if (score >= threshold) { found += 1; hits += hit; alarms += alarm; }
   }
-  return { found, hits, alarms, misses: image.truth.length - hits };
+  return { found, hits, alarms, misses: image.tips - hits };
 }
 
 // ---- charts
@@ -79,12 +79,55 @@ function drawCharts() {
 }
 
 function drawCounts() {
+  const rows = data.images.map((image) => { const c = counts(image); return [image.tips, c.hits + c.alarms]; });
+  const fill = { fill: colourOf(detector.name), "fill-opacity": 0.6, r: 3.5 };
   byId("counts").replaceChildren();
-  const rows = data.images.map((image) => { const c = counts(image); return [image.truth.length, c.hits + c.alarms]; });
   const top = Math.max(4, ...rows.flat());
   const plot = chart("counts", [0, top], [0, top], "tips marked", "tips found");
   plot.line([[0, 0], [top, top]], "#999", { "stroke-width": 1 });
-  for (const [a, b] of rows) element(plot.svg, "circle", { cx: plot.x(a), cy: plot.y(b), r: 3.5, fill: colourOf(detector.name), "fill-opacity": 0.6 });
+  for (const [a, b] of rows) element(plot.svg, "circle", { cx: plot.x(a), cy: plot.y(b), ...fill });
+
+  byId("agreement").replaceChildren();
+  const n = rows.length, apart = rows.map(([a, b]) => b - a);
+  const bias = apart.reduce((sum, v) => sum + v, 0) / n;
+  const spread = n > 1 ? 1.96 * Math.sqrt(apart.reduce((sum, v) => sum + (v - bias) ** 2, 0) / (n - 1)) : 0;
+  const far = Math.max(2, Math.abs(bias) + spread, ...apart.map(Math.abs));
+  const limits = chart("agreement", [0, top], [-far, far], "mean of found and marked", "found less marked");
+  const lines = [[bias, {}], ...(n > 1 ? [[bias - spread, { "stroke-dasharray": "5 4" }], [bias + spread, { "stroke-dasharray": "5 4" }]] : [])];
+  for (const [v, more] of lines) {
+    limits.line([[0, v], [top, v]], "#555", { "stroke-width": 1.2, ...more });
+    element(limits.svg, "text", { x: limits.x(top), y: limits.y(v) - 3, "text-anchor": "end" }, v.toFixed(1));
+  }
+  for (const [a, b] of rows) element(limits.svg, "circle", { cx: limits.x((a + b) / 2), cy: limits.y(b - a), ...fill });
+}
+
+// A row for each cause, a dot and its interval for each detector.
+function drawCauses() {
+  for (const { heading, rows } of data.causes) {
+    const figure = byId("causes").appendChild(document.createElement("figure"));
+    const [w, left, step] = [460, 150, 9];
+    const tall = data.detectors.length * step + 10, h = rows.length * tall + 26;
+    const svg = element(figure, "svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": heading });
+    const x = (v) => left + v * (w - left - 12);
+    for (const v of [0, 0.25, 0.5, 0.75, 1]) {
+      element(svg, "line", { class: "grid", x1: x(v), x2: x(v), y1: 4, y2: h - 20 });
+      element(svg, "text", { x: x(v), y: h - 6, "text-anchor": "middle" }, `${100 * v} %`);
+    }
+    rows.forEach(([value, own], n) => {
+      const of = Math.max(...Object.values(own).map((figures) => figures[1]));
+      const label = heading.includes("false") ? value : `${value} (${of})`;
+      element(svg, "text", { x: left - 8, y: n * tall + tall / 2 + 3, "text-anchor": "end" }, label);
+      data.detectors.forEach((d, i) => {
+        if (!(d.name in own)) return;
+        const [count, whole, share, low, high] = own[d.name];
+        const y = n * tall + 9 + i * step;
+        if (low !== null) element(svg, "line", { x1: x(low), x2: x(high), y1: y, y2: y, stroke: colourOf(d.name), "stroke-width": 2, "stroke-opacity": 0.45 });
+        const dot = element(svg, "circle", { cx: x(share), cy: y, r: 3.5, fill: colourOf(d.name) });
+        element(dot, "title", {}, `${d.name}: ${count} of ${whole}`);
+      });
+    });
+    figure.appendChild(document.createElement("figcaption")).textContent = heading;
+  }
 }
 
 // ---- one image
@@ -106,9 +149,11 @@ function drawOverlay() {
     if (kind === "false-alarm") return element(svg, "path", { class: kind, d: `M${x - r} ${y - r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}` });
     return element(svg, "path", { class: kind, d: `M${x} ${y - r}l${r} ${r}l${-r} ${r}l${-r} ${-r}z` });
   };
-  for (const [x, y, score, hit, alarm] of image.found[detector.name]) {
-    if (score >= threshold) element(mark(hit > 0 ? "hit" : alarm > 0 ? "false-alarm" : "ignored", x, y), "title", {}, `score ${score.toFixed(2)}`);
-  }
+  image.found[detector.name].forEach(([score, hit, alarm], i) => {
+    if (score < threshold) return;
+    const [x, y] = image.places[detector.name][i];
+    element(mark(hit > 0 ? "hit" : alarm > 0 ? "false-alarm" : "ignored", x, y), "title", {}, `score ${score.toFixed(2)}`);
+  });
   image.truth.forEach(([x, y], i) => { if (image.hitAt[detector.name][i] < threshold) mark("miss", x, y); });
   const c = counts(image);
   byId("image-name").textContent = image.name;
@@ -126,7 +171,7 @@ function step(by) {
 
 function cells(image) {
   const c = counts(image);
-  return [image.name, image.group, image.truth.length, c.found, c.hits, c.misses, c.alarms, rate(c.hits, c.hits + c.alarms), rate(c.hits, c.hits + c.misses)];
+  return [image.name, image.group, image.tips, c.found, c.hits, c.misses, c.alarms, rate(c.hits, c.hits + c.alarms), rate(c.hits, c.hits + c.misses)];
 }
 
 function drawTable() {
@@ -172,6 +217,7 @@ function open(row) {
 // ---- all together
 
 const charts = drawCharts();
+drawCauses();
 let moving = [];
 
 function update() {
