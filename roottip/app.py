@@ -30,6 +30,7 @@ def detect(
     overwrite: bool = False,
     px_per_mm: float | None = None,
     resolution_tag: bool = False,
+    scale_bar_mm: float | None = None,
     pattern: str | None = None,
     group: Sequence[str] | None = None,
 ) -> int:
@@ -48,6 +49,7 @@ def detect(
         engines.load(**engine),
         px_per_mm,
         resolution_tag,
+        scale_bar_mm,
         pattern,
         group,
     )
@@ -205,8 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     some images could not be read. 130: stopped with Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Pillow warns of large images as possible attacks; scanners make them every day
-    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
+    # Pillow warns of large images as possible attacks, which scanners make every day, and of odd
+    # tags in files whose pixels are well
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         if not given or given[0] in ("-h", "--help", "help"):
             print(_overview())

@@ -63,6 +63,7 @@ def run(
     work: Engine = engine.here,
     px_per_mm: float | None = None,
     resolution_tag: bool = False,
+    scale_bar_mm: float | None = None,
     pattern: str | None = None,
     group: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -90,7 +91,7 @@ def run(
         have changed since.
     work : Engine
         Who works on the images; one of `engine`.
-    px_per_mm, resolution_tag, pattern, group
+    px_per_mm, resolution_tag, scale_bar_mm, pattern, group
         As `traits.measure` takes them; they may differ when a run goes on.
 
     Returns
@@ -107,7 +108,9 @@ def run(
     root, names = find_images(source)
     names = _outside(root, names, folder)
     empty = ledger.tables(Ledger.nothing(), [])
-    traits.measure(*empty, px_per_mm, resolution_tag, pattern, group)  # refuses what cannot be
+    traits.measure(
+        *empty, px_per_mm, resolution_tag, scale_bar_mm, pattern, group
+    )  # refuses what cannot be
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
     record |= {"weights": weights(detector), "roottip": __version__}
     with folder.lock(f"{ledger.WORK}/lock"):
@@ -133,7 +136,7 @@ def run(
         book.keep(names)
         tips, images = ledger.tables(book.read(), names)
         tips, images, groups = traits.measure(
-            tips, images, px_per_mm, resolution_tag, pattern, group
+            tips, images, px_per_mm, resolution_tag, scale_bar_mm, pattern, group
         )
         for name, frame in (("tips", tips), ("images", images), ("summary", groups)):
             for suffix in table.FORMATS:

@@ -29,9 +29,10 @@ from roottip.detector import Detector
 from roottip.errors import InputError
 from roottip.images import Picture
 from roottip.places import Place
+from roottip.scalebar import scale_bar
 from roottip.windows import Image, Points, Scores
 
-MEASURED = ("note", "px_per_mm", "brightness", "sharpness")
+MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
 """Columns that a run adds to the images table, behind those of the contract."""
 
 THUMBNAIL = 320
@@ -128,6 +129,7 @@ class Task:
             "tips": len(points),
             "note": "; ".join(file.notes),
             "px_per_mm": file.px_per_mm,
+            "scale_bar_px": scale_bar(image),
             "brightness": brightness,
             "sharpness": sharpness,
         }
@@ -295,7 +297,7 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
 def _serve(connection: Connection) -> None:
     """A worker process: first the task, then names, until None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")  # as in app.main
+    warnings.filterwarnings("ignore", module="PIL")  # as in app.main
     cv2.setNumThreads(1)  # the processes share the processors; the CNN follows OpenCV's number
     try:
         task = pickle.loads(connection.recv_bytes())

@@ -40,6 +40,7 @@ _SCHEMA = pa.schema(
         ("error", pa.string()),
         ("note", pa.string()),
         ("px_per_mm", pa.float64()),
+        ("scale_bar_px", pa.float64()),
         ("brightness", pa.float64()),
         ("sharpness", pa.float64()),
         ("x", pa.list_(pa.float64())),

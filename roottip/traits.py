@@ -22,6 +22,7 @@ def measure(
     images: pd.DataFrame,
     px_per_mm: float | None = None,
     resolution_tag: bool = False,
+    scale_bar_mm: float | None = None,
     pattern: str | None = None,
     group: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -30,11 +31,14 @@ def measure(
     Parameters
     ----------
     tips, images : DataFrame
-        The points table and the images table, which has ``px_per_mm`` by the files' tags.
+        The points table and the images table, which has ``px_per_mm`` by the files' tags and
+        ``scale_bar_px`` by what is drawn in them.
     px_per_mm : float, optional
         Of all images.
     resolution_tag : bool
         Take each file's own tag instead: right in scans, chance in photographs.
+    scale_bar_mm : float, optional
+        Length of the scale bar in each image, which gives that image's scale instead.
     pattern : str, optional
         How the images are named, as in ``{genotype}_{plate}_{day}``; each field becomes a
         column. With ``/`` it is matched to the path in the run, else to the file's name, both
@@ -50,8 +54,11 @@ def measure(
         px and mm by their names; ``note`` gains what is doubtful compared
         with the group. ``summary`` has a row for each group.
     """
-    if px_per_mm is not None and not 0 < px_per_mm < np.inf:
-        raise InputError(f"px_per_mm={px_per_mm} must be a number above 0")
+    for name, value in (("px_per_mm", px_per_mm), ("scale_bar_mm", scale_bar_mm)):
+        if value is not None and not 0 < value < np.inf:
+            raise InputError(f"{name}={value} must be a number above 0")
+    if (px_per_mm is not None) + resolution_tag + (scale_bar_mm is not None) > 1:
+        raise InputError("give one of px_per_mm=, resolution_tag= and scale_bar_mm=, not several")
     fields = parse(images["image"], pattern) if pattern is not None else pd.DataFrame()
     unknown = [name for name in group or () if name not in fields]
     if unknown:
@@ -61,6 +68,8 @@ def measure(
     images = images.copy()
     if px_per_mm is not None:
         images["px_per_mm"] = float(px_per_mm)
+    elif scale_bar_mm is not None:
+        images["px_per_mm"] = images["scale_bar_px"].astype(float) / scale_bar_mm
     elif not resolution_tag:
         images["px_per_mm"] = np.nan
     scale = images["px_per_mm"].to_numpy(dtype=float)
@@ -81,7 +90,7 @@ def measure(
     folder = pd.Series([name.rpartition("/")[0] for name in images["image"]], dtype=object)
     labels = images[list(group)].fillna("") if group else folder.to_frame("group")
     keys = labels.map(table.utf8)
-    images["note"] = _notes(images, keys, fields)
+    images["note"] = _notes(images, keys, fields, scale_bar_mm is not None)
     return tips, images, _summary(images, keys, list(spread))
 
 
@@ -134,7 +143,9 @@ def _hull_area(xy: NDArray[np.float64]) -> float:
         return 0.0  # fewer than three points, or all on a line
 
 
-def _notes(images: pd.DataFrame, keys: pd.DataFrame, fields: pd.DataFrame) -> pd.Series:
+def _notes(
+    images: pd.DataFrame, keys: pd.DataFrame, fields: pd.DataFrame, by_bar: bool
+) -> pd.Series:
     """What was known of each image, and what is unusual compared with the others."""
     ok = images["status"] == "ok"
     tips = images["tips"].astype(float).where(ok)
@@ -147,6 +158,7 @@ def _notes(images: pd.DataFrame, keys: pd.DataFrame, fields: pd.DataFrame) -> pd
         "count far from its group's": (tips - middle).abs() > _FAR * typical,
         "very dark": images["brightness"] < min(25.0, images["brightness"].median() / 2),
         "blurred, or nothing on it": images["sharpness"] < images["sharpness"].median() / 3,
+        "no scale bar found": ok & images["px_per_mm"].isna() if by_bar else ~ok & ok,
         "its name does not fit the pattern": fields.isna().all(axis=1) if len(fields) else ~ok & ok,
     }
     return pd.Series(

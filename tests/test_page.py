@@ -178,7 +178,7 @@ def test_causes_have_a_dot_for_each_detector(browser, made):
     for part in ("cause", "nearest tip", "cause of false alarm"):
         tables = [evaluate(f, truth, names, TOLERANCE, 0.5).by_cause for f in found.values()]
         rows = pd.concat([t[(t["by"] == part) & (t["of"] > 0)] for t in tables])
-        if rows["value"].nunique() > 1:
+        if len(set(rows["value"])) > 1:
             dots += [f"{n} of {of}" for n, of in zip(rows["count"], rows["of"], strict=True)]
     shown = browser.find_elements("css selector", "#causes circle title")
     texts = [title.get_attribute("textContent").split(": ")[1] for title in shown]

@@ -21,8 +21,8 @@ def run_of(points: dict[str, list[tuple[float, float]] | None], **columns):
         for name, xy in points.items()
     ]
     images = table.images(rows)
-    for name in ("note", "px_per_mm", "brightness", "sharpness"):
-        default = "" if name == "note" else np.nan if name == "px_per_mm" else 100.0
+    for name in ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness"):
+        default = "" if name == "note" else np.nan if "px" in name else 100.0
         images[name] = columns.get(name, default)
     tips = table.concat(
         [
@@ -63,6 +63,18 @@ def test_millimetres_from_a_number_or_from_each_files_tag():
     assert images["px_per_mm"].isna().all()
     with pytest.raises(InputError, match="px_per_mm=0 must be"):
         traits.measure(*run, px_per_mm=0)
+
+
+def test_millimetres_from_the_scale_bar_in_each_image():
+    run = run_of({"a": SQUARE, "b": SQUARE, "bad": None}, scale_bar_px=[40.0, np.nan, np.nan])
+    _, images, _ = traits.measure(*run, scale_bar_mm=5)
+    assert images["px_per_mm"].tolist() == pytest.approx([8, np.nan, np.nan], nan_ok=True)
+    assert images["depth_mm"].iloc[0] == pytest.approx(10 / 8)
+    assert images["note"].tolist() == ["", "no scale bar found", ""]
+    with pytest.raises(InputError, match="scale_bar_mm=0 must be"):
+        traits.measure(*run, scale_bar_mm=0)
+    with pytest.raises(InputError, match="not several"):
+        traits.measure(*run, px_per_mm=3, scale_bar_mm=5)
 
 
 def test_names_become_columns_and_groups():

@@ -1,0 +1,78 @@
+"""The scale bar in an image: a plain horizontal bar whose length in mm the user knows."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roottip.windows import Image
+
+_LEAST, _MOST = 0.03, 0.7
+"""Shares of the image's width that a bar is long."""
+
+_SLENDER = 5.0
+"""A bar is so many times longer than high."""
+
+_FULL = 0.95
+"""Share of its bounding box that a bar fills; letters and roots fill less."""
+
+_PLAIN = 40.0
+"""Grey levels from black or white that a bar may be."""
+
+_CLEAR = 60.0
+"""Grey levels by which a bar stands out from what is around it."""
+
+Grey = NDArray[np.float64]
+
+
+def scale_bar(image: Image) -> float | None:
+    """Length of the scale bar that programs and microscopes draw into images.
+
+    A bar is a plain black or white rectangle, much longer than high, level, that does not touch
+    the image's edge and lies on ground of another brightness.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, 3) uint8
+
+    Returns
+    -------
+    float or None
+        px between the middles of its two edges, where brightness is half way between the bar and
+        what is around it; None where there is no bar, or bars of different lengths.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+    lengths: list[float] = []
+    for dark in (False, True):
+        bright = 255 - grey if dark else grey
+        mask = (bright > 255 - _PLAIN).astype(np.uint8)
+        _, _, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+        for left, top, width, height, area in boxes[1:].tolist():
+            shaped = width >= _SLENDER * height and area >= _FULL * width * height
+            if shaped and _LEAST <= width / grey.shape[1] <= _MOST and height > 1:
+                length = _between_edges(bright.astype(np.float64), left, top, width, height)
+                lengths += [] if length is None else [length]
+    if not lengths or max(lengths) - min(lengths) > 1:
+        return None
+    return float(np.mean(lengths))
+
+
+def _between_edges(bright: Grey, left: int, top: int, width: int, height: int) -> float | None:
+    """Length of a bar from its bounding box; None where it does not stand out all around."""
+    around = max(4, height // 2)
+    frame = (top - around, top + height + around, left - around, left + width + around)
+    if min(frame) < 0 or frame[1] > bright.shape[0] or frame[3] > bright.shape[1]:
+        return None
+    cut = bright[frame[0] : frame[1], frame[2] : frame[3]]
+    ground = np.concatenate([cut[0], cut[-1], cut[:, 0], cut[:, -1]])
+    level = bright[top : top + height, left : left + width].mean()
+    if level - np.percentile(ground, 95) < _CLEAR:
+        return None
+    # in the rows inside the bar, so that its corners do not matter
+    inside = slice(around, around + height) if height < 3 else slice(around + 1, -around - 1)
+    profile = cut[inside].mean(axis=0)
+    middle = np.median(profile[len(profile) // 4 : -len(profile) // 4])
+    share = (profile - np.median(ground)) / (middle - np.median(ground))
+    # what an edge has lost inside, it has gained outside: the sum is the length
+    return float(share.sum())

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roottip.scalebar import scale_bar
+
+
+def plate(seed: int = 0) -> np.ndarray:
+    """Grey paper with a root, grain and a word."""
+    rng = np.random.default_rng(seed)
+    image = np.full((400, 600, 3), 120, np.uint8)
+    cv2.line(image, (300, 40), (320, 300), (250, 250, 250), 7, cv2.LINE_AA)
+    cv2.putText(image, "5 mm", (60, 350), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255,) * 3, 2)
+    return np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
+
+
+@settings(max_examples=25)
+@given(st.floats(60, 300), st.integers(4, 8), st.floats(0.3, 1.0), st.sampled_from([0, 255]))
+def test_length_of_a_drawn_bar(length, height, blur, colour):
+    # drawn ten times as large, so that its ends need not lie between two pixels
+    image = plate()
+    large = cv2.resize(image[355:395, 20:380], None, fx=10, fy=10)
+    left = 205
+    large[150 : 150 + 10 * height, left : left + round(10 * length)] = colour
+    small = cv2.resize(large, (360, 40), interpolation=cv2.INTER_AREA)
+    image[355:395, 20:380] = cv2.GaussianBlur(small, (0, 0), blur)
+    assert scale_bar(image) == pytest.approx(round(10 * length) / 10, abs=0.35)
+
+
+def test_no_bar_and_what_is_none():
+    assert scale_bar(plate()) is None
+    assert scale_bar(np.full((1, 1), 255, np.uint8)) is None
+    edge = plate()
+    edge[390:400, 100:300] = 255  # a plate's rim goes on outside
+    assert scale_bar(edge) is None
+    several = plate()
+    several[360:364, 50:150] = several[380:384, 50:250] = 255
+    assert scale_bar(several) is None
+    faint = np.full((400, 600), 210, np.uint8)
+    faint[360:364, 50:150] = 250
+    assert scale_bar(faint) is None
+    upright = plate()
+    upright[50:250, 500:505] = 255
+    assert scale_bar(upright) is None
