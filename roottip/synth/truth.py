@@ -32,6 +32,8 @@ TIP_COLUMNS = ("x", "y", "ignore", "root_order", "cause", "root_id", "plant", "l
 _BORDER = 4.0  # px; a tip closer to the edge cannot be told from a root that goes on
 _SMALL = 2.5  # px; a narrower tip is small, and so is a root shorter than five of these
 _FAINT = 9.0  # grey levels: the least contrast of a visible tip
+_GRAINY = 1.5  # and in units of the sensor's noise
+_MAT = 0.45  # mean opacity of the root hairs around a tip that cannot be seen for them
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,8 @@ def find_tips(scene: Scene) -> pd.DataFrame:
     -------
     DataFrame
         `TIP_COLUMNS`: ``x, y``, px; ``ignore`` 1 where the end cannot be seen: outside or on
-        the border, on or under another root, under a clamp, label, seed or dirt, or with next
-        to no contrast; ``root_order``; ``cause``, tags joined by ``;``, empty for a free tip;
+        the border, on or under another root, under a clamp, label, seed or dirt, in a mat of
+        root hairs, or with next to no contrast to the ground and the noise; ``root_order``; ``cause``, tags joined by ``;``, empty for a free tip;
         ``root_id``, the same on every day; ``plant``; ``length`` and ``width`` of the root, px.
     """
     plate, drawn = scene.plate, scene.drawn
@@ -206,7 +208,10 @@ def _hidden(scene: Scene, stroke: Stroke, end: Line) -> bool:
     if scene.water is not None:
         wet = _window(scene.water, x, y, 1.0)
         contrast *= 1 - (wet.mean() if wet.size else 0.0)
-    return bool(contrast < _FAINT)
+    fuzz = _window(scene.hairs.opacity, *end, max(NEAR / 2, stroke.width))
+    if fuzz.size and fuzz.mean() > _MAT:
+        return True
+    return bool(contrast < max(_FAINT, _GRAINY * plate.noise))
 
 
 def find_distractors(scene: Scene, tips: pd.DataFrame) -> pd.DataFrame:

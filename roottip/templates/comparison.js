@@ -105,10 +105,11 @@ function drawCounts() {
 function drawCauses() {
   for (const { heading, rows } of data.causes) {
     const figure = byId("causes").appendChild(document.createElement("figure"));
+    figure.appendChild(document.createElement("figcaption")).textContent = heading;
     const [w, left, step] = [460, 150, 9];
     const tall = data.detectors.length * step + 10, h = rows.length * tall + 26;
     const svg = element(figure, "svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": heading });
-    const x = (v) => left + v * (w - left - 12);
+    const x = (v) => left + v * (w - left - 22);
     for (const v of [0, 0.25, 0.5, 0.75, 1]) {
       element(svg, "line", { class: "grid", x1: x(v), x2: x(v), y1: 4, y2: h - 20 });
       element(svg, "text", { x: x(v), y: h - 6, "text-anchor": "middle" }, `${100 * v} %`);
@@ -126,7 +127,6 @@ function drawCauses() {
         element(dot, "title", {}, `${d.name}: ${count} of ${whole}`);
       });
     });
-    figure.appendChild(document.createElement("figcaption")).textContent = heading;
   }
 }
 

@@ -92,6 +92,9 @@ def test_what_covers_a_tip_hides_it(clean, straight):
     ]
     pale = coloured(replace(clean, shading=0.0), 100.0, 106.0)
     assert tips(pale, root).loc[1, "ignore"] == 1
+    weak = coloured(replace(clean, shading=0.0, noise=1.0), 100.0, 114.0)
+    assert tips(weak, root).loc[1, "ignore"] == 0
+    assert tips(replace(weak, noise=10.0), root).loc[1, "ignore"] == 1
 
 
 @pytest.mark.parametrize(
