@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,38 +47,6 @@ def export(net: TipNet, path: Path, card: dict[str, Any]) -> None:
         ir_version=8,
     )
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    _write(model, path, {**card, "parameters": parameters})
-
-
-def average(nets: Sequence[Path], path: Path, card: dict[str, Any]) -> None:
-    """Write the net whose weights are the mean of those of exported nets.
-
-    Of nets that went on from one, each with other images, the mean keeps what each has learnt
-    (Wortsman and others 2022, "Model soups").
-
-    Parameters
-    ----------
-    nets : sequence of Path
-        ``NAME.onnx`` of nets of one size.
-    path : Path
-        ``NAME.onnx``; the card becomes ``NAME.json``.
-    card : dict
-        As for `export`.
-    """
-    models = [onnx.load(str(net)) for net in nets]
-    for same in zip(*(model.graph.initializer for model in models), strict=True):
-        arrays = [numpy_helper.to_array(tensor) for tensor in same]
-        mean = np.mean(arrays, axis=0).astype(arrays[0].dtype)
-        same[0].CopyFrom(numpy_helper.from_array(mean, same[0].name))
-    parameters = sum(
-        int(np.prod(tensor.dims))
-        for tensor in models[0].graph.initializer
-        if tensor.name[0] in "wb"
-    )
-    _write(models[0], path, {**card, "parameters": parameters})
-
-
-def _write(model: onnx.ModelProto, path: Path, card: dict[str, Any]) -> None:
     onnx.checker.check_model(model, full_check=True)
     full = {
         "card_version": CARD_VERSION,
@@ -88,8 +55,26 @@ def _write(model: onnx.ModelProto, path: Path, card: dict[str, Any]) -> None:
         "root_width": REFERENCE_WIDTH,
         "normalisation": f"(level - {MEAN}) / {SPREAD}, inside the net",
         **card,
+        "parameters": parameters,
     }
     cards.write(path, model.SerializeToString(deterministic=True), full)
+
+
+def sizes(weights: Path) -> dict[str, int]:
+    """``kernels``, ``features`` and ``hidden`` of an exported net, as `TipNet` takes them.
+
+    Raises
+    ------
+    InputError
+        The files are missing or damaged.
+    """
+    CnnScorer(weights)  # says what is wrong with the files
+    outputs = [
+        tensor.dims[0]
+        for tensor in onnx.load(str(weights)).graph.initializer
+        if tensor.name.startswith("weight")
+    ]
+    return {"kernels": outputs[0], "features": outputs[2], "hidden": outputs[-2]}
 
 
 @torch.no_grad()
@@ -123,8 +108,7 @@ def restore(net: TipNet, weights: Path, images: Tensor) -> None:
     theirs = [stored[name].shape for name in stored if name.startswith("weight")]
     if theirs != [layer.weight.shape for layer in convolutions]:
         raise InputError(
-            f"{weights} is a net with layers of other sizes; give features= as it was trained "
-            "with, or leave out start="
+            f"{weights} is a net of another make than this roottip's; train without start="
         )
     stored["bias0"] += MEAN * stored["weight0"].sum(dim=(1, 2, 3))
     stored["weight0"] *= SPREAD

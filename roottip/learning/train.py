@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from roottip import __version__
 from roottip.errors import InputError
-from roottip.learning.export import export, restore
+from roottip.learning.export import export, restore, sizes
 from roottip.learning.mining import RADIUS, best, curves, detector_of, false_alarms
 from roottip.learning.module import TipModule
 from roottip.learning.patches import R1, R2, Samples, window_patches
@@ -78,7 +78,7 @@ def train(
     rate : float
         Peak of the learning rate.
     features : int
-        Kernels of the net's inner layers.
+        Kernels of the net's inner layers; with `start` that net's.
     tip_weight : float
         How many non-tips a tip counts for in the loss; more makes the first steps faster, less
         makes the scores truer.
@@ -128,7 +128,8 @@ def train(
             f"dev={dev} holds out no group with a tip to choose the threshold on; give more "
             "groups, a larger dev, or dev=0"
         )
-    module = TipModule(features=features, rate=rate, tip_weight=tip_weight)
+    size = {"features": features} if start is None else sizes(start)
+    module = TipModule(**size, rate=rate, tip_weight=tip_weight)
     if start is not None:
         restore(module.net, start, window_patches(training, seed).tensors[0][:SOME])
     if shares is not None and not (len(shares) == len(data) and min(shares) > 0):

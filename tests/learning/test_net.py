@@ -4,12 +4,11 @@ import io
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytorch_lightning
 import torch
 
 from roottip import windows
-from roottip.learning.export import average, export, restore
+from roottip.learning.export import export, restore
 from roottip.learning.module import TipModule
 from roottip.learning.net import STRIDE, WINDOW, TipNet
 from roottip.scorers.cnn import CnnScorer
@@ -122,21 +121,3 @@ def test_a_restored_net_is_the_exported_one_and_can_learn(tmp_path: Path) -> Non
         torch.testing.assert_close(again(images), expected, atol=1e-4, rtol=1e-4)
         # with the statistics of the batch, as in training, on the images they were taken from
         torch.testing.assert_close(again.train()(images), expected, atol=1e-3, rtol=1e-3)
-
-
-def test_the_mean_of_two_nets_has_the_mean_weights(tmp_path: Path) -> None:
-    nets = [small_net(seed) for seed in (0, 1)]
-    for name, net in zip("ab", nets, strict=True):
-        export(net, tmp_path / f"{name}.onnx", {"threshold": 0.5, "radius": 8.0})
-    both = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
-    average(both, tmp_path / "mean.onnx", {"threshold": 0.7, "radius": 8.0})
-    assert CnnScorer(tmp_path / "mean.onnx").card["threshold"] == 0.7
-    a, b, mean = (
-        {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        for model in (onnx.load(str(tmp_path / f"{name}.onnx")) for name in ("a", "b", "mean"))
-    )
-    assert any(np.abs(a[name] - b[name]).max() > 0.01 for name in a)
-    for name, value in mean.items():
-        np.testing.assert_allclose(value, (a[name] + b[name]) / 2, rtol=1e-6, atol=1e-7)
-    average([both[0], both[0]], tmp_path / "same.onnx", {"threshold": 0.5, "radius": 8.0})
-    assert (tmp_path / "same.onnx").read_bytes() == both[0].read_bytes()

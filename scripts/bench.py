@@ -1,0 +1,189 @@
+"""Time everything that finds tips, side by side in one run.
+
+python scripts/bench.py ../shared/data/osr/images/*.jpg
+
+On the first image, every window of stride 4: the net window by window (a row of windows a batch,
+every eighth row, times eight), as one convolution in torch, and as it ships, in ONNX Runtime. On
+all images, an image at a time: decoding alone; the detectors from pixels to points; the usual
+alternative, the ends of a skeleton (scikit-image); and `roottip detect`'s own work from file to
+table. Prints the table, ratios to what ships, the largest difference between two scores of the
+same window, and the share of this machine's matrix-product peak; writes OUTPUT as JSON. The
+fastest of several repeats counts, taken in turns, so that a busy machine spoils no one alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from skimage.filters import threshold_local
+from skimage.morphology import remove_small_objects, skeletonize
+from torch.utils.flop_counter import FlopCounterMode
+
+from roottip import batch, windows
+from roottip.detector import load
+from roottip.images import read_image
+from roottip.learning.export import restore, sizes
+from roottip.learning.net import TipNet
+from roottip.meter import Meter
+from roottip.scale import normalising_scale, resize
+from roottip.scorers.cnn import SHIPPED, CnnScorer
+from roottip.windows import Image
+
+ROWS = 8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", nargs="+", type=Path)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("out/bench.json"))
+    arguments = parser.parse_args()
+    scorer = CnnScorer(SHIPPED)
+    first = read_image(arguments.images[0])
+    first = resize(first, normalising_scale(first))
+
+    scans, difference, flop = of_one_image(scorer, first, arguments.repeats)
+    works = of_all_images(arguments.images, arguments.repeats)
+    peak = matrix_peak()
+    shipped = scans.loc["one convolution, as shipped", "seconds"]
+    scans["times the shipped"] = scans["seconds"] / shipped
+    works["times the shipped"] = works["seconds"] / works.loc["cnn, pixels to points", "seconds"]
+    height, width = first.shape[:2]
+    print(f"\nAll windows of stride 4 on {width} x {height} px, seconds")
+    print(scans.to_string(float_format="%.3g"))
+    print(f"largest difference of a score {difference:.1e}")
+    print(f"{flop / 1e9:.0f} GFLOP a scan, {flop / shipped / 1e9:.0f} a second: ", end="")
+    print(f"{flop / shipped / peak:.0%} of the {peak / 1e9:.0f} of a matrix product here")
+    print(f"\n{len(arguments.images)} images, seconds an image")
+    print(works.to_string(float_format="%.3g"))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    record = {
+        "machine": platform.processor() or platform.machine(),
+        "threads": cv2.getNumThreads(),
+        "scan": scans["seconds"].to_dict(),
+        "largest_difference": difference,
+        "gflop": flop / 1e9,
+        "share_of_peak": flop / shipped / peak,
+        "image": works.to_dict("index"),
+    }
+    arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def of_one_image(scorer: CnnScorer, image: Image, repeats: int) -> tuple[pd.DataFrame, float, int]:
+    """Seconds of each way to score all windows, how much two differ, floating-point operations."""
+    window, stride = scorer.card["window"], scorer.card["stride"]
+    centres = windows.grid(image.shape, stride)
+    rows = np.split(centres, np.flatnonzero(np.diff(centres[:, 1])) + 1)[::ROWS]
+    net = torch_net(scorer, image)
+    before = window // 2
+    padded = windows.pad(image, before, window - 1 - before)
+    tensor = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)))[None]
+    tensor = tensor.to(memory_format=torch.channels_last)
+
+    def one_by_one() -> NDArray[np.float32]:
+        cuts = (windows.patches(image, row, window) for row in rows)
+        return np.concatenate([scorer.score_patches(cut) for cut in cuts])
+
+    def in_torch() -> torch.Tensor:
+        with torch.inference_mode():
+            return net(tensor)
+
+    ways: dict[str, Callable[[], object]] = {
+        "one convolution, as shipped": lambda: scorer(image, centres),
+        "one convolution, torch": in_torch,
+    }
+    seconds = fastest(ways, repeats)
+    begun = time.perf_counter()
+    cut = one_by_one()
+    took = time.perf_counter() - begun
+    share = len(cut) / len(centres)
+    seconds["window by window"] = took / share
+    seconds |= {name: min(value, seconds[name]) for name, value in fastest(ways, repeats).items()}
+    scanned = scorer(image, np.concatenate(rows))
+    with FlopCounterMode(display=False) as counter:
+        in_torch()
+    frame = pd.Series(seconds, name="seconds").sort_values().to_frame()
+    return frame, float(np.abs(scanned - cut).max()), counter.get_total_flops()
+
+
+def of_all_images(paths: list[Path], repeats: int) -> pd.DataFrame:
+    """Seconds an image, and MiB at the peak besides the image, of each detector."""
+    pictures = [read_image(path) for path in paths]
+    detectors = {name: load(name) for name in ("baseline", "features", "cnn")}
+
+    def on_all(work: Callable[[Image], object]) -> Callable[[], object]:
+        return lambda: [work(picture) for picture in pictures]
+
+    ways: dict[str, Callable[[], object]] = {
+        "decoding alone": lambda: [read_image(path) for path in paths],
+        "skeleton ends (scikit-image)": on_all(skeleton_ends),
+        **{f"{name}, pixels to points": on_all(d.find) for name, d in detectors.items()},
+        "cnn, file to table": lambda: file_to_table(paths),
+    }
+    memory = {}
+    for name, work in ways.items():
+        meter = Meter()
+        with meter:
+            work()
+        memory[name] = meter.memory
+    seconds = {name: value / len(paths) for name, value in fastest(ways, repeats).items()}
+    return pd.DataFrame({"seconds": seconds, "MiB": memory})
+
+
+def file_to_table(paths: list[Path]) -> None:
+    """What `roottip detect` does, in this process; the program's start is not counted."""
+    with TemporaryDirectory() as folder:
+        listed = Path(folder) / "list.txt"
+        listed.write_text("\n".join(str(path.resolve()) for path in paths))
+        batch.run(listed, Path(folder) / "out", load("cnn"), {"name": "cnn"}, overlays=False)
+
+
+def skeleton_ends(image: Image) -> NDArray[np.intp]:
+    """The usual pipeline: local threshold, clean, skeleton, pixels with one neighbour."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+    mask = remove_small_objects(grey > threshold_local(grey, 51, offset=-8), max_size=200)
+    thin = skeletonize(mask).astype(np.uint8)
+    around = cv2.filter2D(thin, -1, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT)
+    return np.argwhere((thin == 1) & (around == 2))
+
+
+def torch_net(scorer: CnnScorer, image: Image) -> TipNet:
+    net = TipNet(**sizes(SHIPPED))
+    some = windows.grid(image.shape, 64)[:256]
+    planes = windows.patches(image, some, scorer.card["window"]).transpose(0, 3, 1, 2)
+    restore(net, SHIPPED, torch.from_numpy(np.ascontiguousarray(planes)))
+    return net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+
+
+def fastest(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """The least seconds of each, taken in turns."""
+    seconds = dict.fromkeys(ways, np.inf)
+    for _ in range(repeats):
+        for name, work in ways.items():
+            begun = time.perf_counter()
+            work()
+            seconds[name] = min(seconds[name], time.perf_counter() - begun)
+    return seconds
+
+
+def matrix_peak() -> float:
+    """Floating-point operations a second of a large product in single precision."""
+    a = torch.rand(2048, 2048)
+    return 2 * 2048**3 / fastest({"product": lambda: a @ a}, 8)["product"]
+
+
+if __name__ == "__main__":
+    main()
