@@ -130,7 +130,7 @@ def test_each_detector_is_measured_and_says_where_its_threshold_is_from(dataset)
 
 def test_shipped_detectors_say_where_their_thresholds_are_from():
     assert load("baseline").threshold_from == "cross-validated on train"
-    assert load("cnn").threshold_from == "held-out groups of train"
+    assert load("cnn").threshold_from == "train"
     assert load("baseline", threshold=0.7).threshold_from == "given"
     assert load("cnn", threshold=0.7).threshold_from == "given"
 
