@@ -1,7 +1,7 @@
 """Settings of a command as words: ``key=value …`` over the defaults in its config file.
 
-The only file that imports Hydra. Values of path keys (and of ``pattern``, which has braces) never
-pass through Hydra's grammar, so a path is what the shell handed over: spaces, commas, brackets
+The only file that imports Hydra. Values of path keys (and of ``pattern``, which has braces, and ``label``, which is another
+program's) never pass through Hydra's grammar, so a path is what the shell handed over: spaces, commas, brackets
 and equals signs included.
 """
 
@@ -28,6 +28,7 @@ PATH_KEYS = frozenset(
         "start",
         "external",
         "pattern",
+        "label",
         "detector.weights",
     }
 )
