@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import struct
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from exchange_examples import COCO, CVAT, LABEL_STUDIO, NAPARI, YOLO, roi
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from roottip import table
-from roottip.convert import convert
 from roottip.errors import InputError
 from roottip.formats import FORMATS
-from roottip.formats.gallery import Gallery, read_gallery
+from roottip.formats.gallery import Gallery
 
 NAMES = ["a <b> & 'c'.jpg", "tag 1/p,;=ü.png", "tag 1/empty.tif", "tag 2/p,;=ü.png"]
 WIDTH, HEIGHT = 3000, 2000
@@ -52,6 +48,7 @@ def through(name, points, folder):
     return form.read(path, gallery(), None)
 
 
+LETTERS = st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_characters="\x7f")
 point = st.tuples(
     st.sampled_from([NAMES[0], NAMES[1], NAMES[3]]),
     st.floats(0, WIDTH - 1),
@@ -59,7 +56,7 @@ point = st.tuples(
     st.floats(0, 1),
     st.integers(0, 1),
     st.integers(0, 9),
-    st.text(st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_characters="\x7f"), min_size=1),
+    st.text(LETTERS, min_size=1),
 )
 
 
@@ -101,48 +98,6 @@ def one(tmp_path, name, content, label=None, images=None):
     return form.read(path, known, label).points
 
 
-# Files as each program writes them. In all of them two points are marked on an image of 40 x 20
-# px: on the CENTRE of the pixel in column 10, row 4, and on the image's top-left CORNER.
-COCO = """{"info": {}, "licenses": [], "images": [
- {"id": 7, "file_name": "p.png", "width": 40, "height": 20, "license": 1}],
- "annotations": [
- {"id": 1, "image_id": 7, "category_id": 1, "keypoints": [10, 4, 2, 0, 0, 0], "num_keypoints": 1,
-  "bbox": [10, 4, 1, 1], "area": 1, "iscrowd": 0},
- {"id": 2, "image_id": 7, "category_id": 1, "keypoints": [-0.5, -0.5, 1, 0, 0, 0],
-  "num_keypoints": 1, "bbox": [0, 0, 1, 1], "area": 1, "iscrowd": 0}],
- "categories": [{"id": 1, "name": "root", "keypoints": ["tip", "base"], "skeleton": []}]}"""
-LABEL_STUDIO = """[{"id": 3, "data": {"image": "/data/upload/1/0a1b2c3d-p.png"}, "predictions": [],
- "annotations": [{"id": 1, "was_cancelled": false, "result": [
- {"original_width": 40, "original_height": 20, "image_rotation": 0, "id": "a", "type":
-  "keypointlabels", "from_name": "kp", "to_name": "img", "origin": "manual",
-  "value": {"x": 26.25, "y": 22.5, "width": 0.5, "keypointlabels": ["tip"]}},
- {"original_width": 40, "original_height": 20, "image_rotation": 0, "id": "b", "type":
-  "keypointlabels", "from_name": "kp", "to_name": "img", "origin": "manual",
-  "value": {"x": 0, "y": 0, "width": 0.5, "keypointlabels": ["Ignore"]}}]}]}]"""
-CVAT = """<?xml version="1.0" encoding="utf-8"?>
-<annotations><version>1.1</version><meta><task><id>1</id><mode>annotation</mode></task></meta>
-<image id="0" name="p.png" width="40" height="20">
-<points label="tip" source="manual" occluded="0" points="10.50,4.50" z_order="0"></points>
-<points label="tip" source="manual" occluded="1" points="0.00,0.00" z_order="0"></points>
-</image></annotations>"""
-YOLO = "0 0.2625 0.225 0.1 0.2 0.2625 0.225 2\n0 0.05 0.1 0.1 0.2 0 0 1\n"
-NAPARI = "index,axis-0,axis-1,label\n0.0,4.0,10.0,tip\n1.0,-0.5,-0.5,ignore\n"
-
-
-def roi(xy, name=b""):
-    """A point selection as ImageJ's RoiDecoder documents it: header, shorts, then floats."""
-    n = len(xy)
-    whole = [(int(x), int(y)) for x, y in xy]
-    left, top = (min(p[k] for p in whole) for k in (0, 1))
-    head = struct.pack(">4shBx4hH", b"Iout", 228, 10, top, left, top + 1, left + 1, n)
-    head += bytes(16) + struct.pack(">hihiihhbbhii", 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 0, 0)[:28]
-    head = head.ljust(64, b"\0")
-    head = head[:50] + struct.pack(">h", 128) + head[52:]  # SUB_PIXEL_RESOLUTION
-    shorts = b"".join(struct.pack(">h", p[k] - (left, top)[k]) for k in (0, 1) for p in whole)
-    floats = b"".join(struct.pack(">f", p[k]) for k in (0, 1) for p in xy)
-    return head + shorts + floats
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -172,20 +127,20 @@ def test_yolo_s_own_files_are_right_to_half_a_pixel(tmp_path):
     with pytest.raises(InputError, match="line 1 has 7 numbers"):
         FORMATS["yolo"].read(tmp_path, known, None)
     (tmp_path / "data.yaml").unlink()
-    assert FORMATS["yolo"].read(tmp_path, known, None).points[["x", "y"]].values.tolist() == [
+    assert FORMATS["yolo"].read(tmp_path, known, None).points[["x", "y"]].to_numpy().tolist() == [
         pytest.approx([10, 4])
     ]
 
 
 def test_imagej_s_own_files_are_right_to_half_a_pixel(tmp_path):
     tips = one(tmp_path, "p.roi", roi([(10, 4), (-0.5, -0.5), (3.25, 7.75)]))
-    assert tips[["x", "y"]].values.tolist() == [[10, 4], [-0.5, -0.5], [3.25, 7.75]]
+    assert tips[["x", "y"]].to_numpy().tolist() == [[10, 4], [-0.5, -0.5], [3.25, 7.75]]
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
         archive.writestr("0004-0010.roi", roi([(10, 4)]))
         archive.writestr("ignore-1.roi", roi([(1, 2)]))
     (tmp_path / "p.roi").unlink()
     tips = FORMATS["imagej"].read(tmp_path, Gallery(["p.png"]), None).points
-    assert tips[["x", "y", "ignore"]].values.tolist() == [[10, 4, 0], [1, 2, 1]]
+    assert tips[["x", "y", "ignore"]].to_numpy().tolist() == [[10, 4, 0], [1, 2, 1]]
 
 
 def test_what_is_written_is_right_to_half_a_pixel(tmp_path):
@@ -232,9 +187,9 @@ def test_pycocotools_reads_and_scores_what_is_written(tmp_path, capsys):
 
 def test_roifile_reads_what_is_written_as_point_selections(tmp_path):
     roifile = pytest.importorskip("roifile")
-    (tmp_path / "p.zip").write_bytes(FORMATS["imagej"].write(sample(), IMAGES)[
-        NAMES[0].replace(".jpg", ".zip")
-    ])
+    (tmp_path / "p.zip").write_bytes(
+        FORMATS["imagej"].write(sample(), IMAGES)[NAMES[0].replace(".jpg", ".zip")]
+    )
     rois = roifile.roiread(tmp_path / "p.zip")
     assert [(r.name, r.roitype.name) for r in rois] == [("tips", "POINT"), ("ignore", "POINT")]
     assert [r.coordinates().tolist() for r in rois] == [[[10.25, 20.5]], [[99.0, 7.0]]]
