@@ -20,7 +20,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from PIL import Image as PillowImage
 
 from roottip import places
@@ -151,7 +151,13 @@ def read_size(path: Path) -> tuple[int, int]:
     try:
         with PillowImage.open(path, formats=_PILLOW_FORMATS) as picture:
             width, height = picture.size
-            orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+            if isinstance(picture, TiffImagePlugin.TiffImageFile):
+                # as stored: some versions of Pillow have turned the size already
+                stored = ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength
+                width, height = (int(picture.tag_v2[tag]) for tag in stored)
+            # of the base class: a PNG's own would decode the pixels to look behind them
+            exif = PillowImage.Image.getexif(picture)
+            orientation = exif.get(ExifTags.Base.Orientation, 1)
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
     except PillowImage.DecompressionBombError as error:

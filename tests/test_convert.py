@@ -145,18 +145,23 @@ def test_the_format_is_in_the_path_or_said(tmp_path, export):
     assert input_name(mixed, "rsml") == "rsml"
 
 
-def test_sizes_come_from_headers_as_displayed(tmp_path):
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+def test_sizes_come_from_headers_as_displayed(tmp_path, monkeypatch, ending):
     upright = Image.new("L", (30, 20))
     exif = upright.getexif()
+    displayed = []
     for orientation in range(1, 9):
         exif[274] = orientation
-        upright.save(tmp_path / "a.jpg", exif=exif)
-        assert read_size(tmp_path / "a.jpg") == read_image(tmp_path / "a.jpg").shape[1::-1]
-    cut = (tmp_path / "a.jpg").read_bytes()[:-200]
-    (tmp_path / "cut.jpg").write_bytes(cut)
-    assert read_size(tmp_path / "cut.jpg") == (20, 30)  # no pixel was decoded
+        upright.save(tmp_path / f"{orientation}.{ending}", exif=exif)
+        displayed.append(read_image(tmp_path / f"{orientation}.{ending}").shape[1::-1])
+    assert set(displayed) == {(30, 20), (20, 30)}
+    monkeypatch.delattr("PIL.ImageFile.ImageFile.load")  # no pixel is decoded
+    assert [read_size(tmp_path / f"{n}.{ending}") for n in range(1, 9)] == displayed
+
+
+def test_a_size_that_cannot_be_read_is_said(tmp_path):
+    (tmp_path / "text.jpg").write_text("text")
     for name, said in (("none.jpg", "there is no file"), ("text.jpg", "is not an image")):
-        (tmp_path / "text.jpg").write_text("text")
         with pytest.raises(InputError, match=said):
             read_size(tmp_path / name)
 
