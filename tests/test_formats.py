@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import zipfile
 
@@ -195,26 +194,29 @@ def test_roifile_reads_what_is_written_as_point_selections(tmp_path):
     assert [r.coordinates().tolist() for r in rois] == [[[10.25, 20.5]], [[99.0, 7.0]]]
 
 
+@pytest.mark.filterwarnings("ignore")  # the program's own
 def test_napari_s_reader_takes_what_is_written(tmp_path):
     path = tmp_path / "p.csv"
     path.write_bytes(FORMATS["napari"].write(sample(), IMAGES)[NAMES[0].replace(".jpg", ".csv")])
     napari = pytest.importorskip("napari_builtins.io._read", exc_type=ImportError)
-    ((data, meta, kind),) = napari.csv_to_layer_data(str(path))
+    data, meta, kind = napari.csv_to_layer_data(str(path))
     assert kind == "points"
     np.testing.assert_array_equal(data, [[20.5, 10.25], [7.0, 99.0]])
     assert list(meta["properties"]) == ["score", "ignore"]
 
 
+@pytest.mark.filterwarnings("ignore")  # the program's own
 def test_label_studio_s_converter_takes_what_is_written(tmp_path):
-    brush = pytest.importorskip("label_studio_sdk.converter", exc_type=ImportError)
+    theirs = pytest.importorskip("label_studio_sdk.converter.converter", exc_type=ImportError)
     (tmp_path / "a.json").write_bytes(FORMATS["labelstudio"].write(sample(False), IMAGES)[""])
     config = (
         '<View><Image name="image" value="$image"/><KeyPointLabels name="tip" toName="image">'
         '<Label value="tip"/><Label value="ignore"/></KeyPointLabels></View>'
     )
-    converter = brush.Converter(config, str(tmp_path))
-    converter.convert_to_csv(str(tmp_path / "a.json"), str(tmp_path / "out"), is_dir=False)
-    text = next((tmp_path / "out").rglob("*.csv")).read_text()
-    rows = list(csv.DictReader(text.splitlines()))
-    value = json.loads(rows[0]["tip"])[0]
-    assert value["x"] == pytest.approx(100 * 10.75 / WIDTH)
+    converter = theirs.Converter(config, str(tmp_path))
+    items = list(converter.iter_from_json_file(str(tmp_path / "a.json")))
+    assert len(items) == len(NAMES)
+    first, second = items[0]["output"]["tip"]
+    assert first["x"] == pytest.approx(100 * 10.75 / WIDTH)
+    assert first["y"] == pytest.approx(100 * 21 / HEIGHT)
+    assert [first["keypointlabels"], second["keypointlabels"]] == [["tip"], ["ignore"]]
