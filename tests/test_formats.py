@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
 
@@ -220,3 +221,58 @@ def test_label_studio_s_converter_takes_what_is_written(tmp_path):
     assert first["x"] == pytest.approx(100 * 10.75 / WIDTH)
     assert first["y"] == pytest.approx(100 * 21 / HEIGHT)
     assert [first["keypointlabels"], second["keypointlabels"]] == [["tip"], ["ignore"]]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=3,
+)
+
+
+def places_in(value):
+    """Every container of a JSON value with every key or index in it."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in list(items):
+        yield value, key
+        if isinstance(inner, dict | list):
+            yield from places_in(inner)
+
+
+@pytest.mark.parametrize(("name", "text"), [("coco", COCO), ("labelstudio", LABEL_STUDIO)])
+@given(data=st.data())
+def test_json_with_anything_in_any_place_is_read_or_refused(name, text, data, folder):
+    content = json.loads(text)
+    places = list(places_in(content))
+    for _ in range(data.draw(st.integers(1, 2))):
+        container, key = places[data.draw(st.integers(0, len(places) - 1))]
+        container[key] = data.draw(json_values)
+    path = folder / "fuzz.json"
+    path.write_text(json.dumps(content))
+    with contextlib.suppress(InputError):
+        FORMATS[name].read(path, Gallery(["p.png"]), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content"),
+    [
+        ("cvat", "p.xml", CVAT.encode()),
+        ("imagej", "p.roi", roi([(10, 4), (1, 2)])),
+        ("napari", "p.csv", NAPARI.encode()),
+        ("yolo", "labels/p.txt", YOLO.encode()),
+    ],
+)
+@given(data=st.data())
+def test_damaged_bytes_are_read_or_refused(name, file, content, data, folder):
+    damaged = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path = folder / f"fuzz {name}" / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)))])
+    frame = pd.DataFrame({"image": ["p.png"], "width": [40], "height": [20]})
+    root = path.parent.parent if name == "yolo" else path
+    with contextlib.suppress(InputError):
+        FORMATS[name].read(root, Gallery(["p.png"], None, frame), None)

@@ -33,6 +33,7 @@ from roottip.formats.marks import (
     by_image,
     get,
     number,
+    objects,
     read_json,
     sizes_of,
 )
@@ -63,12 +64,15 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
         if entry.get("width") and entry.get("height"):
             size = int(number(entry["width"], where)), int(number(entry["height"], where))
         images[get(entry, "id", (int, str), where)] = collector.image(name, where, size)
-    labels = {}
-    for n, entry in enumerate(content.get("categories", []), start=1):
+    labels: dict[Any, list[str]] = {}
+    for n, entry in enumerate(objects(content, "categories", str(path)), start=1):
         where = f"{path}, category {n}"
-        names = entry.get("keypoints") if isinstance(entry, dict) else None
-        labels[get(entry, "id", (int, str), where)] = names or [str(entry.get("name", TIP))]
-    annotations = get(content, "annotations", list, str(path))
+        names = entry.get("keypoints")
+        if not isinstance(names, list) or not names:
+            names = [entry.get("name", TIP)]
+        labels[get(entry, "id", (int, str), where)] = [str(name) for name in names]
+    marked = 0
+    annotations = objects(content, "annotations", str(path))
     for n, entry in enumerate(annotations, start=1):
         where = f"{path}, annotation {n}"
         image = images.get(get(entry, "image_id", (int, str), where))
@@ -77,8 +81,11 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
         values = entry.get("keypoints") or []
         if not isinstance(values, list) or len(values) % 3:
             raise InputError(f"{where}: its 'keypoints' are no triples of x, y, visibility")
-        names = labels.get(entry.get("category_id"), [TIP])
-        more = entry.get("attributes") if isinstance(entry.get("attributes"), dict) else {}
+        marked += bool(values)
+        category = entry.get("category_id")
+        own = labels.get(category, [TIP]) if isinstance(category, int | str) else [TIP]
+        more = entry.get("attributes")
+        more = more if isinstance(more, dict) else {}
         for k in range(len(values) // 3):
             x, y, visible = values[3 * k : 3 * k + 3]
             if number(visible, where) == 0:  # not labelled
@@ -88,22 +95,22 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
                 where,
                 x,
                 y,
-                str(names[min(k, len(names) - 1)]),
+                own[min(k, len(own) - 1)],
                 ignore=visible == 1 or entry.get("iscrowd") == 1,
                 score=entry.get("score"),
                 root_order=more.get("root_order"),
                 group=more.get("group"),
             )
-    marks = collector.marks()
-    if annotations and not any(isinstance(e, dict) and e.get("keypoints") for e in annotations):
+    if annotations and not marked:
         raise InputError(f"{path} has annotations but no keypoints; roottip converts points only")
-    return marks
+    return collector.marks()
 
 
 def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
     """One file."""
     sizes = sizes_of(images, NAME)
-    listed, annotations = [], []
+    listed: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for n, (image, rows) in enumerate(by_image(points, images), start=1):
         width, height = sizes[image]
         listed.append({"id": n, "file_name": image, "width": width, "height": height})

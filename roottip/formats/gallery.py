@@ -155,8 +155,8 @@ def read_gallery(place: Path) -> Gallery:
         inside = place.parent / "images"
         root = inside if inside.is_dir() else place.parent
         return Gallery(list(frame["image"]), root, frame, str(place))
-    root, names = reading.find_images(place)
-    return Gallery(names, Path(root), None, str(place))
+    folder, names = reading.find_images(place)
+    return Gallery(names, Path(folder), None, str(place))
 
 
 def folder_files(path: Path, endings: Iterable[str]) -> list[tuple[Path, PurePosixPath]]:

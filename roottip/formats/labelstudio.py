@@ -32,6 +32,7 @@ from roottip.formats.marks import (
     by_image,
     get,
     number,
+    objects,
     read_json,
     sizes_of,
 )
@@ -64,7 +65,8 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     collector = Collector(path, gallery, label)
     other_kinds: set[str] = set()
     marked = 0
-    for n, task in enumerate(read_json(path), start=1):
+    content = read_json(path)
+    for n, task in enumerate(objects({"tasks": content}, "tasks", str(path)), start=1):
         where = f"{path}, task {task.get('id', n)}"
         results = _annotation(task, where)
         if results is None:
@@ -76,15 +78,18 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
         image = collector.image(_image(task, gallery, where), where, sizes[0] if sizes else None)
         for entry, (width, height) in zip(points, sizes, strict=True):
             value = get(entry, "value", dict, where)
-            names = value.get("keypointlabels") or [TIP]
-            said = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
-            told = dict(str(text).partition("=")[::2] for text in said.get("text") or [])
+            names = value.get("keypointlabels")
+            said = entry.get("meta")
+            texts = said.get("text") if isinstance(said, dict) else None
+            told = (
+                dict(str(t).partition("=")[::2] for t in texts) if isinstance(texts, list) else {}
+            )
             collector.add(
                 image,
                 where,
                 number(value.get("x"), where) / 100 * width - 0.5,
                 number(value.get("y"), where) / 100 * height - 0.5,
-                str(names[0]),
+                str(names[0]) if isinstance(names, list) and names else TIP,
                 score=entry.get("score"),
                 root_order=told.get("root_order"),
                 group=told.get("group"),
@@ -138,7 +143,7 @@ def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
 
 def _annotation(task: dict[str, Any], where: str) -> list[dict[str, Any]] | None:
     """The results of the annotation that counts; None where nobody has annotated the task."""
-    done = [a for a in _objects(task, "annotations", where) if not a.get("was_cancelled")]
+    done = [a for a in objects(task, "annotations", where) if not a.get("was_cancelled")]
     if len(done) > 1:
         done = [a for a in done if a.get("ground_truth")] or done
     if len(done) > 1:
@@ -148,17 +153,9 @@ def _annotation(task: dict[str, Any], where: str) -> list[dict[str, Any]] | None
         )
     if not done:
         # our own predictions come back as what they are: finds with scores
-        guesses = _objects(task, "predictions", where)
+        guesses = objects(task, "predictions", where)
         done = [guess for guess in guesses if guess.get("model_version") == "roottip"]
-    return _objects(done[0], "result", where) if done else None
-
-
-def _objects(thing: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
-    members = thing.get(key) or []
-    # a prediction may be listed by its number
-    if not isinstance(members, list):
-        raise InputError(f"{where}: its {key!r} is no list")
-    return [member for member in members if isinstance(member, dict)]
+    return objects(done[0], "result", where) if done else None
 
 
 def _size(entry: dict[str, Any], where: str) -> Size:

@@ -265,6 +265,20 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
+def objects(thing: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
+    """The JSON objects in a member that is a list; none if it is missing or null.
+
+    Raises
+    ------
+    InputError
+        It is no list.
+    """
+    members = thing.get(key) or []
+    if not isinstance(members, list):
+        raise InputError(f"{where}: its {key!r} is no list")
+    return [member for member in members if isinstance(member, dict)]
+
+
 def get(thing: object, key: str, kind: type | tuple[type, ...], where: str) -> Any:
     """A member of a JSON object.
 

@@ -51,11 +51,17 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
         else:
             image = collector.image(gallery.beside(inside, str(file)), str(file))
         for x, y, order, root in _tips(scene, file):
-            more = {name: _property(root, name) for name in CARRIED}
-            more["root_order"] = more["root_order"] or order
-            more["ignore"] = more["ignore"] == "1"
             # a root's label says which root it is, not what kind of mark
-            collector.add(image, str(file), x, y, TIP, **more)
+            collector.add(
+                image,
+                str(file),
+                x,
+                y,
+                ignore=_property(root, "ignore") == "1",
+                score=_property(root, "score"),
+                root_order=_property(root, "root_order") or order,
+                group=_property(root, "group"),
+            )
     return collector.marks()
 
 
