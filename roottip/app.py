@@ -194,7 +194,8 @@ def convert(
         input, output, images, input_format, output_format, label, val, overwrite
     )
     marked = points["image"].nunique()
-    print(f"{len(points)} tips in {marked} of {len(listed)} images: {output} ({name})")
+    tips = "1 tip" if len(points) == 1 else f"{len(points)} tips"
+    print(f"{tips} in {marked} of {len(listed)} images: {output} ({name})")
     lost = converting.left_out(points, name)
     if lost:
         print(f"left out, as {name} has no place for it: {', '.join(lost)}", file=sys.stderr)

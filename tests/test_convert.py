@@ -241,7 +241,7 @@ def test_what_a_format_cannot_hold_is_said(capsys, tmp_path, photos):
     table.write(found, tmp_path / "a.csv")
     words = f"input={tmp_path / 'a.csv'}", f"output={tmp_path / 'p.zip'}"
     code, out, err = run(capsys, *words)
-    assert (code, out) == (0, f"1 tips in 1 of 1 images: {tmp_path / 'p.zip'} (imagej)\n")
+    assert (code, out) == (0, f"1 tip in 1 of 1 images: {tmp_path / 'p.zip'} (imagej)\n")
     assert err == "left out, as imagej has no place for it: score, x_mm\n"
     assert left_out(found, "csv") == []
     table.write(found.assign(x=41.0), tmp_path / "a.csv")
@@ -327,3 +327,14 @@ def test_a_zip_of_cvat_is_read(tmp_path):
     points = convert(tmp_path / "a.zip", tmp_path / "b.parquet")[1]
     np.testing.assert_allclose(points[["x", "y"]], [[10, 4], [-0.5, -0.5]])
     assert len(table.read(tmp_path / "b.parquet")) == 2
+
+
+def test_a_run_goes_out_with_its_images_without_tips_but_not_the_unreadable(tmp_path):
+    rows = [("a.jpg", "ok", 9, 8), ("b.jpg", "ok", 9, 8), ("c.jpg", "failed", None, None)]
+    listed = pd.DataFrame(rows, columns=["image", "status", "width", "height"])
+    table.write(listed.convert_dtypes(), tmp_path / "images.csv")
+    table.write(table.points("a.jpg", np.ones((1, 2)), np.ones(1)), tmp_path / "tips.csv")
+    convert(tmp_path / "tips.csv", tmp_path / "a.xml", tmp_path / "images.csv")
+    _, points, images = convert(tmp_path / "a.xml", tmp_path / "b.csv")
+    assert images["image"].tolist() == ["a.jpg", "b.jpg"]
+    assert points[["x", "y", "score"]].to_numpy().tolist() == [[1, 1, 1]]

@@ -143,7 +143,8 @@ def read_gallery(place: Path) -> Gallery:
     place : Path
         ``.csv`` or ``.parquet`` with a column ``image`` (and ``width, height``, ``group``,
         ``split`` where they are known), whose images are in ``images/`` beside it or relative
-        to it; else an image, a folder, a pattern or a ``.txt`` list.
+        to it (those that a run could not read are left out); else an image, a folder, a
+        pattern or a ``.txt`` list.
 
     Raises
     ------
@@ -152,6 +153,8 @@ def read_gallery(place: Path) -> Gallery:
     """
     if place.suffix.lower() in table.FORMATS:
         frame = table.check_images(table.read(place), str(place))
+        if "status" in frame:  # of a run: what could not be read has no size and no tips
+            frame = frame[frame["status"] != "failed"]
         inside = place.parent / "images"
         root = inside if inside.is_dir() else place.parent
         return Gallery(list(frame["image"]), root, frame, str(place))
