@@ -186,6 +186,36 @@ def synth(
     return OK
 
 
+def convert(
+    input: Path,  # noqa: A002 - the contract's name
+    output: Path,
+    images: Path | None = None,
+    input_format: str | None = None,
+    output_format: str | None = None,
+    label: str | None = None,
+    val: float = 0.2,
+    overwrite: bool = False,
+) -> int:
+    """Bring points from one program to another."""
+    from roottip import convert as converting
+
+    name, points, listed = converting.convert(
+        input, output, images, input_format, output_format, label, val, overwrite
+    )
+    marked = points["image"].nunique()
+    tips = "1 tip" if len(points) == 1 else f"{len(points)} tips"
+    print(f"{tips} in {marked} of {len(listed)} images: {output} ({name})")
+    lost = converting.left_out(points, name)
+    if lost:
+        print(f"left out, as {name} has no place for it: {', '.join(lost)}", file=sys.stderr)
+    if name == converting.DATASET:
+        print(
+            f"use it: roottip train data={output} output=… start=shipped trainer=finetune; "
+            f"roottip compare data={output} split=val"
+        )
+    return OK
+
+
 def demo(output: Path = Path("roottip-demo")) -> int:
     """Detect and compare on the shipped sample."""
     sample = resource("data/sample")
@@ -196,7 +226,8 @@ def demo(output: Path = Path("roottip-demo")) -> int:
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    command.__name__: command for command in (detect, compare, evaluate, train, synth, demo)
+    command.__name__: command
+    for command in (detect, compare, evaluate, train, synth, convert, demo)
 }
 
 

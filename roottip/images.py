@@ -20,8 +20,8 @@ from typing import TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from PIL import Image as PillowImage
-from PIL import ImageOps, UnidentifiedImageError
 
 from roottip import places
 from roottip.errors import InputError
@@ -138,6 +138,34 @@ def read_file(path: Place) -> bytes:
         raise InputError(f"there is no file {path}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image as displayed, from its header: no pixel is decoded.
+
+    Raises
+    ------
+    InputError
+        The file is missing or no image.
+    """
+    try:
+        with PillowImage.open(path, formats=_PILLOW_FORMATS) as picture:
+            width, height = picture.size
+            if isinstance(picture, TiffImagePlugin.TiffImageFile):
+                # as stored: some versions of Pillow have turned the size already
+                stored = ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength
+                width, height = (int(picture.tag_v2[tag]) for tag in stored)
+            # of the base class: a PNG's own would decode the pixels to look behind them
+            exif = PillowImage.Image.getexif(picture)
+            orientation = exif.get(ExifTags.Base.Orientation, 1)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}") from error
+    except PillowImage.DecompressionBombError as error:
+        raise InputError(f"{path} is too large an image") from error
+    except Exception as error:  # as in decode
+        raise InputError(f"{path} is not an image roottip reads ({_ENDINGS})") from error
+    # 5 to 8 are the orientations that lie on their side
+    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
 
 
 def decode(data: bytes, path: Place) -> Picture:

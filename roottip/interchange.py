@@ -1,22 +1,16 @@
-"""Points tables from other programs' files.
-
-RSML (Lobet et al. 2015, "Root System Markup Language", Plant Physiology 167) holds roots as
-polylines inside plants inside a scene; a root's tip is its last point.
-"""
+"""Annotated images: truth tables and dataset folders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from xml.etree.ElementTree import Element, ParseError
 
-import defusedxml.ElementTree
 import pandas as pd
-from defusedxml import DefusedXmlException
 
 from roottip import table
 from roottip.errors import InputError
+from roottip.formats.rsml import read_rsml
 
 
 def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.DataFrame:
@@ -56,80 +50,6 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
             raise InputError(f"{file} has no image: none of {len(by_stem)} is called {file.stem}")
         tables.append(read_rsml(file, by_stem.get(file.stem, f"{file.stem}.jpg")))
     return pd.concat(tables, ignore_index=True)
-
-
-def read_rsml(path: str | Path, image: str) -> pd.DataFrame:
-    """Read the root tips of one RSML file.
-
-    Parameters
-    ----------
-    path : path
-    image : str
-        What to call the image in the table.
-
-    Returns
-    -------
-    DataFrame
-        ``image, x, y, ignore, root_order``. In px: where the file's unit is another, its
-        resolution (px a unit) converts.
-
-    Raises
-    ------
-    InputError
-        Missing, no well-formed XML, XML with entities or external references (an attack),
-        a point without numbers, or a unit without a resolution.
-    """
-    path = Path(path)
-    try:
-        scene = defusedxml.ElementTree.parse(path, forbid_dtd=False).getroot()
-        scale = _pixels_per_unit(scene)
-        tips = [(*_last_point(root, scale), order) for root, order in _roots(scene, 0)]
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except DefusedXmlException as error:
-        raise InputError(f"{path} is refused, its XML holds entities or references") from error
-    except ParseError as error:
-        raise InputError(f"{path} is no well-formed XML: {error}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
-    frame = pd.DataFrame(tips, columns=["x", "y", "root_order"])
-    frame.insert(0, "image", image)
-    frame.insert(3, "ignore", 0)
-    return table.check_points(frame, path.name).astype({"root_order": "int64"})
-
-
-def _roots(element: Element, order: int) -> Iterator[tuple[Element, int]]:
-    for child in element:
-        if child.tag == "root":
-            yield child, order
-            yield from _roots(child, order + 1)
-        elif child.tag in ("scene", "plant"):
-            yield from _roots(child, order)
-
-
-def _last_point(root: Element, scale: float) -> tuple[float, float]:
-    # a polyline by the standard; RootNav writes <rootnavspline> in its place
-    geometry = root.find("geometry")
-    points = [] if geometry is None else geometry.findall("./*/point")
-    if not points:
-        raise ValueError(f"root {root.get('ID', '?')} has no point")
-    try:
-        return float(points[-1].attrib["x"]) * scale, float(points[-1].attrib["y"]) * scale
-    except KeyError as error:
-        raise ValueError(f"a point of root {root.get('ID', '?')} has no {error}") from error
-
-
-def _pixels_per_unit(scene: Element) -> float:
-    unit = (scene.findtext("metadata/unit") or "pixel").strip().lower()
-    if unit in ("pixel", "pixels", "px"):
-        return 1.0
-    resolution = (scene.findtext("metadata/resolution") or "").strip()
-    try:
-        return float(resolution)
-    except ValueError as error:
-        raise ValueError(
-            f"its unit is {unit} but its resolution {resolution!r} is no number of px"
-        ) from error
 
 
 @dataclass(frozen=True)

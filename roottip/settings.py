@@ -1,8 +1,8 @@
 """Settings of a command as words: ``key=value …`` over the defaults in its config file.
 
-The only file that imports Hydra. Values of path keys (and of ``pattern``, which has braces) never
-pass through Hydra's grammar, so a path is what the shell handed over: spaces, commas, brackets
-and equals signs included.
+The only file that imports Hydra. Values of path keys (and of ``pattern``, which has braces, and
+``label``, which another program's user made up) never pass through Hydra's grammar, so a path is
+what the shell handed over: spaces, commas, brackets and equals signs included.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ PATH_KEYS = frozenset(
         "start",
         "external",
         "pattern",
+        "label",
         "detector.weights",
     }
 )

@@ -6,7 +6,8 @@ import pytest
 from roottip import table
 from roottip.errors import InputError
 from roottip.evaluation import evaluate
-from roottip.interchange import read_dataset, read_rsml, read_truth
+from roottip.formats.rsml import read_rsml
+from roottip.interchange import read_dataset, read_truth
 
 RSML = """<?xml version="1.0"?>
 <rsml><metadata><unit>{unit}</unit><resolution>{resolution}</resolution></metadata>

@@ -1,0 +1,280 @@
+"""Points from one program to another: what is there, what is wanted, and the files between.
+
+The formats are in `roottip.formats`; a dataset folder, which `compare` and `train` read, is one
+more.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from roottip import table
+from roottip.errors import InputError
+from roottip.formats import FORMATS
+from roottip.formats.gallery import Gallery, read_gallery
+from roottip.formats.marks import Marks, image_table
+from roottip.interchange import read_dataset
+from roottip.places import content_hash
+
+DATASET = "dataset"
+NAMES = (*FORMATS, DATASET)
+
+
+def convert(
+    source: Path,
+    output: Path,
+    images: Path | None = None,
+    input_format: str | None = None,
+    output_format: str | None = None,
+    label: str | None = None,
+    val: float = 0.2,
+    overwrite: bool = False,
+) -> tuple[str, pd.DataFrame, pd.DataFrame]:
+    """Read points in one format and write them in another.
+
+    Parameters
+    ----------
+    source : Path
+        A file or folder.
+    output : Path
+        The same.
+    images : Path, optional
+        The images, or the table that lists them: gives their names where a file says only half,
+        and their sizes. A table's images are all written, those without a tip too; of a folder
+        those that `source` names.
+    input_format, output_format : str, optional
+        Of `NAMES`; found from the paths and what is there if not given.
+    label : str, optional
+        Which marks are tips, where they have labels.
+    val : float
+        Share of the groups whose images a new dataset folder puts in split ``val``.
+    overwrite : bool
+        Replace what is at `output`.
+
+    Returns
+    -------
+    name : str
+        The format written.
+    points : DataFrame
+        As read.
+    images : DataFrame
+        ``image, width, height`` of every image.
+
+    Raises
+    ------
+    InputError
+        One cannot tell the formats, something is malformed, missing or does not fit, or
+        `output` is there already.
+    """
+    wanted = output_name(output, output_format)
+    found = input_name(source, input_format)
+    _check_free(output, wanted, overwrite)
+    if images is None and found == DATASET:
+        images = source / "images.csv"
+    if images is None and wanted == DATASET and (output / "images").is_dir():
+        images = output / "images"
+    gallery = Gallery() if images is None else read_gallery(images)
+    marks = (
+        _read_dataset(source) if found == DATASET else FORMATS[found].read(source, gallery, label)
+    )
+    known = _with_sizes(marks, gallery, source)
+    if wanted == DATASET:
+        _write_dataset(marks.points, known, gallery, output, val)
+    else:
+        files = FORMATS[wanted].write(marks.points, known)
+        _put(files, output, FORMATS[wanted].ENDINGS)
+    return wanted, marks.points, known
+
+
+def left_out(points: pd.DataFrame, name: str) -> list[str]:
+    """The columns with something in them that a format does not keep."""
+    keeps = None if name == DATASET else FORMATS[name].KEEPS
+    if keeps is None:
+        return []
+    lost = points.drop(columns=["image", "x", "y", *keeps], errors="ignore")
+    return [str(key) for key in lost if not (key == "ignore" and not lost[key].any())]
+
+
+def input_name(path: Path, given: str | None) -> str:
+    """The format of what is at `path`.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or it looks like none or several.
+    """
+    if not path.exists():
+        raise InputError(f"there is no file or folder {path}")
+    if given is not None:
+        return _known(given, "input_format")
+    tests: dict[str, Callable[[Path], bool]] = {n: f.recognises for n, f in FORMATS.items()}
+    if path.is_dir() and (path / "images.csv").is_file():
+        return DATASET
+    return _only(
+        [name for name, test in tests.items() if test(path)], f"input={path}", "input_format"
+    )
+
+
+def output_name(path: Path, given: str | None) -> str:
+    """The format that an output's ending means; a folder is a dataset.
+
+    Raises
+    ------
+    InputError
+        It means none, or several.
+    """
+    if given is not None:
+        return _known(given, "output_format")
+    ending = path.suffix.lower()
+    if not ending or path.is_dir():
+        return DATASET
+    fits = [name for name, form in FORMATS.items() if ending in form.ENDINGS]
+    # .csv is roottip's own table, and .txt no folder: those formats must be asked for
+    fits = [name for name in fits if name not in ("napari", "yolo")]
+    return _only(fits, f"output={path}", "output_format")
+
+
+def _known(name: str, key: str) -> str:
+    if name not in NAMES:
+        raise InputError(f"{key}={name}: there is no such format; there is {', '.join(NAMES)}")
+    return name
+
+
+def _only(fits: list[str], what: str, key: str) -> str:
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        raise InputError(f"{what} could be {' or '.join(fits)}; say which with {key}=")
+    raise InputError(f"{what} is like no format; say which with {key}=, of {', '.join(NAMES)}")
+
+
+def _check_free(output: Path, wanted: str, overwrite: bool) -> None:
+    if wanted == DATASET:
+        if output.exists() and not output.is_dir():
+            raise InputError(f"output={output} is a file; give a folder")
+        taken = any((output / name).exists() for name in ("tips.csv", "images.csv"))
+    elif output.is_dir():
+        if FORMATS[wanted].SINGLE:
+            raise InputError(f"output={output} is a folder; {wanted} is one file, give its name")
+        taken = any(output.iterdir())
+    else:
+        taken = output.exists()
+    if taken and not overwrite:
+        raise InputError(f"{output} is there already; give another output= or say overwrite=true")
+
+
+def _with_sizes(marks: Marks, gallery: Gallery, source: Path) -> pd.DataFrame:
+    """Every image with its size: of the file, of the gallery's table, of the images' headers."""
+    said = marks.images.set_index("image")
+    names = list(
+        dict.fromkeys([*said.index, *(gallery.names if gallery.frame is not None else [])])
+    )
+    sizes = {}
+    for name in names:
+        size = gallery.size(name)
+        row = said.loc[name] if name in said.index else None
+        if row is not None and bool(row.notna().all()):
+            own = int(row["width"]), int(row["height"])
+            if size is not None and size != own:
+                raise InputError(
+                    f"{source} says that {name} is {own[0]} x {own[1]} px, but in "
+                    f"{gallery.source} it is {size[0]} x {size[1]}; give the images that were "
+                    "annotated"
+                )
+            size = own
+        sizes[name] = size
+    return image_table(sizes)
+
+
+def _put(files: dict[str, bytes], output: Path, endings: tuple[str, ...]) -> None:
+    """Write one file, or a folder of them; each appears whole or not at all."""
+    single = "" in files or (len(files) == 1 and output.suffix.lower() in endings)
+    if single:
+        (content,) = files.values()
+        _write(output, content)
+        return
+    if output.suffix.lower() in endings:
+        raise InputError(
+            f"output={output} is one file, but there are {len(files)} images and each has its "
+            "own; give a folder, and output_format="
+        )
+    for name, content in files.items():
+        _write(output / name, content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def _read_dataset(folder: Path) -> Marks:
+    dataset = read_dataset(folder)
+    return Marks(dataset.truth, image_table(dict.fromkeys(dataset.images["image"])))
+
+
+def _write_dataset(
+    points: pd.DataFrame, images: pd.DataFrame, gallery: Gallery, output: Path, val: float
+) -> None:
+    """``images/`` (copied, if they are not there), ``tips.csv`` and ``images.csv``."""
+    if not 0 <= val < 1:
+        raise InputError(f"val={val}: a share from 0 to below 1")
+    if gallery.root is None:
+        raise InputError(
+            f"a dataset folder holds the images too; give images=, where they are, or put them "
+            f"into {output / 'images'}"
+        )
+    for name in images["image"]:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise InputError(f"{name} lies outside {gallery.root}; give images= that hold it")
+        there, here = gallery.root / name, output / "images" / name
+        if not there.is_file():
+            raise InputError(f"there is no image {there}, which is marked")
+        if here.exists() and here.samefile(there):
+            continue
+        here.parent.mkdir(parents=True, exist_ok=True)
+        part = here.with_name(f"{here.name}.part")
+        shutil.copyfile(there, part)
+        part.replace(here)
+    listed = images.assign(group=_groups(points, images, gallery))
+    listed.insert(1, "split", _splits(listed, gallery, val))
+    table.write(points, output / "tips.csv")
+    table.write(listed, output / "images.csv")  # last: it says that the dataset is whole
+
+
+def _column(name: str, images: pd.DataFrame, gallery: Gallery) -> pd.Series | None:
+    """What the images table that was given says of each image."""
+    if gallery.frame is None or name not in gallery.frame:
+        return None
+    return images["image"].map(gallery.frame.set_index("image")[name])
+
+
+def _groups(points: pd.DataFrame, images: pd.DataFrame, gallery: Gallery) -> pd.Series:
+    """Of the images table, else of the points, else each image its own."""
+    groups = _column("group", images, gallery)
+    if groups is None and "group" in points:
+        groups = images["image"].map(points.drop_duplicates("image").set_index("image")["group"])
+    return images["image"] if groups is None else groups.fillna(images["image"]).astype(str)
+
+
+def _splits(images: pd.DataFrame, gallery: Gallery, val: float) -> pd.Series:
+    """Of the images table, else by group.
+
+    The order in which groups go to ``val`` is that of their names' hashes, so that it does not
+    hang on the order of the images, and most stay where they are when images come in.
+    """
+    splits = _column("split", images, gallery)
+    if splits is not None:
+        return splits.fillna("train")
+    groups = sorted(images["group"].unique(), key=_shuffled)
+    count = min(max(1, round(val * len(groups))), len(groups) - 1) if val else 0
+    return images["group"].isin(groups[:count]).map({True: "val", False: "train"})
+
+
+def _shuffled(name: str) -> str:
+    return content_hash(name.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,165 @@
+"""RSML, the exchange format of root tracers (RootNav, SmartRoot, RootSystemAnalyzer).
+
+Lobet et al. 2015, "Root System Markup Language", Plant Physiology 167, 617-627;
+rootsystemml.github.io. A file for each image holds roots as polylines inside plants inside a
+scene; a root's tip is its last point.
+
+Pixels: the standard does not say whether a coordinate is a pixel's corner or its centre; roottip
+reads and writes centres, so half a pixel is in doubt.
+
+Written: every tip as a root of a single point, with its score, ignore, root_order and group as
+properties of the root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element
+
+import pandas as pd
+
+from roottip import table
+from roottip.errors import InputError
+from roottip.formats import markup
+from roottip.formats.gallery import Gallery, folder_files
+from roottip.formats.marks import CARRIED, TIP, Collector, Marks, by_image, file_names, read_bytes
+from roottip.images import SUFFIXES
+
+NAME = "RSML"
+KEEPS = CARRIED
+ENDINGS = (".rsml",)
+SINGLE = False
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is one, or a folder with some."""
+    return bool(folder_files(path, ENDINGS)) if path.is_dir() else path.suffix.lower() in ENDINGS
+
+
+def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
+    """Read the tips of a file or of a folder of them.
+
+    The image is the one called as the file but for the ending, else what its ``file-key`` says.
+    """
+    collector = Collector(path, gallery, label)
+    for file, inside in folder_files(path, ENDINGS):
+        scene = markup.parse(read_bytes(file), file)
+        key = (scene.findtext("metadata/file-key") or "").strip()
+        if not gallery and PurePosixPath(key).suffix.lower() in SUFFIXES:
+            image = collector.image(key, str(file))
+        else:
+            image = collector.image(gallery.beside(inside, str(file)), str(file))
+        for x, y, order, root in _tips(scene, file):
+            # a root's label says which root it is, not what kind of mark
+            collector.add(
+                image,
+                str(file),
+                x,
+                y,
+                ignore=_property(root, "ignore") == "1",
+                score=_property(root, "score"),
+                root_order=_property(root, "root_order") or order,
+                group=_property(root, "group"),
+            )
+    return collector.marks()
+
+
+def read_rsml(path: str | Path, image: str) -> pd.DataFrame:
+    """Read the root tips of one RSML file.
+
+    Parameters
+    ----------
+    path : path
+    image : str
+        What to call the image in the table.
+
+    Returns
+    -------
+    DataFrame
+        ``image, x, y, ignore, root_order``. In px: where the file's unit is another, its
+        resolution (px a unit) converts.
+
+    Raises
+    ------
+    InputError
+        Missing, no well-formed XML, XML with entities or external references (an attack),
+        a point without numbers, or a unit without a resolution.
+    """
+    path = Path(path)
+    tips = _tips(markup.parse(read_bytes(path), path), path)
+    rows = [(image, x, y, int(_property(root, "ignore") == "1"), n) for x, y, n, root in tips]
+    frame = pd.DataFrame(rows, columns=["image", "x", "y", "ignore", "root_order"])
+    return table.check_points(frame, path.name).astype({"image": object, "root_order": "int64"})
+
+
+def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
+    """A file for each image, by its name."""
+    names = file_names(images, ENDINGS[0])
+    files = {}
+    for image, rows in by_image(points, images):
+        top = Element("rsml")
+        metadata = markup.child(top, "metadata")
+        told = {"version": 1, "unit": "pixel", "resolution": 1, "software": "roottip"}
+        for key, value in (*told.items(), ("file-key", image)):
+            markup.child(metadata, key, value)
+        plant = markup.child(markup.child(top, "scene"), "plant", ID="1")
+        for n, row in enumerate(rows, start=1):
+            root = markup.child(plant, "root", ID=f"1.{n}", label=TIP)
+            properties = markup.child(root, "properties")
+            for name in CARRIED:
+                if name in row:
+                    markup.child(properties, name, value=row[name])
+            line = markup.child(markup.child(root, "geometry"), "polyline")
+            markup.child(line, "point", x=row["x"], y=row["y"])
+        files[names[image]] = markup.encode(top)
+    return files
+
+
+def _tips(scene: Element, path: Path) -> list[tuple[float, float, int, Element]]:
+    try:
+        scale = _pixels_per_unit(scene)
+        return [(*_last_point(root, scale), order, root) for root, order in _roots(scene, 0)]
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _roots(element: Element, order: int) -> Iterator[tuple[Element, int]]:
+    for child in element:
+        if child.tag == "root":
+            yield child, order
+            yield from _roots(child, order + 1)
+        elif child.tag in ("scene", "plant"):
+            yield from _roots(child, order)
+
+
+def _last_point(root: Element, scale: float) -> tuple[float, float]:
+    # a polyline by the standard; RootNav writes <rootnavspline> in its place
+    geometry = root.find("geometry")
+    points = [] if geometry is None else geometry.findall("./*/point")
+    if not points:
+        raise ValueError(f"root {root.get('ID', '?')} has no point")
+    try:
+        return float(points[-1].attrib["x"]) * scale, float(points[-1].attrib["y"]) * scale
+    except KeyError as error:
+        raise ValueError(f"a point of root {root.get('ID', '?')} has no {error}") from error
+
+
+def _property(root: Element, name: str) -> str | None:
+    found = root.find(f"properties/{name}")
+    if found is None:
+        return None
+    return found.get("value") or (found.text or "").strip() or None
+
+
+def _pixels_per_unit(scene: Element) -> float:
+    unit = (scene.findtext("metadata/unit") or "pixel").strip().lower()
+    if unit in ("pixel", "pixels", "px"):
+        return 1.0
+    resolution = (scene.findtext("metadata/resolution") or "").strip()
+    try:
+        return float(resolution)
+    except ValueError as error:
+        raise ValueError(
+            f"its unit is {unit} but its resolution {resolution!r} is no number of px"
+        ) from error
