@@ -84,7 +84,7 @@ def planes(patches: Image) -> Tensor:
 
 @torch.no_grad()
 def feature_maps(net: nn.Sequential, patch: Image) -> list[Floats]:
-    """What each ReLU and the end of the net give for one (side, side, 3) window: (K, rows, columns)."""
+    """What each ReLU and the end of the net give for a window, (K, rows, columns) each."""
     value, maps = planes(patch[None]), []
     for i, layer in enumerate(net):
         value = layer(value)

@@ -71,6 +71,7 @@ QUANTITIES = {
 """What is measured of a window, and in plain words."""
 
 _DIRECTIONS = 24
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,12 @@ class Family:
         ``kind`` (of `KINDS`), ``angle`` (degrees from the horizontal, anticlockwise as seen, of
         the edge, line or stripes; NaN for round ones), ``size`` (px: sigma, or the wavelength of
         stripes).
-    values : (M, side, side) float64
+    kernels : (M, side, side) float64
         Of unit length.
     """
 
     table: pd.DataFrame
-    values: NDArray[np.float64]
+    kernels: NDArray[np.float64]
 
 
 def family(side: int) -> Family:
@@ -135,7 +136,9 @@ def family(side: int) -> Family:
     return Family(pd.DataFrame(rows, columns=["kind", "angle", "size"]), np.stack(values))
 
 
-def nearest(kernels: Floats, known: Family) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+def nearest(
+    kernels: Floats, known: Family, metric: Floats
+) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Find, for each learnt kernel, the kernel made by hand that is most like it.
 
     A kernel made by hand has one shape in all colour planes and any weight of each; the weights
@@ -146,38 +149,42 @@ def nearest(kernels: Floats, known: Family) -> tuple[pd.DataFrame, NDArray[np.fl
     kernels : (K, 3, side, side)
     known : Family
         Of the same side.
+    metric : (3 * side², 3 * side²)
+        What likeness is measured by: the unit matrix for the numbers themselves; the covariance
+        of what the kernels see, for what they answer to it.
 
     Returns
     -------
     table : DataFrame
         ``kind, angle, size``, ``colour`` (of `COLOURS`, the nearest), ``likeness`` (the
-        correlation about zero of all the numbers of the two, in [0, 1]), ``explained`` (its
-        square: the share of the kernel's energy that the other one has) and ``grey``, the share
-        of the energy that a colourless kernel could have.
+        correlation of the two, in [0, 1]) and ``explained``, its square.
     alike : (K, 3, side, side) float64
         Those kernels made by hand, weighted as fitted.
     """
-    flat = kernels.astype(np.float64).reshape(len(kernels), 3, -1)
-    weights = np.einsum("kcp,mp->kmc", flat, known.values.reshape(len(known.values), -1))
-    energy = np.maximum((flat**2).sum(axis=(1, 2)), np.finfo(np.float64).tiny)
-    best = (weights**2).sum(axis=2).argmax(axis=1)
-    colour = weights[np.arange(len(flat)), best]
-    explained = (colour**2).sum(axis=1) / energy
+    flat = kernels.reshape(len(kernels), -1).astype(np.float64)
+    shapes = known.kernels.reshape(len(known.kernels), -1)
+    blocks = metric.reshape(3, shapes.shape[1], 3, shapes.shape[1])
+    shared = np.tensordot(shapes, blocks, ([1], [1]))  # (M, 3, 3, side²)
+    among = np.einsum("mcdp,mp->mcd", shared, shapes)
+    common = np.einsum("kcp,mp->kmc", (flat @ metric).reshape(len(flat), 3, -1), shapes)
+    weights = np.linalg.solve(among, common[..., None])[..., 0]
+    energy = np.einsum("kp,pq,kq->k", flat, metric, flat)
+    explained = (weights * common).sum(axis=2) / np.maximum(energy[:, None], _TINY)
+    best = explained.argmax(axis=1)
+    each = np.arange(len(flat))
+    colour, explained = weights[each, best], np.clip(explained[each, best], 0, 1)
     named = np.array(list(COLOURS.values()), np.float64)
     named /= np.linalg.norm(named, axis=1, keepdims=True)
     names = np.array(list(COLOURS))[np.abs(colour @ named.T).argmax(axis=1)]
     table = known.table.iloc[best].reset_index(drop=True)
-    table = table.assign(
-        colour=names,
-        likeness=np.sqrt(explained),
-        explained=explained,
-        grey=(flat.sum(axis=1) ** 2).sum(axis=1) / 3 / energy,
-    )
-    return table, colour[:, :, None, None] * known.values[best][:, None]
+    table = table.assign(colour=names, likeness=np.sqrt(explained), explained=explained)
+    return table, colour[:, :, None, None] * known.kernels[best][:, None]
 
 
-def chance(kernels: Floats, known: Family, seed: int, times: int = 20) -> float:
-    """The likeness that 95 % of shuffled kernels stay below.
+def chance(
+    kernels: Floats, known: Family, metric: Floats, seed: int, times: int = 20
+) -> tuple[float, float]:
+    """Median likeness of shuffled kernels, and what 95 % of them stay below.
 
     Shuffled kernels have a kernel's own colours at places drawn anew: with so many kernels made
     by hand, one of them is somewhat like anything.
@@ -188,8 +195,9 @@ def chance(kernels: Floats, known: Family, seed: int, times: int = 20) -> float:
     for _ in range(times):
         order = np.stack([rng.permutation(flat.shape[2]) for _ in flat])
         shuffled = np.take_along_axis(flat, order[:, None, :], axis=2)
-        likeness.append(nearest(shuffled.reshape(kernels.shape), known)[0]["likeness"])
-    return float(np.quantile(likeness, 0.95))
+        likeness.append(nearest(shuffled.reshape(kernels.shape), known, metric)[0]["likeness"])
+    median, high = np.quantile(likeness, [0.5, 0.95])
+    return float(median), float(high)
 
 
 def quantities(image: Image, centres: Centres) -> pd.DataFrame:

@@ -1,0 +1,219 @@
+"""The figures of a look back at the kernels, as tables, and the sentences that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import nn
+
+from roottip.evaluation import FALSE_ALARM, HIT, MISS
+from roottip.learning import explain as inside
+from roottip.learning import handmade
+from roottip.windows import Image
+
+OUTCOMES = (HIT, MISS, FALSE_ALARM)
+
+ZONES = ("tip", "root", "other", "ground")
+"""What `handmade.ZONES` are called in the columns of tables."""
+
+Windows = Sequence[tuple[Image, Image]]
+"""Windows, each with as much empty ground."""
+
+
+def zones(explained: pd.DataFrame) -> pd.DataFrame:
+    """Means over the windows of each outcome, a row for each of its zones."""
+    rows = []
+    for outcome in OUTCOMES:
+        own = explained[explained["outcome"] == outcome]
+        for key, words in zip(ZONES, handmade.ZONES, strict=True):
+            share, contrast = own[f"share_{key}"], own[f"contrast_{key}"]
+            rows.append(
+                {
+                    "outcome": outcome,
+                    "windows": len(own),
+                    "zone": words,
+                    "evidence_given": own[f"given_{key}"].mean(),
+                    "share": share.mean(),
+                    "share_sd": share.std(),
+                    "share_of_contrast": contrast.mean(),
+                    "times_contrast": share.mean() / contrast.mean(),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def kernels(
+    net: nn.Sequential, pieces: Image, hits: Windows, seed: int
+) -> tuple[pd.DataFrame, dict[str, NDArray[Any]], dict[str, tuple[float, float]]]:
+    """Kernels beside those made by hand: by their numbers ("looks") and by what they answer."""
+    weights = next(iter(net)).weight.detach().numpy()
+    known = handmade.family(weights.shape[-1])
+    pieces = pieces.transpose(0, 3, 1, 2)
+    size = weights[0].size
+    covariance = np.cov(pieces.reshape(len(pieces), size).astype(np.float64).T)
+    # a colour that the images lack, as in grey photographs, would leave nothing to solve
+    covariance += np.eye(size) * 1e-6 * covariance.trace() / size
+    metrics = {"looks": np.eye(size), "acts": covariance}
+    frame = pd.DataFrame({"kernel": np.arange(len(weights))})
+    alike, chances = {}, {}
+    for way, metric in metrics.items():
+        found, alike[way] = handmade.nearest(weights, known, metric)
+        chances[way] = handmade.chance(weights, known, metric, seed)
+        frame = frame.join(found.rename(columns=lambda name, way=way: f"{way}_{name}"))
+    flat = weights.reshape(len(weights), 3, -1).astype(np.float64)
+    frame["grey"] = (flat.sum(axis=1) ** 2).sum(axis=1) / 3 / (flat**2).sum(axis=(1, 2))
+    frame["effect_on_hits"] = _effect(net, 2, hits, len(weights))
+    return frame, alike, chances
+
+
+def _effect(net: nn.Sequential, layers: int, chosen: Windows, count: int) -> NDArray[Any]:
+    if not chosen:
+        return np.full(count, np.nan)
+    patches, grounds = (np.stack([window[i] for window in chosen]) for i in (0, 1))
+    return np.asarray(inside.effects(net, layers, patches, grounds).mean(axis=0))
+
+
+def layers(net: nn.Sequential, maps: Sequence[NDArray[np.float32]]) -> pd.DataFrame:
+    convolutions = [layer for layer in net if isinstance(layer, nn.Conv2d)]
+    rows = [
+        {
+            "layer": i + 1,
+            "kernels": len(value),
+            "kernel_side": int(layer.kernel_size[0]),
+            "step": int(layer.stride[0]),
+            "map_side": value.shape[1],
+            "numbers": value.size,
+            "sees_px": sees,
+            "awake": float((value > 0).mean()),
+        }
+        for i, (layer, value, sees) in enumerate(
+            zip(convolutions, maps, inside.sees(net), strict=True)
+        )
+    ]
+    return pd.DataFrame(rows)
+
+
+def features(
+    net: nn.Sequential,
+    layers: int,
+    sample: pd.DataFrame,
+    values: NDArray[np.float32],
+    hits: Windows,
+    alarms: Windows,
+) -> pd.DataFrame:
+    """Features of the one pixel, the most needed for hits first."""
+    names = list(handmade.QUANTITIES)
+    ranked = sample[names].rank().to_numpy(np.float64)
+    answers = pd.DataFrame(values).rank().to_numpy(np.float64)
+    ranked, answers = (_standard(part) for part in (ranked, answers))
+    tip = _standard(sample[["tip"]].rank().to_numpy(np.float64))
+    correlation = pd.DataFrame(answers.T @ ranked / len(sample), columns=names)
+    frame = pd.DataFrame(
+        {
+            "feature": np.arange(values.shape[1]),
+            "effect_on_hits": _effect(net, layers, hits, values.shape[1]),
+            "effect_on_false_alarms": _effect(net, layers, alarms, values.shape[1]),
+            "awake": (values > 0).mean(axis=0),
+            "tip": (answers.T @ tip / len(sample))[:, 0],
+            "most_like": np.array(names)[correlation.abs().to_numpy().argmax(axis=1)],
+            "predicted": _predicted(ranked, answers, pd.factorize(sample["image"])[0]),
+        }
+    ).join(correlation)
+    return frame.sort_values("effect_on_hits", ascending=False, ignore_index=True)
+
+
+def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns of mean 0 and variance 1; 0 where a column is constant."""
+    centred = values - values.mean(axis=0)
+    spread = centred.std(axis=0)
+    return centred / np.where(spread > 0, spread, 1)
+
+
+def _predicted(
+    ranked: NDArray[np.float64], answers: NDArray[np.float64], images: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """R² of each feature's ranks on images left out, from all quantities and their squares."""
+    folds = images % 10
+    if images.max() == 0:
+        return np.full(answers.shape[1], np.nan)
+    inputs = np.column_stack([np.ones(len(ranked)), ranked, ranked**2])
+    error = np.zeros(answers.shape[1])
+    for fold in np.unique(folds):
+        out = folds == fold
+        slopes = np.linalg.lstsq(inputs[~out], answers[~out], rcond=None)[0]
+        error += ((answers[out] - inputs[out] @ slopes) ** 2).sum(axis=0)
+    total = (answers**2).sum(axis=0)
+    return np.where(total > 0, 1 - error / np.where(total > 0, total, 1), np.nan)
+
+
+def sentences(
+    tables: dict[str, pd.DataFrame],
+    chances: dict[str, tuple[float, float]],
+    summary: dict[str, Any],
+) -> dict[str, list[str]]:
+    """What came out, in words, for each part of the page; every number is from the tables."""
+    kernels, layers, features, zones, explained = (
+        tables[name] for name in ("kernels", "layers", "features", "zones", "windows")
+    )
+    kinds = kernels["acts_kind"].value_counts()
+    made = ", ".join(
+        f"{number} like a{'n' if k == 'edge' else ''} {k}" for k, number in kinds.items()
+    )
+    looks, acts = kernels["looks_likeness"], kernels["acts_likeness"]
+    said = {
+        "kernels": [
+            f"By what they answer to these images, the {len(kernels)} kernels of the first layer "
+            f"are: {made}. Their answers and those of the nearest kernel made by hand correlate by "
+            f"{acts.median():.2f} (median); for shuffled kernels it is {chances['acts'][0]:.2f}.",
+            f"{(acts > chances['acts'][1]).sum()} of {len(kernels)} are more like a kernel made by "
+            f"hand than 95 % of shuffled ones ({chances['acts'][1]:.2f}); by their bare numbers, "
+            f"{(looks > chances['looks'][1]).sum()} ({chances['looks'][1]:.2f}).",
+            f"A kernel made by hand has {(looks**2).mean():.0%} of a kernel's energy (mean); a "
+            f"colourless one could have {kernels['grey'].mean():.0%} of it.",
+        ],
+        "layers": [
+            f"A window of {layers['sees_px'].iloc[-1]} px becomes {layers['numbers'].iloc[0]} "
+            f"numbers in the first layer and, in the {len(layers) - 2}th, one pixel with "
+            f"{layers['kernels'].iloc[-3]} features."
+        ],
+    }
+    top = features.head(5)
+    like = "; ".join(
+        f"{row.feature} goes with {row.most_like} ({features.loc[row.Index, row.most_like]:+.2f})"
+        for row in top.itertuples()
+    )
+    said["features"] = [
+        f"The five features that hits need most: {like} (rank correlation; with there being a "
+        f"marked tip: {', '.join(f'{value:+.2f}' for value in top['tip'])}).",
+        f"All {len(handmade.QUANTITIES)} quantities together predict "
+        f"{features['predicted'].median():.0%} of a feature's variation on images left out "
+        f"(median); the rest is what the net found by itself.",
+    ]
+    said["windows"] = []
+    for outcome in OUTCOMES:
+        own = zones[(zones["outcome"] == outcome) & (zones["windows"] > 0)]
+        if own.empty:
+            continue
+        near = own.iloc[0]
+        along, other, ground = own["share"].iloc[1:]
+        said["windows"].append(
+            f"{outcome.capitalize()} ({near['windows']} windows): {near['share']:.0%} of what the "
+            f"pixels say, for or against, comes from within one root width of the middle "
+            f"({near['times_contrast']:.1f} times its share of the contrast), {along:.0%} from "
+            f"along the root, {other:.0%} from other roots and things, {ground:.0%} from empty "
+            "ground."
+        )
+    moved = (explained["evidence"] - explained["evidence_of_empty_ground"]).abs()
+    said["windows"].append(
+        f"The pixels' evidence adds up to the score's: the sums differ by "
+        f"{explained['gap'].abs().median():.3f} in {moved.median():.1f} (medians)."
+    )
+    said["detector"] = [
+        f"On these images it finds {summary['hits']} of {summary['truth']} marked tips and raises "
+        f"{summary['false_alarms']} false alarms."
+    ]
+    return said
