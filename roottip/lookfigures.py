@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,7 @@ def _effect(net: nn.Sequential, layers: int, chosen: Windows, count: int) -> NDA
 
 
 def layers(net: nn.Sequential, maps: Sequence[NDArray[np.float32]]) -> pd.DataFrame:
+    """How a window shrinks to one pixel: a row for each layer, `maps` being what it answers."""
     convolutions = [layer for layer in net if isinstance(layer, nn.Conv2d)]
     rows = [
         {
