@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import nn
 from tqdm import tqdm
 
 from roottip import lookfigures, lookpage, table, windows
@@ -161,7 +160,7 @@ def explain(
     story = lookpage.Story(
         tables=tables,
         sentences=sentences,
-        kernels=next(iter(net)).weight.detach().numpy(),
+        kernels=inside.first_kernels(net),
         alike=alike,
         chances=chances,
         followed=(explained.loc[followed].to_dict(), seen.windows[followed][0], maps),
@@ -204,14 +203,14 @@ def _look(
     dataset: Dataset,
     names: Sequence[str],
     chosen: pd.DataFrame,
-    net: nn.Sequential,
+    net: inside.Net,
     card: dict[str, Any],
     seed: int,
 ) -> Seen:
     """Go through the images once."""
     side, stride = card["window"], card["stride"]
     layers = inside.one_pixel(net, side)
-    small = int(next(iter(net)).kernel_size[0])
+    small = inside.first_kernels(net).shape[-1]
     rng = np.random.default_rng(seed)
     seen = Seen()
     for name in tqdm(names, desc="features", unit="image", leave=False):
@@ -290,7 +289,7 @@ def _strongest(
 
 
 def _explained(
-    chosen: pd.DataFrame, seen: Seen, net: nn.Sequential
+    chosen: pd.DataFrame, seen: Seen, net: inside.Net
 ) -> tuple[pd.DataFrame, dict[int, tuple[Image, NDArray[Any], NDArray[Any]]]]:
     """Figures of each window, and its pixels: the window, integrated gradients, occlusion."""
     rows, heats = [], {}

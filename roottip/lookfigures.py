@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import nn
 
 from roottip.evaluation import FALSE_ALARM, HIT, MISS
 from roottip.learning import explain as inside
@@ -47,10 +46,10 @@ def zones(explained: pd.DataFrame) -> pd.DataFrame:
 
 
 def kernels(
-    net: nn.Sequential, pieces: Image, hits: Windows, seed: int
+    net: inside.Net, pieces: Image, hits: Windows, seed: int
 ) -> tuple[pd.DataFrame, dict[str, NDArray[Any]], dict[str, tuple[float, float]]]:
     """Kernels beside those made by hand: by their numbers ("looks") and by what they answer."""
-    weights = next(iter(net)).weight.detach().numpy()
+    weights = inside.first_kernels(net)
     known = handmade.family(weights.shape[-1])
     pieces = pieces.transpose(0, 3, 1, 2)
     size = weights[0].size
@@ -70,36 +69,35 @@ def kernels(
     return frame, alike, chances
 
 
-def _effect(net: nn.Sequential, layers: int, chosen: Windows, count: int) -> NDArray[Any]:
+def _effect(net: inside.Net, layers: int, chosen: Windows, count: int) -> NDArray[Any]:
     if not chosen:
         return np.full(count, np.nan)
     patches, grounds = (np.stack([window[i] for window in chosen]) for i in (0, 1))
     return np.asarray(inside.effects(net, layers, patches, grounds).mean(axis=0))
 
 
-def layers(net: nn.Sequential, maps: Sequence[NDArray[np.float32]]) -> pd.DataFrame:
+def layers(net: inside.Net, maps: Sequence[NDArray[np.float32]]) -> pd.DataFrame:
     """How a window shrinks to one pixel: a row for each layer, `maps` being what it answers."""
-    convolutions = [layer for layer in net if isinstance(layer, nn.Conv2d)]
     rows = [
         {
-            "layer": i + 1,
+            "layer": i,
             "kernels": len(value),
-            "kernel_side": int(layer.kernel_size[0]),
-            "step": int(layer.stride[0]),
+            "kernel_side": side,
+            "step": step,
             "map_side": value.shape[1],
             "numbers": value.size,
             "sees_px": sees,
             "awake": float((value > 0).mean()),
         }
-        for i, (layer, value, sees) in enumerate(
-            zip(convolutions, maps, inside.sees(net), strict=True)
+        for i, (value, (side, step, sees)) in enumerate(
+            zip(maps, inside.shapes(net), strict=True), start=1
         )
     ]
     return pd.DataFrame(rows)
 
 
 def features(
-    net: nn.Sequential,
+    net: inside.Net,
     layers: int,
     sample: pd.DataFrame,
     values: NDArray[np.float32],

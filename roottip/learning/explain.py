@@ -24,6 +24,8 @@ from roottip.scorers.cnn import CnnScorer
 from roottip.windows import Centres, Image
 
 Floats = NDArray[np.float32]
+Net = nn.Sequential
+"""As `read_net` gives it."""
 
 STEPS = 64
 """Between the empty window and the real one, of integrated gradients; `gap` says whether enough."""
@@ -35,7 +37,7 @@ _TILE = 64
 """Windows along the side of a tile whose features are computed at once."""
 
 
-def read_net(weights: Path) -> nn.Sequential:
+def read_net(weights: Path) -> Net:
     """The exported net in torch: convolutions, and a ReLU after each but the last.
 
     Takes (N, 3, H, W) float, 0 to 255, and gives (N, 1, rows, columns) evidence.
@@ -83,7 +85,7 @@ def planes(patches: Image) -> Tensor:
 
 
 @torch.no_grad()
-def feature_maps(net: nn.Sequential, patch: Image) -> list[Floats]:
+def feature_maps(net: Net, patch: Image) -> list[Floats]:
     """What each ReLU and the end of the net give for a window, (K, rows, columns) each."""
     value, maps = planes(patch[None]), []
     for i, layer in enumerate(net):
@@ -93,18 +95,23 @@ def feature_maps(net: nn.Sequential, patch: Image) -> list[Floats]:
     return maps
 
 
-def sees(net: nn.Sequential) -> list[int]:
-    """Side of the square of the image, px, that one pixel of each of `feature_maps` sees."""
+def first_kernels(net: Net) -> Floats:
+    """(K, 3, side, side) weights of the first layer."""
+    return np.asarray(next(iter(net)).weight.detach().numpy())
+
+
+def shapes(net: Net) -> list[tuple[int, int, int]]:
+    """Of each of `feature_maps`: side and step of the kernels, side of what a pixel sees (px)."""
     field, step, sides = 1, 1, []
     for layer in net:
         if isinstance(layer, nn.Conv2d):
-            field += (int(layer.kernel_size[0]) - 1) * step
-            step *= int(layer.stride[0])
-            sides.append(field)
+            side, stride = int(layer.kernel_size[0]), int(layer.stride[0])
+            field, step = field + (side - 1) * step, step * stride
+            sides.append((side, stride, field))
     return sides
 
 
-def one_pixel(net: nn.Sequential, side: int) -> int:
+def one_pixel(net: Net, side: int) -> int:
     """How many layers of the net come before a window is one pixel with many features."""
     maps = feature_maps(net, np.zeros((side, side, 3), np.uint8))
     depth = next(i for i, value in enumerate(maps) if value.shape[1:] == (1, 1))
@@ -113,7 +120,7 @@ def one_pixel(net: nn.Sequential, side: int) -> int:
 
 @torch.no_grad()
 def features(
-    net: nn.Sequential, layers: int, image: Image, centres: Centres, side: int, stride: int
+    net: Net, layers: int, image: Image, centres: Centres, side: int, stride: int
 ) -> Floats:
     """The features of windows where they are one pixel: (N, K).
 
@@ -144,7 +151,7 @@ def features(
 
 
 @torch.no_grad()
-def effects(net: nn.Sequential, layers: int, patches: Image, blanks: Image) -> Floats:
+def effects(net: Net, layers: int, patches: Image, blanks: Image) -> Floats:
     """How much evidence each feature gives: what is lost when it sees nothing.
 
     Parameters

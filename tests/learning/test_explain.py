@@ -78,7 +78,7 @@ def test_feature_maps_are_those_of_the_net_that_was_trained(trained, net, weight
 
 def test_the_shipped_net_is_read_whatever_its_size():
     net, card = explain.read_net(SHIPPED), CnnScorer(SHIPPED).card
-    assert explain.sees(net)[-1] == card["window"]
+    assert explain.shapes(net)[-1][2] == card["window"]
     maps = explain.feature_maps(net, np.zeros((card["window"], card["window"], 3), np.uint8))
     one = explain.one_pixel(net, card["window"]) // 2
     assert maps[one - 1].shape[1:] == (1, 1)
