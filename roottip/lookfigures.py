@@ -39,7 +39,9 @@ def zones(explained: pd.DataFrame) -> pd.DataFrame:
                     "share": share.mean(),
                     "share_sd": share.std(),
                     "share_of_contrast": contrast.mean(),
-                    "times_contrast": share.mean() / contrast.mean(),
+                    "times_contrast": share.mean() / contrast.mean()
+                    if contrast.sum() > 0
+                    else np.nan,
                 }
             )
     return pd.DataFrame(rows)
@@ -171,8 +173,12 @@ def sentences(
             f"{(acts > chances['acts'][1]).sum()} of {len(kernels)} are more like a kernel made by "
             f"hand than 95 % of shuffled ones ({chances['acts'][1]:.2f}); by their bare numbers, "
             f"{(looks > chances['looks'][1]).sum()} ({chances['looks'][1]:.2f}).",
-            f"A kernel made by hand has {(looks**2).mean():.0%} of a kernel's energy (mean); a "
-            f"colourless one could have {kernels['grey'].mean():.0%} of it.",
+            f"Of {(kernels['acts_explained'] >= 0.8).sum()} kernels a single one made by hand "
+            "explains four fifths or more of the answers' variance, of "
+            f"{(kernels['acts_explained'] < 0.5).sum()} less than half.",
+            "In the bare numbers, a kernel made by hand has "
+            f"{(looks**2).mean():.0%} of a kernel's energy (mean); a colourless one could have "
+            f"{kernels['grey'].mean():.0%} of it.",
         ],
         "layers": [
             f"A window of {layers['sees_px'].iloc[-1]} px becomes {layers['numbers'].iloc[0]} "

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from roottip.scale import clearest_channel
+from roottip.scale import REFERENCE_WIDTH, clearest_channel
 from roottip.scorers.baseline import sample, second_derivatives
 from roottip.windows import Centres, Image
 
@@ -214,9 +214,8 @@ def quantities(image: Image, centres: Centres) -> pd.DataFrame:
     level = channel.astype(np.float32)
     contrast = level - background
     column, row = centres[:, 0], centres[:, 1]
-    maps = second_derivatives(level, 1.5)
-    sign = _side(maps)
-    scales = np.array([1.0, 1.5, 2.0, 3.0, 4.5])
+    maps, sign = second_derivatives(level, 1.5), _side(level)
+    scales = np.array([1.0, 1.4, 2.0, 2.8, 4.0, 5.6])
     near = np.ones((5, 5), np.uint8)  # the middle of a window may be 2 px beside the root's
     ridges = np.stack(
         [
@@ -255,7 +254,7 @@ def structure(image: Image) -> NDArray[np.uint8]:
     what looks like them.
     """
     channel, background, noise = clearest_channel(image)
-    sign = _side(second_derivatives(channel.astype(np.float32), 1.5))
+    sign = _side(channel.astype(np.float32))
     contrast = cv2.subtract(*((channel, background) if sign > 0 else (background, channel)))
     top = cv2.dilate(contrast, np.ones((25, 25), np.uint8))
     return np.asarray((contrast > top // 2) & (contrast > 5 * noise), dtype=np.uint8)
@@ -283,8 +282,9 @@ def zones(mask: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
     return np.asarray(np.select([middle, own, mask > 0], [0, 1, 2], 3), dtype=np.uint8)
 
 
-def _side(maps: tuple[Floats, Floats, Floats]) -> float:
-    """1 where bright ridges outweigh dark ones, else -1."""
+def _side(level: Floats) -> float:
+    """1 where bright ridges as wide as roots outweigh dark ones, else -1."""
+    maps = second_derivatives(level, REFERENCE_WIDTH / 2)
     bright, dark = _ridge(maps, 1.0), _ridge(maps, -1.0)
     # cubes: a root outweighs the valleys beside it, which respond half as much
     return 1.0 if float((bright**3 - dark**3).sum()) >= 0 else -1.0
