@@ -51,12 +51,13 @@ class Seen:
 
     Attributes
     ----------
-    sample : DataFrame
-        A row for each window drawn: ``image``, ``tip`` (1 or 0) and `handmade.QUANTITIES`.
-    features : (N, K) float32
+    sample : list of DataFrame
+        Of each image a row for each window drawn: ``image``, ``tip`` (1 or 0) and
+        `handmade.QUANTITIES`.
+    features : list of (N, K) float32
         Of those windows.
-    pieces : (M, 3 * side²) float
-        Of the images, as large as a kernel of the first layer.
+    pieces : list of (N, side, side, 3) uint8
+        Their middles, as large as a kernel of the first layer.
     best : list of list of (float, str, Image)
         For each feature its strongest windows: value, where, and the window.
     windows : dict of int to tuple
@@ -128,9 +129,13 @@ def explain(
     card = cnn.CnnScorer(weights).card
     seen = _look(dataset, list(readable), chosen, net, card, seed)
 
+    if not seen.sample:
+        raise InputError(f"the images of {dataset.root} show nothing but empty ground")
+
     explained, heats = _explained(chosen, seen, net)
+    drawn = explained[explained["drawn"] == 1]
     hits, alarms = (
-        [seen.windows[i][:2] for i in chosen.index[chosen["outcome"] == outcome]]
+        [seen.windows[i][:2] for i in drawn.index[drawn["outcome"] == outcome]]
         for outcome in (HIT, FALSE_ALARM)
     )
     kernels, alike, chances = lookfigures.kernels(net, np.concatenate(seen.pieces), hits, seed)
@@ -142,7 +147,7 @@ def explain(
         "layers": lookfigures.layers(net, maps),
         "features": lookfigures.features(net, layers, sample, values, hits, alarms),
         "windows": explained,
-        "zones": lookfigures.zones(explained),
+        "zones": lookfigures.zones(drawn),
     }
     sentences = lookfigures.sentences(tables, chances, summary)
     for name, frame in tables.items():
@@ -153,7 +158,7 @@ def explain(
         "tolerance": tolerance,
         "count": count,
         "seed": seed,
-        "integrated gradients": f"{inside.STEPS} steps from the image's median colour",
+        "integrated gradients": "from the image's median colour",
         "covered squares": f"{SQUARE} px",
         **provenance(started),
     }
@@ -175,7 +180,10 @@ def explain(
 def _choose(
     matches: pd.DataFrame, image: str | None, count: int, seed: int
 ) -> tuple[pd.DataFrame, int]:
-    """Some windows of each outcome, ``x, y`` where it looked; and the one to be followed."""
+    """Some windows of each outcome, ``x, y`` where it looked; and the one to be followed.
+
+    That one is chosen for its score: where ``drawn`` is 0, figures leave it out.
+    """
     missed = matches["outcome"] == MISS
     frame = matches[["image", "outcome", "score"]].assign(
         x=matches["x"].where(~missed, matches["truth_x"]),
@@ -191,12 +199,13 @@ def _choose(
     )
     followed = int(order.index[0])
     rng = np.random.default_rng(seed)
-    kept = [followed]
-    for outcome in OUTCOMES:
-        members = frame.index[(frame["outcome"] == outcome) & (frame.index != followed)]
-        room = count - (frame["outcome"][followed] == outcome)
-        kept += list(rng.permutation(members)[:room])
-    return frame.loc[sorted(kept)], followed
+    drawn = [
+        i
+        for outcome in OUTCOMES
+        for i in rng.permutation(frame.index[frame["outcome"] == outcome])[:count]
+    ]
+    frame["drawn"] = frame.index.isin(drawn).astype(int)
+    return frame[(frame["drawn"] == 1) | (frame.index == followed)], followed
 
 
 def _look(
@@ -308,6 +317,7 @@ def _explained(
             {
                 "image": row.image,
                 "outcome": row.outcome,
+                "drawn": row.drawn,
                 "x": row.x,
                 "y": row.y,
                 "score": row.score,

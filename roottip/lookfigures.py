@@ -162,13 +162,14 @@ def sentences(
     )
     kinds = kernels["acts_kind"].value_counts()
     made = ", ".join(
-        f"{number} like a{'n' if k == 'edge' else ''} {k}" for k, number in kinds.items()
+        f"{number} {kind}{'' if number == 1 or kind.endswith('s') else 's'}"
+        for kind, number in kinds.items()
     )
     looks, acts = kernels["looks_likeness"], kernels["acts_likeness"]
     said = {
         "kernels": [
             f"By what they answer to these images, the {len(kernels)} kernels of the first layer "
-            f"are: {made}. Their answers and those of the nearest kernel made by hand correlate by "
+            f"are {made}. Their answers and those of the nearest kernel made by hand correlate by "
             f"{acts.median():.2f} (median); for shuffled kernels it is {chances['acts'][0]:.2f}.",
             f"{(acts > chances['acts'][1]).sum()} of {len(kernels)} are more like a kernel made by "
             f"hand than 95 % of shuffled ones ({chances['acts'][1]:.2f}); by their bare numbers, "

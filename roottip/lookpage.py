@@ -158,9 +158,13 @@ def _kernels(story: Story) -> list[dict[str, Any]]:
             "row": row,
             "shown": [
                 ("learnt", kernel_picture(story.kernels[row["kernel"]])),
-                *((w, kernel_picture(story.alike[w][row["kernel"]])) for w in ("looks", "acts")),
+                ("looks", kernel_picture(story.alike["looks"][row["kernel"]])),
+                ("acts", kernel_picture(_colourless(story.alike["acts"][row["kernel"]]))),
             ],
-            "said": {way: _named(row, way) for way in ("looks", "acts")},
+            "said": {
+                "looks": f"{_named(row, 'looks')}, {row['looks_colour']}",
+                "acts": _named(row, "acts"),
+            },
         }
         for row in table.to_dict("records")
     ]
@@ -170,7 +174,12 @@ def _named(row: Mapping[str, Any], way: str) -> str:
     """A kernel made by hand in words."""
     angle = row[f"{way}_angle"]
     turned = "" if np.isnan(angle) else f" at {angle:.0f}°"
-    return f"{row[f'{way}_kind']}{turned}, {row[f'{way}_colour']}"
+    return f"{row[f'{way}_kind']}{turned}"
+
+
+def _colourless(kernel: Floats) -> Floats:
+    """Where an image's colours rise and fall together, what acts alike has no colour of its own."""
+    return np.repeat(kernel.sum(axis=0, keepdims=True), 3, axis=0)
 
 
 def _layers(story: Story) -> list[dict[str, Any]]:
