@@ -27,9 +27,9 @@ Floats = NDArray[np.float32]
 Net = nn.Sequential
 """As `read_net` gives it."""
 
-STEPS, MOST_STEPS, GAP = 64, 1024, 0.02
-"""Steps from the empty window to the real one, of integrated gradients: as many as are needed for
-the pixels' evidence to add up to the whole, to within this share."""
+STEPS, MOST_STEPS, GAP = 64, 256, 0.05
+"""Steps from the empty window to the real one, of integrated gradients; the larger number where
+the pixels' evidence does not add up to the whole, to within this share, with the smaller."""
 
 _BATCH = 128
 """Windows through the net at a time; bounds the memory."""
@@ -194,14 +194,13 @@ def integrated_gradients(net: nn.Module, patch: Image, blank: Image) -> tuple[Fl
         Evidence that each pixel gave, its colours added up.
     gap : float
         Their sum less the difference of evidence between the two: 0 with steps without end.
-        Steps are doubled from `STEPS` to `MOST_STEPS` while it is more than `GAP` of that.
+        Steps are `STEPS`, and `MOST_STEPS` where it is more than `GAP` of that.
     """
     method, (here, empty) = (
         IntegratedGradients(_answer(net)),
         (planes(patch[None]), planes(blank[None])),
     )
-    steps = STEPS
-    while True:
+    for steps in (STEPS, MOST_STEPS):
         given, gap = method.attribute(
             here,
             empty,
@@ -212,9 +211,9 @@ def integrated_gradients(net: nn.Module, patch: Image, blank: Image) -> tuple[Fl
             return_convergence_delta=True,
         )
         moved = float(given.sum()) - float(gap)
-        if abs(float(gap)) <= GAP * abs(moved) or steps >= MOST_STEPS:
-            return given[0].sum(dim=0).detach().float().numpy(), float(gap)
-        steps *= 2
+        if abs(float(gap)) <= GAP * abs(moved):
+            break
+    return given[0].sum(dim=0).detach().float().numpy(), float(gap)
 
 
 @torch.no_grad()
