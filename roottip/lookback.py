@@ -20,6 +20,7 @@ from tqdm import tqdm
 from roottip import lookfigures, lookpage, table, windows
 from roottip.batch import provenance
 from roottip.compare import compare
+from roottip.detector import load
 from roottip.errors import InputError
 from roottip.evaluation import FALSE_ALARM, HIT, MISS
 from roottip.images import read_image
@@ -120,7 +121,7 @@ def explain(
             f"{dataset.images['image'].iloc[0]!r}"
         )
     started = datetime.now(timezone.utc)
-    net, detector = inside.read_net(weights), cnn.detector(weights)
+    net, detector = inside.read_net(weights), load("cnn", weights=weights)
     evaluations, images = compare(dataset, {"cnn": detector}, tolerance)
     summary, matches = evaluations["cnn"].summary, evaluations["cnn"].matches
     readable = images.loc[images["status"] == "ok", "image"]
@@ -342,7 +343,8 @@ def _cells(pixels: NDArray[Any]) -> NDArray[Any]:
     """Mean of the pixels of each covered square, so that the two methods can be compared."""
     whole = len(pixels) // SQUARE * SQUARE
     count = whole // SQUARE
-    return pixels[:whole, :whole].reshape(count, SQUARE, count, SQUARE).mean(axis=(1, 3))
+    squares = pixels[:whole, :whole].reshape(count, SQUARE, count, SQUARE)
+    return np.asarray(squares.mean(axis=(1, 3)))
 
 
 def _by_zone(name: str, pixels: NDArray[Any], zone: Image) -> dict[str, float]:

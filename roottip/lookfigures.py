@@ -19,6 +19,9 @@ OUTCOMES = (HIT, MISS, FALSE_ALARM)
 ZONES = ("tip", "root", "other", "ground")
 """What `handmade.ZONES` are called in the columns of tables."""
 
+NEEDED = 0.1
+"""Evidence; hits that lose less without a kernel hardly need it."""
+
 Windows = Sequence[tuple[Image, Image]]
 """Windows, each with as much empty ground."""
 
@@ -148,7 +151,8 @@ def _predicted(
         slopes = np.linalg.lstsq(inputs[~out], answers[~out], rcond=None)[0]
         error += ((answers[out] - inputs[out] @ slopes) ** 2).sum(axis=0)
     total = (answers**2).sum(axis=0)
-    return np.where(total > 0, 1 - error / np.where(total > 0, total, 1), np.nan)
+    share = 1 - error / np.where(total > 0, total, 1)
+    return np.asarray(np.where(total > 0, share, np.nan))
 
 
 def sentences(
@@ -160,26 +164,24 @@ def sentences(
     kernels, layers, features, zones, explained = (
         tables[name] for name in ("kernels", "layers", "features", "zones", "windows")
     )
-    kinds = kernels["acts_kind"].value_counts()
+    looks, acts = kernels["looks_likeness"], kernels["acts_likeness"]
+    beyond = kernels[looks > chances["looks"][1]]
     made = ", ".join(
         f"{number} {kind}{'' if number == 1 or kind.endswith('s') else 's'}"
-        for kind, number in kinds.items()
+        for kind, number in beyond["looks_kind"].value_counts().items()
     )
-    looks, acts = kernels["looks_likeness"], kernels["acts_likeness"]
+    needed = kernels[kernels["effect_on_hits"] > NEEDED]
     said = {
         "kernels": [
-            f"By what they answer to these images, the {len(kernels)} kernels of the first layer "
-            f"are {made}. Their answers and those of the nearest kernel made by hand correlate by "
-            f"{acts.median():.2f} (median); for shuffled kernels it is {chances['acts'][0]:.2f}.",
-            f"{(acts > chances['acts'][1]).sum()} of {len(kernels)} are more like a kernel made by "
-            f"hand than 95 % of shuffled ones ({chances['acts'][1]:.2f}); by their bare numbers, "
-            f"{(looks > chances['looks'][1]).sum()} ({chances['looks'][1]:.2f}).",
-            f"Of {(kernels['acts_explained'] >= 0.8).sum()} kernels a single one made by hand "
-            "explains four fifths or more of the answers' variance, of "
-            f"{(kernels['acts_explained'] < 0.5).sum()} less than half.",
-            "In the bare numbers, a kernel made by hand has "
-            f"{(looks**2).mean():.0%} of a kernel's energy (mean); a colourless one could have "
-            f"{kernels['grey'].mean():.0%} of it.",
+            f"{len(beyond)} of {len(kernels)} kernels look more like one made by hand than 95 % of "
+            f"shuffled kernels do (likeness above {chances['looks'][1]:.2f}): {made}. It has "
+            f"{(looks**2).mean():.0%} of a kernel's energy (mean of all); a colourless kernel could "
+            f"have {kernels['grey'].mean():.0%}.",
+            "What a kernel answers to these images correlates with the answers of one made by hand "
+            f"by {acts.median():.2f} (median); of {(kernels['acts_explained'] >= 0.8).sum()} kernels "
+            "it explains four fifths or more. But shuffled kernels reach "
+            f"{chances['acts'][0]:.2f}: to pieces this small any kernel answers like one made by "
+            f"hand, and only {(acts > chances['acts'][1]).sum()} do so beyond chance.",
         ],
         "layers": [
             f"A window of {layers['sees_px'].iloc[-1]} px becomes {layers['numbers'].iloc[0]} "
@@ -187,6 +189,11 @@ def sentences(
             f"{layers['kernels'].iloc[-3]} features."
         ],
     }
+    if kernels["effect_on_hits"].notna().all():
+        said["kernels"].append(
+            f"{len(needed)} kernels give the hits more than {NEEDED} of evidence each, the others "
+            "less: most of it comes from few."
+        )
     top = features.head(5)
     like = "; ".join(
         f"{row.feature} goes with {row.most_like} ({features.loc[row.Index, row.most_like]:+.2f})"
@@ -197,7 +204,7 @@ def sentences(
         f"marked tip: {', '.join(f'{value:+.2f}' for value in top['tip'])}).",
         f"All {len(handmade.QUANTITIES)} quantities together predict "
         f"{features['predicted'].median():.0%} of a feature's variation on images left out "
-        f"(median); the rest is what the net found by itself.",
+        f"(median); the rest is the net's own.",
     ]
     said["windows"] = []
     for outcome in OUTCOMES:
@@ -210,8 +217,10 @@ def sentences(
             f"{outcome.capitalize()} ({near['windows']} windows): {near['share']:.0%} of what the "
             f"pixels say, for or against, comes from within one root width of the middle "
             f"({near['times_contrast']:.1f} times its share of the contrast), {along:.0%} from "
-            f"along the root, {other:.0%} from other roots and things, {ground:.0%} from empty "
-            "ground."
+            f"along the root, {other:.0%} from other roots and things, {ground:.0%} from the "
+            f"ground. Net of what speaks against: {near['evidence_given']:+.1f} from the tip, "
+            f"{own['evidence_given'].iloc[1]:+.1f} from along the root, "
+            f"{own['evidence_given'].iloc[2:].sum():+.1f} from the rest."
         )
     moved = (explained["evidence"] - explained["evidence_of_empty_ground"]).abs()
     said["windows"].append(

@@ -204,10 +204,13 @@ def _features(story: Story) -> list[dict[str, Any]]:
     rows = story.tables["features"].head(FEATURES).to_dict("records")
     features = []
     for row in rows:
-        strongest = sorted(QUANTITIES, key=lambda name, row=row: -abs(row[name]))[:3]
-        likes = [(name, row[name]) for name in strongest]
+        likes = sorted(((name, row[name]) for name in QUANTITIES), key=_weaker)[:3]
         features.append({"row": row, "likes": likes, "best": story.best[row["feature"]]})
     return features
+
+
+def _weaker(like: tuple[str, float]) -> float:
+    return -abs(like[1])
 
 
 def _windows(story: Story) -> dict[str, list[dict[str, Any]]]:

@@ -56,7 +56,7 @@ def read_net(weights: Path) -> Net:
         if node.op_type == "Conv":
             weight, bias = (torch.from_numpy(stored[name].copy()) for name in node.input[1:])
             strides = next((tuple(a.ints) for a in node.attribute if a.name == "strides"), (1, 1))
-            layer = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2:], strides)
+            layer = nn.Conv2d(weight.shape[1], weight.shape[0], int(weight.shape[2]), strides)
             layer.weight, layer.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
             layers += [layer, nn.ReLU()]
     net = nn.Sequential(*layers[:-1]).eval()
@@ -76,7 +76,7 @@ def logit(scores: Floats) -> Floats:
 @torch.no_grad()
 def evidence(net: nn.Module, patches: Image) -> Floats:
     """(N, side, side, 3) windows to (N,) evidence."""
-    parts = [net(part)[:, 0, 0, 0].numpy() for part in planes(patches).split(_BATCH)]
+    parts = [net(part)[:, 0, 0, 0].numpy() for part in torch.split(planes(patches), _BATCH)]
     return np.concatenate([np.empty(0, np.float32), *parts])
 
 
@@ -98,7 +98,9 @@ def feature_maps(net: Net, patch: Image) -> list[Floats]:
 
 def first_kernels(net: Net) -> Floats:
     """(K, 3, side, side) weights of the first layer."""
-    return np.asarray(next(iter(net)).weight.detach().numpy())
+    first = next(iter(net))
+    assert isinstance(first, nn.Conv2d)
+    return np.asarray(first.weight.detach().numpy())
 
 
 def shapes(net: Net) -> list[tuple[int, int, int]]:

@@ -260,7 +260,7 @@ def structure(image: Image) -> NDArray[np.uint8]:
     return np.asarray((contrast > top // 2) & (contrast > 5 * noise), dtype=np.uint8)
 
 
-ZONES = ("tip", "along the root", "other roots and things", "empty ground")
+ZONES = ("tip", "along the root", "other roots and things", "ground")
 
 
 def zones(mask: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
