@@ -134,7 +134,7 @@ def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Columns of mean 0 and variance 1; 0 where a column is constant."""
     centred = values - values.mean(axis=0)
     spread = centred.std(axis=0)
-    return centred / np.where(spread > 0, spread, 1)
+    return np.asarray(centred / np.where(spread > 0, spread, 1))
 
 
 def _predicted(
@@ -174,14 +174,14 @@ def sentences(
     said = {
         "kernels": [
             f"{len(beyond)} of {len(kernels)} kernels look more like one made by hand than 95 % of "
-            f"shuffled kernels do (likeness above {chances['looks'][1]:.2f}): {made}. It has "
-            f"{(looks**2).mean():.0%} of a kernel's energy (mean of all); a colourless kernel could "
-            f"have {kernels['grey'].mean():.0%}.",
+            f"shuffled kernels do (likeness above {chances['looks'][1]:.2f}): {made}. The "
+            f"nearest has {(looks**2).mean():.0%} of a kernel's energy (mean of all); a colourless "
+            f"kernel could have {kernels['grey'].mean():.0%}.",
             "What a kernel answers to these images correlates with the answers of one made by hand "
-            f"by {acts.median():.2f} (median); of {(kernels['acts_explained'] >= 0.8).sum()} kernels "
-            "it explains four fifths or more. But shuffled kernels reach "
-            f"{chances['acts'][0]:.2f}: to pieces this small any kernel answers like one made by "
-            f"hand, and only {(acts > chances['acts'][1]).sum()} do so beyond chance.",
+            f"by {acts.median():.2f} (median); of {(kernels['acts_explained'] >= 0.8).sum()} it "
+            f"explains four fifths or more. Shuffled kernels reach {chances['acts'][0]:.2f}: where "
+            "the two are close, answering alike proves little; "
+            f"{(acts > chances['acts'][1]).sum()} kernels do so beyond chance.",
         ],
         "layers": [
             f"A window of {layers['sees_px'].iloc[-1]} px becomes {layers['numbers'].iloc[0]} "
