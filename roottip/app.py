@@ -164,6 +164,33 @@ def train(
     return OK
 
 
+def explain(
+    data: Path | None = None,
+    output: Path = Path("roottip-explained"),
+    split: str | None = None,
+    weights: Path | None = None,
+    image: str | None = None,
+    tolerance: float = 10.0,
+    count: int = 16,
+    seed: int = 0,
+) -> int:
+    """Look back at the net's kernels: what they are like, what made a window a tip."""
+    try:
+        from roottip.lookback import explain as look_back
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"explaining needs {error.name}, which is not installed; pip install 'roottip[explain]'"
+        ) from error
+    from roottip.interchange import read_dataset
+    from roottip.scorers.cnn import SHIPPED
+
+    dataset = read_dataset(data or resource("data/sample"), split)
+    said, images = look_back(dataset, weights or SHIPPED, output, tolerance, image, count, seed)
+    print("\n".join(said))
+    print(f"page: {output / 'explain.html'}")
+    return _report_failures(images, "failed, left out")
+
+
 def synth(
     output: Path,
     plate: dict[str, Any],
@@ -227,7 +254,7 @@ def demo(output: Path = Path("roottip-demo")) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     command.__name__: command
-    for command in (detect, compare, evaluate, train, synth, convert, demo)
+    for command in (detect, compare, evaluate, train, explain, convert, synth, demo)
 }
 
 

@@ -25,6 +25,8 @@ PATH_KEYS = frozenset(
         "found",
         "truth",
         "images",
+        "image",
+        "weights",
         "start",
         "external",
         "pattern",

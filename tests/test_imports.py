@@ -16,7 +16,7 @@ def modules_after(code: str) -> set[str]:
     return set(result.stdout.rpartition("MODULES")[2].split())
 
 
-HEAVY = {"torch", "pytorch_lightning", "albumentations", "sklearn", "skimage"}
+HEAVY = {"torch", "pytorch_lightning", "albumentations", "sklearn", "skimage", "captum"}
 
 
 def test_import_loads_nothing_heavy():
