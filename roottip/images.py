@@ -155,7 +155,10 @@ def decode(data: bytes, path: Place) -> Picture:
         raise InputError(f"{path} is {what} ({_ENDINGS})") from error
     except PillowImage.DecompressionBombError as error:
         most = 2 * (PillowImage.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise InputError(f"{path} is larger than {most} megapixels; cut it into parts") from error
+        raise InputError(
+            f"{path} is larger than {most} megapixels, which only roottip detect and "
+            "roottip.Scan take, of a local file; cut it into parts"
+        ) from error
     # decoders raise all sorts on damaged data: SyntaxError (PNG), struct.error, EOFError …
     except Exception as error:
         raise InputError(
