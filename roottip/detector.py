@@ -19,7 +19,6 @@ from roottip.errors import InputError
 from roottip.scale import EIGHTH, in_eighths, normalising_scale, resize, resized
 from roottip.windows import Centres, Image, Points, Scores
 
-
 BAND = 1024
 """Rows of a large image whose windows are scored at a time."""
 

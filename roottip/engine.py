@@ -295,7 +295,7 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
                         reason = "ended the process that worked on it"
                 elif worker.begun is not None and time.monotonic() > worker.begun + worker.limit:
                     # asked only now: most images never come to their limit
-                    limit = max((task.limit(name, time_limit) for name in worker.given), default=0)
+                    limit = task.limit(worker.given[0], time_limit) if worker.given else 0.0
                     if limit <= worker.limit:
                         reason = f"took more than {worker.limit:g} s, so it was given up"
                     worker.limit = limit

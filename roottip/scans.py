@@ -165,7 +165,11 @@ def pixels(path: str | Path) -> int:
             with PillowImage.open(path) as picture:
                 return picture.width * picture.height
     except PillowImage.DecompressionBombError:
-        return LARGE + 1
+        try:
+            header = _header(Path(path))
+        except InputError:
+            return LARGE + 1  # more than that, it is
+        return int(header.width * header.height)
     # decoders raise all sorts; who reads the file says what is wrong with it
     except Exception:
         return 0
