@@ -115,19 +115,13 @@ def test_a_small_copy_is_the_average():
 
 
 @pytest.mark.parametrize(
-    ("shape", "thickness", "root_width"),
-    [
-        ((2000, 3000), 5, None),
-        ((2002, 2600), 8, REFERENCE_WIDTH * 13 / 8),
-        ((1000, 1200), 3, REFERENCE_WIDTH * 5 / 8),
-    ],
+    ("shape", "eighths"),
+    [((2000, 3000), 8), ((1703, 1300), 13), ((800, 1000), 5)],
     ids=["as it is", "made smaller", "enlarged"],
 )
-def test_bands_find_the_very_points_of_the_whole(
-    all_large, monkeypatch, shape, thickness, root_width
-):
-    image = drawn(*shape, thickness)
-    found = load("cnn", root_width=root_width, threshold=0.3)
+def test_bands_find_the_points_of_the_whole(all_large, monkeypatch, shape, eighths):
+    image = drawn(*shape, eighths)
+    found = load("cnn", root_width=REFERENCE_WIDTH * eighths / 8, threshold=0.3)
     points, scores = found.find(Cut(image))
     monkeypatch.setattr(bands, "LARGE", 10**9)
     expected, expected_scores = found.find(image)
