@@ -122,7 +122,8 @@ class Task:
                 self._fill(result, name, file)
             # one image must not end a run: a detector may be anybody's, memory may run out
             except Exception as error:
-                reason = f"{type(error).__name__}: {error}".strip(": ")
+                kind = "" if isinstance(error, InputError) else type(error).__name__
+                reason = f"{kind}: {error}".strip(": ")
                 result = Result(_row(name) | {"error": printable(f"{name}: {reason}")})
         result.row["seconds"] = round(time.perf_counter() - begun, 3)
         return result

@@ -1,4 +1,4 @@
-"""Find and read images; the only file that knows about image formats.
+"""Find and read images; with `scans`, for what is too large to hold, all that knows formats.
 
 Every image comes out as displayed: EXIF orientation applied, RGB order, 8 bit, on white where
 it was transparent. Points refer to that image.

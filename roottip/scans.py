@@ -6,7 +6,6 @@ it was transparent. Besides `images` the only file that knows about formats.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,6 @@ class Scan(Strips):
         header = _header(self.path)
         self._check(header)
         self._turned = _field(header, "orientation", 1) in _TURNED
-        # shown as it is stored, and upright: what is turned is unpacked to a temporary file
         shown = self._shown()
         self._deep = shown.format == "ushort"
         self.shape = (shown.height, shown.width) + ((3,) if shown.bands == 3 else ())
@@ -111,6 +109,7 @@ class Scan(Strips):
         """The image as displayed, still to be decoded."""
         import pyvips
 
+        # what is turned cannot be read from the top down: libvips unpacks it to a temporary file
         access = "random" if self._turned else "sequential"
         image = pyvips.Image.new_from_file(str(self.path), access=access, fail_on="error")
         if self._turned:
@@ -159,11 +158,8 @@ class Scan(Strips):
 def pixels(path: str | Path) -> int:
     """How many pixels an image file has by its header; 0 where that says nothing."""
     try:
-        with warnings.catch_warnings():
-            # of what is to be found out here
-            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
-            with PillowImage.open(path) as picture:
-                return picture.width * picture.height
+        with PillowImage.open(path) as picture:
+            return picture.width * picture.height
     except PillowImage.DecompressionBombError:
         try:
             header = _header(Path(path))

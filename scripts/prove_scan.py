@@ -32,7 +32,7 @@ PLATES = 6
 
 def drawn(folder: Path) -> pyvips.Image:
     """Two rows of plates, each beside its mirror image."""
-    write_dataset(varied_plates(PLATES, 1, 1500, px_per_mm=15), 1, folder)
+    write_dataset(varied_plates(PLATES, 1, 1500, px_per_mm=7), 1, folder)
     plates = [
         pyvips.Image.new_from_file(str(path)) for path in sorted((folder / "images").iterdir())
     ]
