@@ -1,7 +1,8 @@
 """Read scans that are too large to hold, strip by strip, by libvips (the extra ``[scans]``).
 
-A scan comes out as `images.read_image` would show it: upright, RGB order, 8 bit, on white where
-it was transparent. Besides `images` the only file that knows about formats.
+A scan comes out as `images.read_image` would show it: RGB order, 8 bit, on white where it was
+transparent; what can only be read whole is refused. Besides `images` the only file that knows
+about formats.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ _ROWS = 256
 
 _LOADERS = {"jpegload": "JPEG", "pngload": "PNG", "tiffload": "TIFF"}
 
-_TURNED = range(2, 9)  # EXIF orientations other than upright
-
 
 class Scan(Strips):
     """An image file, read anew from the top at each iteration.
@@ -63,7 +62,6 @@ class Scan(Strips):
         self.path = Path(path)
         header = _header(self.path)
         self._check(header)
-        self._turned = _field(header, "orientation", 1) in _TURNED
         shown = self._shown()
         self._deep = shown.format == "ushort"
         self.shape = (shown.height, shown.width) + ((3,) if shown.bands == 3 else ())
@@ -109,11 +107,7 @@ class Scan(Strips):
         """The image as displayed, still to be decoded."""
         import pyvips
 
-        # what is turned cannot be read from the top down: libvips unpacks it to a temporary file
-        access = "random" if self._turned else "sequential"
-        image = pyvips.Image.new_from_file(str(self.path), access=access, fail_on="error")
-        if self._turned:
-            image = image.autorot()
+        image = pyvips.Image.new_from_file(str(self.path), access="sequential", fail_on="error")
         if image.hasalpha():
             image = image.flatten(background=255)
         return image
@@ -141,6 +135,12 @@ class Scan(Strips):
             raise InputError(
                 f"{size} and is stored interlaced (progressive), so it can only be read whole; "
                 "save it without"
+            )
+        # from the top down is then not the order of the file, and all of it would be in memory
+        turned = _field(header, "orientation", 1)
+        if turned != 1:
+            raise InputError(
+                f"{size} and is stored turned (EXIF orientation {turned}); save it upright"
             )
         deep = header.format == "ushort"
         colours = header.bands - header.hasalpha()

@@ -126,7 +126,8 @@ def structures(image: Image, scale: int = 4) -> NDArray[np.float32]:
     fine = cv2.GaussianBlur(small, (0, 0), 2 / scale, borderType=BORDER)
     coarse = cv2.GaussianBlur(small, (0, 0), 8 / scale, borderType=BORDER)
     structure = np.abs(fine - coarse)
-    return structure.max(axis=2) if structure.ndim == 3 else structure
+    largest = structure.max(axis=2) if structure.ndim == 3 else structure
+    return np.asarray(largest, dtype=np.float32)
 
 
 def typical(maps: Sequence[NDArray[np.float32]]) -> float:

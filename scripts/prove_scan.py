@@ -27,12 +27,12 @@ from roottip.scale import EIGHTH, REFERENCE_WIDTH, in_eighths, normalising_scale
 from roottip.scans import Scan
 from roottip.synth.dataset import varied_plates, write_dataset
 
-PLATES = 6
+PLATES, SIDE = 4, 1200
 
 
 def drawn(folder: Path) -> pyvips.Image:
     """Two rows of plates, each beside its mirror image."""
-    write_dataset(varied_plates(PLATES, 1, 1500, px_per_mm=7), 1, folder)
+    write_dataset(varied_plates(PLATES, 1, SIDE, px_per_mm=7), 1, folder)
     plates = [
         pyvips.Image.new_from_file(str(path)) for path in sorted((folder / "images").iterdir())
     ]
@@ -44,7 +44,7 @@ def write(block: pyvips.Image, path: Path, width: int, height: int) -> None:
     """The block repeated over a scan; libvips writes it strip by strip."""
     across, down = -(-width // block.width), -(-height // block.height)
     scan = block.replicate(across, down).crop(0, 0, width, height)
-    options = {"tif": {"compression": "deflate", "bigtiff": True}, "jpg": {"Q": 90}}
+    options = {"tif": {"compression": "lzw", "bigtiff": True}, "jpg": {"Q": 90}}
     scan.write_to_file(str(path), **options.get(path.suffix[1:], {}))
 
 
