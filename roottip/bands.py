@@ -105,15 +105,14 @@ def shrunk(image: Image | Strips, side: int) -> Image:
     height, width = image.shape[:2]
     factor = -(-max(height, width) // side)
     # at least a row, however thin the image
-    small = [
-        cv2.resize(
-            band,
-            (max(1, width // factor), max(1, len(band) // factor)),
-            interpolation=cv2.INTER_AREA,
-        )
-        for _, _, band in in_bands(pieces(image), factor * 16, 0)
-    ]
-    return np.asarray(np.concatenate(small)[: max(1, height // factor)], dtype=np.uint8)
+    rows, columns = max(1, height // factor), max(1, width // factor)
+    # made beforehand: pieces kept one by one would lie between the strips' memory and hold it
+    small = np.empty((rows, columns, *image.shape[2:]), np.uint8)
+    for top, _, band in in_bands(pieces(image), factor * 16, 0):
+        here = small[top // factor : top // factor + max(1, len(band) // factor)]
+        if len(here):
+            here[:] = cv2.resize(band, (columns, len(here)), interpolation=cv2.INTER_AREA)
+    return small
 
 
 def _places(length: int) -> tuple[list[int], int]:
