@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from roottip.evaluation import evaluate
     from roottip.images import find_images, read_image
     from roottip.matching import match
+    from roottip.scans import Scan
 
 _HOME = {
     "InputError": "errors",
+    "Scan": "scans",
     "WindowDetector": "detector",
     "evaluate": "evaluation",
     "find_images": "images",
@@ -33,6 +35,7 @@ _HOME = {
 
 __all__ = [
     "InputError",
+    "Scan",
     "WindowDetector",
     "evaluate",
     "find_images",

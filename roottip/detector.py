@@ -11,11 +11,23 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from roottip import table, windows
+from roottip import bands, table, windows
+from roottip.bands import Strips
 from roottip.errors import InputError
-from roottip.scale import normalising_scale, resize
+from roottip.scale import EIGHTH, in_eighths, normalising_scale, resize, resized
 from roottip.windows import Centres, Image, Points, Scores
+
+BAND = 1024
+"""Rows of a large image whose windows are scored at a time."""
+
+HALO = 512
+"""Rows above and below that the scorer sees besides. With it bands begin at whole multiples of
+512 px, so a scorer that works in tiles of that size cuts the tiles it would cut from the whole."""
+
+_FOREGROUND_REACH = 48
+"""How far `windows.foreground` looks around a centre, px: 3 blocks of 4 px, and 8 of its blur."""
 
 
 class Scorer(Protocol):
@@ -23,6 +35,8 @@ class Scorer(Protocol):
 
     Any function of two arguments will do. It is given the whole image and the windows'
     centres, so it may cut patches (`windows.patches`) or compute one map and read it there.
+    Of images larger than `bands.LARGE` it is given bands, if its attribute ``reach`` says that
+    it looks no further than that from a window's centre, px.
     """
 
     def __call__(self, image: Image, centres: Centres, /) -> Scores:
@@ -35,7 +49,7 @@ class Detector(Protocol):
 
     threshold: float
 
-    def find(self, image: Image, threshold: float | None = None) -> tuple[Points, Scores]:
+    def find(self, image: Image | Strips, threshold: float | None = None) -> tuple[Points, Scores]:
         """Return ``(N, 2)`` points ``x, y`` in px and ``(N,)`` scores, best first."""
         ...
 
@@ -93,13 +107,13 @@ class WindowDetector:
         if not isinstance(self.stride, int):
             raise InputError(f"stride={self.stride} must be a whole number")
 
-    def find(self, image: Image, threshold: float | None = None) -> tuple[Points, Scores]:
+    def find(self, image: Image | Strips, threshold: float | None = None) -> tuple[Points, Scores]:
         """Find points, as arrays.
 
         Parameters
         ----------
-        image : (H, W) or (H, W, 3) uint8
-            RGB order.
+        image : (H, W) or (H, W, 3) uint8, or Strips
+            RGB order. One of more pixels than `bands.LARGE` is worked through in bands.
         threshold : float, optional
             In place of the detector's own.
 
@@ -109,24 +123,78 @@ class WindowDetector:
             ``x, y`` in px, inside the image, best first.
         scores : (N,) float32
         """
-        check_image(image)
+        if not isinstance(image, Strips):
+            check_image(image)
         least = self.threshold if threshold is None else threshold
-        scaled = resize(image, normalising_scale(image, self.root_width))
-        centres = windows.grid(scaled.shape, self.stride)
-        centres = centres[windows.foreground(scaled, centres)]
-        if len(centres) == 0:
-            return np.empty((0, 2)), np.empty(0, dtype=np.float32)
-        scores = self.scorer(scaled, centres)
+        size = np.array(image.shape[1::-1])
+        if isinstance(image, Strips) or bands.is_large(image):
+            centres, scores, scaled_size = self._score_bands(image, least)
+        else:
+            scaled = resize(image, normalising_scale(image, self.root_width))
+            scaled_size = np.array(scaled.shape[1::-1])
+            centres = windows.grid(scaled.shape, self.stride)
+            centres = centres[windows.foreground(scaled, centres)]
+            scores = self.scorer(scaled, centres) if len(centres) else np.empty(0, np.float32)
         candidates = np.flatnonzero(scores >= least)
         kept = candidates[windows.suppress(centres[candidates], scores[candidates], self.radius)]
         points = windows.refine(centres, scores, kept, self.stride)
-        to_border = np.minimum(points, np.array(scaled.shape[1::-1]) - 1 - points).min(axis=1)
+        to_border = np.minimum(points, scaled_size - 1 - points).min(axis=1)
         points, kept = points[to_border >= self.margin], kept[to_border >= self.margin]
-        size, scaled_size = np.array(image.shape[1::-1]), np.array(scaled.shape[1::-1])
         points = (points + 0.5) * size / scaled_size - 0.5  # a pixel's centre is at + 0.5
         return np.clip(points, 0, size - 1), scores[kept]
 
-    def detect(self, image: Image, name: str = "", threshold: float | None = None) -> pd.DataFrame:
+    def _score_bands(
+        self, image: Image | Strips, least: float
+    ) -> tuple[Centres, Scores, NDArray[np.float64]]:
+        """Score the windows of a large image band by band.
+
+        What depends on all of an image, its scale and its noise, is measured on crops.
+
+        Returns
+        -------
+        centres, scores
+            Of the windows whose score is `least` or more, and of those that `windows.refine`
+            and the bands' borders need besides.
+        scaled_size : (2,) float64
+            Width and height of the resized image, without what was reflected to fill its last
+            block.
+        """
+        reach: int | None = getattr(self.scorer, "reach", None)
+        if reach is None or max(reach, _FOREGROUND_REACH) > HALO:
+            raise InputError(
+                f"this detector judges windows by all of an image, and one of more than "
+                f"{bands.LARGE // 1_000_000} megapixels is seen in bands; use detector=cnn, or "
+                "cut the image into parts"
+            )
+        crops = bands.crops(image)
+        eighths = in_eighths(normalising_scale(crops, self.root_width))
+        noise = windows.typical(
+            [windows.structures(resize(crop, EIGHTH / eighths)) for crop in crops]
+        )
+        del crops
+        height, width = (-(-side // eighths) * EIGHTH for side in image.shape[:2])
+        strips = resized(bands.pieces(image), image.shape[0], eighths)
+        found = [(np.empty((0, 2), np.int32), np.empty(0, np.float32))]
+        for top, start, band in bands.in_bands(strips, BAND, HALO):
+            centres = windows.grid((height, width), self.stride, top, top + BAND)
+            here = centres - np.array([0, start], np.int32)
+            shown = windows.foreground(band, here, noise=noise)
+            centres, here = centres[shown], here[shown]
+            if len(centres) == 0:
+                continue
+            scores = self.scorer(band, here)
+            # the next band's candidates may need these
+            needed = (centres[:, 1] < top + self.stride) | (
+                centres[:, 1] >= top + BAND - self.stride
+            )
+            needed |= windows.around(centres, scores >= least, self.stride)
+            found.append((centres[needed], scores[needed]))
+        centres, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+        return centres, scores, np.array(image.shape[1::-1]) * (EIGHTH / eighths)
+
+    def detect(
+        self, image: Image | Strips, name: str = "", threshold: float | None = None
+    ) -> pd.DataFrame:
         """Find tips, as a points table ``image, x, y, score``; `name` fills ``image``."""
         points, scores = self.find(image, threshold)
         return table.points(name, points, scores)

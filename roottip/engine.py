@@ -24,12 +24,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from roottip import images, places, report, table
+from roottip import bands, images, places, report, scans, table
 from roottip.detector import Detector
 from roottip.errors import InputError
 from roottip.images import Picture
 from roottip.places import Place
 from roottip.scalebar import scale_bar
+from roottip.scans import Scan
 from roottip.windows import Image, Points, Scores
 
 MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
@@ -37,6 +38,12 @@ MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
 
 THUMBNAIL = 320
 """px of a thumbnail's longer side."""
+
+SCAN_PICTURE = 6000
+"""px of the longer side of a scan's overlay, where the scan is too large to be drawn whole."""
+
+LIMIT_PIXELS = 25_000_000
+"""An image larger than this has in proportion more time than the limit."""
 
 
 @dataclass
@@ -82,12 +89,20 @@ class Task:
             version = ""
         return Result(_row(name) | {"error": printable(reason)}, version)
 
-    def _read(self, name: str) -> tuple[Picture | InputError, str, str]:
+    def limit(self, name: str, time_limit: float) -> float:
+        """The seconds that an image has: `time_limit`, more where it is very large."""
+        path = places.join(self.root, name)
+        count = 0 if places.is_address(path) else scans.pixels(path)
+        return time_limit * max(1.0, count / LIMIT_PIXELS)
+
+    def _read(self, name: str) -> tuple[Picture | Scan | InputError, str, str]:
         path = places.join(self.root, name)
         version = content = ""
         try:
             # asked before reading: a file that changes meanwhile counts as changed
             version = places.version(path)
+            if not places.is_address(path) and scans.pixels(path) > bands.LARGE:
+                return scans.Scan(path), version, places.file_hash(path)
             data = images.read_file(path)
             content = places.content_hash(data)
             return images.decode(data, path), version, content
@@ -98,7 +113,7 @@ class Task:
         except (OSError, ValueError) as error:  # a name may hold what no path can, such as "\0"
             return InputError(f"{path} cannot be read: {error}"), version, content
 
-    def _detect(self, name: str, file: Picture | InputError) -> Result:
+    def _detect(self, name: str, file: Picture | Scan | InputError) -> Result:
         begun = time.perf_counter()
         result = Result(_row(name))
         if isinstance(file, InputError):
@@ -108,28 +123,35 @@ class Task:
                 self._fill(result, name, file)
             # one image must not end a run: a detector may be anybody's, memory may run out
             except Exception as error:
-                reason = f"{type(error).__name__}: {error}".strip(": ")
+                kind = "" if isinstance(error, InputError) else type(error).__name__
+                reason = f"{kind}: {error}".strip(": ")
                 result = Result(_row(name) | {"error": printable(f"{name}: {reason}")})
         result.row["seconds"] = round(time.perf_counter() - begun, 3)
         return result
 
-    def _fill(self, result: Result, name: str, file: Picture) -> None:
-        image = file.image
-        points, scores = self.detector.find(image)
-        brightness, sharpness = light_and_focus(image)
+    def _fill(self, result: Result, name: str, file: Picture | Scan) -> None:
+        whole = file if isinstance(file, Scan) else file.image
+        points, scores = self.detector.find(whole)
         result.points, result.scores = points, scores
-        drawn = report.overlay(image, table.points(name, points, scores))
+        height, width = whole.shape[:2]
+        image, on_image = whole, points
+        if isinstance(image, Scan):
+            image = bands.shrunk(image, SCAN_PICTURE)
+            on_image = (points + 0.5) * image.shape[1::-1] / (width, height) - 0.5
+        brightness, sharpness = light_and_focus(image)
+        bar = scale_bar(image)
+        drawn = report.overlay(image, table.points(name, on_image, scores))
         if self.overlays:
             result.overlay = report.encode(drawn, ".png")
         result.thumbnail = report.encode(report.shrink(drawn, THUMBNAIL), ".jpg")
         result.row |= {
             "status": "ok",
-            "width": image.shape[1],
-            "height": image.shape[0],
+            "width": width,
+            "height": height,
             "tips": len(points),
             "note": "; ".join(file.notes),
             "px_per_mm": file.px_per_mm,
-            "scale_bar_px": scale_bar(image),
+            "scale_bar_px": None if bar is None else bar * width / image.shape[1],
             "brightness": brightness,
             "sharpness": sharpness,
         }
@@ -184,7 +206,8 @@ def local(workers: int | None = None, time_limit: float = 300.0) -> Engine:
     workers : int, optional
         One for each processor where not given; 0 works in this process, without a time limit.
     time_limit : float
-        Seconds after which an image is given up.
+        Seconds after which an image is given up; in proportion more for one of more than
+        `LIMIT_PIXELS`.
     """
     check_limits(workers, time_limit, least=0)
     if workers == 0:
@@ -222,6 +245,7 @@ class _Worker:
         self.given: deque[str] = deque()
         self.last = False  # no name will follow
         self.begun: float | None = None  # None until the process is up
+        self.limit = 0.0  # seconds from then on
 
     def fill(self, names: Iterator[str]) -> None:
         while len(self.given) < 2 and not self.last:
@@ -258,14 +282,14 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
             hire(pending)
         while crew:
             now = time.monotonic()
-            left = [w.begun + time_limit - now for w in crew if w.begun is not None]
+            left = [w.begun + w.limit - now for w in crew if w.begun is not None]
             ready = wait([w.connection for w in crew], timeout=max(0.0, min(left, default=1.0)))
             for worker in list(crew):
                 reason = None
                 if worker.connection in ready:
                     try:
                         result = worker.connection.recv()
-                        worker.begun = time.monotonic()
+                        worker.begun, worker.limit = time.monotonic(), time_limit
                         if result is not None:  # None: the process is up
                             worker.given.popleft()
                             yield result
@@ -273,8 +297,12 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
                         continue
                     except (EOFError, OSError):
                         reason = "ended the process that worked on it"
-                elif worker.begun is not None and time.monotonic() > worker.begun + time_limit:
-                    reason = f"took more than {time_limit:g} s, so it was given up"
+                elif worker.begun is not None and time.monotonic() > worker.begun + worker.limit:
+                    # asked only now: most images never come to their limit
+                    limit = task.limit(worker.given[0], time_limit) if worker.given else 0.0
+                    if limit <= worker.limit:
+                        reason = f"took more than {worker.limit:g} s, so it was given up"
+                    worker.limit = limit
                 if reason is None:
                     continue
                 crew.remove(worker)
@@ -318,6 +346,10 @@ def one(task: Task, name: str, time_limit: float) -> Result:
     thread = threading.Thread(target=lambda: done.extend(task([name])), daemon=True)
     thread.start()
     thread.join(time_limit)
+    if not done:
+        limit = task.limit(name, time_limit)
+        thread.join(limit - time_limit)
+        time_limit = limit
     if done:
         return done[0]
     return task.failure(name, f"{name} took more than {time_limit:g} s, so it was given up")

@@ -1,4 +1,4 @@
-"""Find and read images; the only file that knows about image formats.
+"""Find and read images; with `scans`, for what is too large to hold, all that knows formats.
 
 Every image comes out as displayed: EXIF orientation applied, RGB order, 8 bit, on white where
 it was transparent. Points refer to that image.
@@ -183,7 +183,10 @@ def decode(data: bytes, path: Place) -> Picture:
         raise InputError(f"{path} is {what} ({_ENDINGS})") from error
     except PillowImage.DecompressionBombError as error:
         most = 2 * (PillowImage.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise InputError(f"{path} is larger than {most} megapixels; cut it into parts") from error
+        raise InputError(
+            f"{path} is larger than {most} megapixels, which only roottip detect and "
+            "roottip.Scan take, of a local file; cut it into parts"
+        ) from error
     # decoders raise all sorts on damaged data: SyntaxError (PNG), struct.error, EOFError …
     except Exception as error:
         raise InputError(

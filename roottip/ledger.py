@@ -209,9 +209,7 @@ def _frame(rows: pa.Table) -> pd.DataFrame:
 
 def _is_same(path: Place, version: str, content: str) -> bool:
     try:
-        return places.version(path) == version or (
-            places.content_hash(places.read_bytes(path)) == content
-        )
+        return places.version(path) == version or places.file_hash(path) == content
     except OSError:
         return False
 

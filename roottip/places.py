@@ -49,6 +49,17 @@ def content_hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def file_hash(path: Place) -> str:
+    """`content_hash` of a file, without all of it in memory."""
+    if is_address(path):
+        return content_hash(read_bytes(path))
+    digest = hashlib.blake2b(digest_size=16)
+    with Path(path).open("rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
 def filesystem(place: Place) -> tuple[Any, str]:
     """The fsspec file system of an address, and the path in it.
 

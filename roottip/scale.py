@@ -6,11 +6,14 @@ stride and suppression radius then mean the same on a scan and on a photograph o
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roottip.windows import Image
+from roottip.bands import in_bands
+from roottip.windows import BORDER, Image
 
 REFERENCE_WIDTH = 5.0
 """Root width in px that detectors work at."""
@@ -31,13 +34,18 @@ _LONG = 10.0
 _MARGIN = 0.05
 """Share of the image left out along each edge: plate rims and paper edges are long and thin."""
 
+EIGHTH = 8
+"""Large images are resized by 8 / n with a whole n: n of their rows become 8 rows, whatever the
+band they are in. The steps are finer than what `_SNAP` leaves as it is."""
 
-def normalising_scale(image: Image, root_width: float | None = None) -> float:
+
+def normalising_scale(image: Image | Sequence[Image], root_width: float | None = None) -> float:
     """By what factor to resize an image so that its roots become `REFERENCE_WIDTH` wide.
 
     Parameters
     ----------
-    image : (H, W) or (H, W, 3) uint8
+    image : (H, W) or (H, W, 3) uint8, or a list of them
+        A list holds crops of one image, measured together.
     root_width : float, optional
         Typical root width in px of this image. Estimated from the image where not given.
 
@@ -48,9 +56,10 @@ def normalising_scale(image: Image, root_width: float | None = None) -> float:
     """
     if root_width is not None:
         return float(np.clip(REFERENCE_WIDTH / root_width, SMALLEST, LARGEST))
+    parts = [image] if isinstance(image, np.ndarray) else image
     scale = 1.0
     for _ in range(2):  # the measure is truest near the reference width: measure, resize, again
-        width = measured_width(resize(image, scale))
+        width = measured_width(*(resize(part, scale) for part in parts))
         if width is None:
             return 1.0
         scale = float(np.clip(scale * REFERENCE_WIDTH / width, SMALLEST, LARGEST))
@@ -68,21 +77,63 @@ def resize(image: Image, scale: float) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=method), dtype=np.uint8)
 
 
-def measured_width(image: Image) -> float | None:
+def in_eighths(scale: float) -> int:
+    """The whole n for which `EIGHTH` / n is nearest to the scale."""
+    return round(EIGHTH / scale)
+
+
+def resized(strips: Iterable[Image], height: int, eighths: int) -> Iterator[Image]:
+    """Resize a large image by `EIGHTH` / `eighths`, piece by piece.
+
+    Its right and lower border are reflected as far as is needed for whole blocks of `eighths`
+    px, so every pixel is the same in any band.
+
+    Parameters
+    ----------
+    strips : iterable of (h, W) or (h, W, 3) uint8
+        All its rows, from the top down.
+    height : int
+        How many those are.
+    eighths : int
+
+    Yields
+    ------
+    (h, W') or (h, W', 3) uint8
+        All rows of the resized image; its sides are ``ceil(side / eighths) * EIGHTH``.
+    """
+    step = 32 * eighths
+    halo = eighths if eighths < EIGHTH else 0  # an enlarged pixel needs its neighbours
+    for top, start, band in in_bands(strips, step, halo):
+        below = -height % eighths if start + len(band) == height else 0
+        right = -band.shape[1] % eighths
+        whole = cv2.copyMakeBorder(band, 0, below, 0, right, BORDER)
+        if eighths != EIGHTH:
+            size = [side * EIGHTH // eighths for side in whole.shape[1::-1]]
+            method = cv2.INTER_AREA if eighths > EIGHTH else cv2.INTER_CUBIC
+            whole = cv2.resize(whole, size, interpolation=method)
+        first = (top - start) * EIGHTH // eighths
+        yield np.asarray(whole[first : first + 32 * EIGHTH], dtype=np.uint8)
+
+
+def measured_width(*parts: Image) -> float | None:
     """Typical width of the long thin structures in an image, in px; None where there are none.
+
+    The image may come in several crops; each has a channel and a noise of its own.
 
     Pixels above half of the local contrast to a median-filtered background form a mask; twice
     its distance transform on the mask's centre lines is the local full width at half maximum.
     Long components count, the bright or the dark ones, whichever have more contrast; each
     centre-line pixel with its squared contrast, in a quadratic mean: roots outvote root hairs.
     """
-    top, left = (int(_MARGIN * side) for side in image.shape[:2])
-    image = np.ascontiguousarray(image[top : image.shape[0] - top, left : image.shape[1] - left])
-    channel, background, noise = clearest_channel(image)
-    sides = [
-        _centre_lines(cv2.subtract(channel, background), noise),
-        _centre_lines(cv2.subtract(background, channel), noise),
-    ]
+    lines = []
+    for image in parts:
+        top, left = (int(_MARGIN * side) for side in image.shape[:2])
+        inside = image[top : image.shape[0] - top, left : image.shape[1] - left]
+        channel, background, noise = clearest_channel(np.ascontiguousarray(inside))
+        bright = _centre_lines(cv2.subtract(channel, background), noise)
+        lines.append((bright, _centre_lines(cv2.subtract(background, channel), noise)))
+    # bright lines of all crops, then dark ones: widths and contrasts
+    sides = [np.concatenate(side, axis=1) for side in zip(*lines, strict=True)]
     width, contrast = max(sides, key=lambda side: float(side[1].sum()))
     if len(width) == 0:
         return None
@@ -119,10 +170,8 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
     return smooth, np.asarray(large, dtype=np.uint8), noise
 
 
-def _centre_lines(
-    contrast: cv2.typing.MatLike, noise: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Full width at half maximum and contrast at the centre-line pixels of long structures."""
+def _centre_lines(contrast: cv2.typing.MatLike, noise: float) -> NDArray[np.float64]:
+    """(2, N) full width at half maximum and contrast at centre-line pixels of long structures."""
     top = cv2.dilate(contrast, np.ones((25, 25), np.uint8))
     mask = ((contrast > top // 2) & (contrast > 5 * noise)).astype(np.uint8)
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
@@ -134,4 +183,4 @@ def _centre_lines(
     length = np.bincount(component, minlength=count)
     mean_width = np.bincount(component, width, minlength=count) / np.maximum(length, 1)
     is_long = (length > np.maximum(_LONG * mean_width, 8 * REFERENCE_WIDTH))[component]
-    return width[is_long], contrast[y, x][is_long].astype(np.float64)
+    return np.stack([width[is_long], contrast[y, x][is_long].astype(np.float64)])

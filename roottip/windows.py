@@ -9,6 +9,8 @@ All functions here are plain: arrays in, arrays out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +48,7 @@ def lattice(length: int, stride: int) -> NDArray[np.int32]:
     return np.arange((length - 1) % stride // 2, length, stride, dtype=np.int32)
 
 
-def grid(shape: tuple[int, ...], stride: int) -> Centres:
+def grid(shape: tuple[int, ...], stride: int, top: int = 0, bottom: int | None = None) -> Centres:
     """Centres of all windows over an image, row by row.
 
     Parameters
@@ -55,18 +57,27 @@ def grid(shape: tuple[int, ...], stride: int) -> Centres:
         The image's shape, ``(H, W)`` or ``(H, W, 3)``.
     stride : int
         Pixels between neighbouring centres, along both axes.
+    top, bottom : int
+        Only those with ``top <= y < bottom``, of the very same grid.
 
     Returns
     -------
     (N, 2) int32
         ``x, y`` of each centre; along each axis every pixel is within half a stride of one.
     """
-    x, y = np.meshgrid(lattice(shape[1], stride), lattice(shape[0], stride))
+    rows = lattice(shape[0], stride)
+    first, last = np.searchsorted(rows, [top, shape[0] if bottom is None else bottom])
+    x, y = np.meshgrid(lattice(shape[1], stride), rows[first:last])
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 def foreground(
-    image: Image, centres: Centres, reach: int = 12, contrast: float = 2.25, scale: int = 4
+    image: Image,
+    centres: Centres,
+    reach: int = 12,
+    contrast: float = 2.25,
+    scale: int = 4,
+    noise: float | None = None,
 ) -> NDArray[np.bool_]:
     """Which windows have anything in their middle: those on empty background are dropped.
 
@@ -88,25 +99,40 @@ def foreground(
     scale : int
         The image is averaged over blocks of this many pixels first: it keeps the filter
         cheap and is finer than any root's surroundings.
+    noise : float, optional
+        The image's own, where `image` is a band of it; measured where not given.
 
     Returns
     -------
     (N,) bool
     """
     height, width = image.shape[:2]
+    structure = structures(image, scale)
+    if noise is None:
+        noise = typical([structure])
+    side = 2 * -(-reach // scale) + 1
+    mask = cv2.dilate((structure > contrast * noise).astype(np.uint8), np.ones((side, side)))
+    rows, columns = structure.shape
+    column = np.minimum(centres[:, 0] * columns // width, columns - 1)
+    row = np.minimum(centres[:, 1] * rows // height, rows - 1)
+    return np.asarray(mask[row, column] > 0)
+
+
+def structures(image: Image, scale: int = 4) -> NDArray[np.float32]:
+    """How much each block of `scale` px differs from its surroundings, as `foreground` says."""
+    height, width = image.shape[:2]
     small_size = (max(1, round(width / scale)), max(1, round(height / scale)))
     small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA).astype(np.float32)
     fine = cv2.GaussianBlur(small, (0, 0), 2 / scale, borderType=BORDER)
     coarse = cv2.GaussianBlur(small, (0, 0), 8 / scale, borderType=BORDER)
     structure = np.abs(fine - coarse)
-    if structure.ndim == 3:
-        structure = structure.max(axis=2)
-    noise = max(1.0, float(np.median(structure)))
-    side = 2 * -(-reach // scale) + 1
-    mask = cv2.dilate((structure > contrast * noise).astype(np.uint8), np.ones((side, side)))
-    column = np.minimum(centres[:, 0] * small_size[0] // width, small_size[0] - 1)
-    row = np.minimum(centres[:, 1] * small_size[1] // height, small_size[1] - 1)
-    return np.asarray(mask[row, column] > 0)
+    largest = structure.max(axis=2) if structure.ndim == 3 else structure
+    return np.asarray(largest, dtype=np.float32)
+
+
+def typical(maps: Sequence[NDArray[np.float32]]) -> float:
+    """The noise of an image by the `structures` of it or of its crops; never below 1."""
+    return max(1.0, float(np.median(np.concatenate([part.ravel() for part in maps]))))
 
 
 def pad(image: Image, before: int, after: int) -> Image:
@@ -190,6 +216,33 @@ def suppress(points: Points | Centres, scores: Scores, radius: float) -> NDArray
             kept.append(i)
             alive[tree.query_ball_point(points[i], radius)] = False
     return np.asarray(kept, dtype=np.intp)
+
+
+def around(
+    centres: Centres, chosen: NDArray[np.bool_], stride: int, reach: int = 1
+) -> NDArray[np.bool_]:
+    """Which windows are at most `reach` steps of the grid, along each axis, from a chosen one.
+
+    Parameters
+    ----------
+    centres : (N, 2) int32
+        On one grid of `stride`.
+    chosen : (N,) bool
+    stride : int
+        px
+    reach : int
+        Steps of the grid.
+
+    Returns
+    -------
+    (N,) bool
+    """
+    cell = (centres - centres.min(axis=0)) // stride
+    table = np.zeros(cell.max(axis=0) + 1, dtype=np.uint8)
+    table[cell[:, 0], cell[:, 1]] = chosen
+    side = 2 * reach + 1
+    near = cv2.dilate(table, np.ones((side, side), np.uint8))
+    return np.asarray(near[cell[:, 0], cell[:, 1]] > 0)
 
 
 def refine(

@@ -50,6 +50,8 @@ class CnnScorer:
     card : dict
         What the card says: ``window``, ``stride``, ``root_width``, ``radius`` (px),
         ``threshold``, ``sha256`` of the weights, how they were trained.
+    reach : int
+        A score depends on pixels up to this far from the window's centre, px.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class CnnScorer:
         weights = Path(weights)
         self.card = read_card(weights, CARD_VERSION)
         self._window, self._stride = self.card["window"], self.card["stride"]
+        self.reach = self._window // 2
         self._model = model = read_weights(weights, self.card)
         try:
             self._session = _session(model)

@@ -1,0 +1,123 @@
+"""Images too large to hold, worked through in bands of rows from the top down.
+
+Such an image is a `Strips`: its shape, and its rows in consecutive pieces, as often as asked. An
+image in memory is one piece. All functions here are plain: pieces in, arrays out.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import cv2
+import numpy as np
+
+from roottip.windows import Image
+
+LARGE = 178_956_970
+"""Pixels above which an image is worked through in bands: those that Pillow refuses to decode."""
+
+_CROPS, _SIDE = 6, 1024
+"""Crops that stand for a large image, along each axis, and their side in px: long enough for
+pieces of root ten times as long as the widest that are told from dirt, 38 megapixels together."""
+
+_EDGE = 0.05
+"""Share of the image along each edge that the crops leave out, where rims and rulers lie."""
+
+
+class Strips(ABC):
+    """An image that gives its rows in pieces, each of any height, from the top down."""
+
+    shape: tuple[int, ...]
+    """``(H, W)`` or ``(H, W, 3)``."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Image]:
+        """A new pass from the top."""
+
+
+def is_large(image: Image | Strips) -> bool:
+    """Whether it is worked through in bands."""
+    return image.shape[0] * image.shape[1] > LARGE
+
+
+def pieces(image: Image | Strips) -> Iterable[Image]:
+    """The image's rows, whether it is in memory or not."""
+    return image if isinstance(image, Strips) else [image]
+
+
+def in_bands(strips: Iterable[Image], step: int, halo: int) -> Iterator[tuple[int, int, Image]]:
+    """Cut the rows anew, into bands that overlap.
+
+    Parameters
+    ----------
+    strips : iterable of (h, W) or (h, W, 3) uint8
+        All rows of an image, in pieces of any height.
+    step : int
+        Rows from one band to the next.
+    halo : int
+        Rows that a band has besides, above and below, as far as the image goes.
+
+    Yields
+    ------
+    top : int
+        The band's own rows are ``top`` to ``top + step``, fewer at the end.
+    start : int
+        The row of the image that is the band's first.
+    band : (h, W) or (h, W, 3) uint8
+    """
+    held: list[Image] = []
+    top = start = end = 0
+    for strip in chain(strips, [None]):
+        if strip is not None:
+            held.append(strip)
+            end += len(strip)
+        while end >= top + step + halo or (strip is None and top < end):
+            rows = held[0] if len(held) == 1 else np.concatenate(held)
+            yield top, start, rows[: top + step + halo - start]
+            top += step
+            first = max(0, top - halo)
+            held, start = [rows[first - start :].copy()], first
+            del rows
+
+
+def crops(image: Image | Strips) -> list[Image]:
+    """Crops, evenly spread, that stand for a large image where all of it would be too much."""
+    height, width = image.shape[:2]
+    (rows, tall), (columns, wide) = _places(height), _places(width)
+    shape = (tall, wide, *image.shape[2:])
+    made = [[np.empty(shape, np.uint8) for _ in columns] for _ in rows]
+    start = 0
+    for strip in pieces(image):
+        for row, across in zip(rows, made, strict=True):
+            first, last = max(row, start), min(row + tall, start + len(strip))
+            if first < last:
+                for column, crop in zip(columns, across, strict=True):
+                    part = strip[first - start : last - start, column : column + wide]
+                    crop[first - row : last - row] = part
+        start += len(strip)
+    return [crop for across in made for crop in across]
+
+
+def shrunk(image: Image | Strips, side: int) -> Image:
+    """A small copy, its longer side at most `side` px."""
+    height, width = image.shape[:2]
+    factor = -(-max(height, width) // side)
+    # at least a row, however thin the image
+    rows, columns = max(1, height // factor), max(1, width // factor)
+    # made beforehand: pieces kept one by one would lie between the strips' memory and hold it
+    small = np.empty((rows, columns, *image.shape[2:]), np.uint8)
+    for top, _, band in in_bands(pieces(image), factor * 16, 0):
+        here = small[top // factor : top // factor + max(1, len(band) // factor)]
+        if len(here):
+            here[:] = cv2.resize(band, (columns, len(here)), interpolation=cv2.INTER_AREA)
+    return small
+
+
+def _places(length: int) -> tuple[list[int], int]:
+    """Where the crops begin along an axis, and their side."""
+    edge = int(_EDGE * length)
+    inside = length - 2 * edge
+    side = max(1, min(_SIDE, inside // _CROPS))
+    return np.linspace(edge, edge + inside - side, _CROPS).astype(int).tolist(), side

@@ -1,0 +1,213 @@
+"""Read scans that are too large to hold, strip by strip, by libvips (the extra ``[scans]``).
+
+A scan comes out as `images.read_image` would show it: RGB order, 8 bit, on white where it was
+transparent; what can only be read whole is refused. Besides `images` the only file that knows
+about formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from roottip.bands import LARGE, Strips
+from roottip.errors import InputError
+from roottip.windows import Image
+
+MOST_PIXELS = 1_500_000_000
+"""Of a scan; A3 at 2400 dpi is 1.1 gigapixels. More would take hours on a small machine."""
+
+MOST_SIDE = 65_535
+"""px of a side: JPEG's own limit. The rows of a band must fit into memory."""
+
+_EMPTY = 200
+"""Pixels that a byte of the file may stand for. Scanners' noise needs a byte for some 20; a file
+with less in it is a plain surface, or made to fill a memory."""
+
+_ROWS = 256
+"""Of a strip."""
+
+_LOADERS = {"jpegload": "JPEG", "pngload": "PNG", "tiffload": "TIFF"}
+
+
+class Scan(Strips):
+    """An image file, read anew from the top at each iteration.
+
+    Parameters
+    ----------
+    path : path
+        A JPEG, PNG or TIFF on this machine.
+
+    Attributes
+    ----------
+    shape : tuple
+        ``(H, W)`` or ``(H, W, 3)``, as displayed.
+    notes : tuple of str
+        What makes a result doubtful.
+    px_per_mm : float or None
+        By the file's resolution tag.
+
+    Raises
+    ------
+    InputError
+        libvips is missing, the file cannot be read, or not strip by strip, or it is too large.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        header = _header(self.path)
+        self._check(header)
+        shown = self._shown()
+        self._deep = shown.format == "ushort"
+        self.shape = (shown.height, shown.width) + ((3,) if shown.bands == 3 else ())
+        frames = _field(header, "n-pages", 1)
+        self.notes = (f"first of {frames} frames",) if frames > 1 else ()
+        # libvips says 1 px/mm where the file says nothing
+        self.px_per_mm = float(header.xres) if header.xres not in (0, 1) else None
+        self._levels: Image | None = None
+
+    def __iter__(self) -> Iterator[Image]:
+        """All rows, 8 bit, in strips from the top down.
+
+        Raises
+        ------
+        InputError
+            The file is cut short or damaged.
+        """
+        if not self._deep:
+            yield from self._strips()
+            return
+        if self._levels is None:
+            self._levels = _levels(self._strips())
+        for strip in self._strips():
+            yield self._levels[strip]
+
+    def _strips(self) -> Iterator[NDArray[Any]]:
+        import pyvips
+
+        shown = self._shown()
+        region = pyvips.Region.new(shown)
+        for top in range(0, shown.height, _ROWS):
+            rows = min(_ROWS, shown.height - top)
+            try:
+                data = region.fetch(0, top, shown.width, rows)
+            except pyvips.Error as error:
+                raise InputError(
+                    f"{self.path} cannot be read, it may be cut short or damaged: {_said(error)}"
+                ) from error
+            kind = np.uint16 if self._deep else np.uint8
+            yield np.frombuffer(data, dtype=kind).reshape(rows, *self.shape[1:])
+
+    def _shown(self) -> Any:
+        """The image as displayed, still to be decoded."""
+        import pyvips
+
+        image = pyvips.Image.new_from_file(str(self.path), access="sequential", fail_on="error")
+        if image.hasalpha():
+            image = image.flatten(background=255)
+        return image
+
+    def _check(self, header: Any) -> None:
+        kind = _LOADERS.get(_field(header, "vips-loader", ""))
+        pixels = header.width * header.height
+        size = f"{self.path} has {pixels / 1e6:.0f} megapixels"
+        if kind is None:
+            raise InputError(
+                f"{size}, which roottip reads from JPEG, PNG and TIFF only; save it as one of them"
+            )
+        if pixels > MOST_PIXELS or max(header.width, header.height) > MOST_SIDE:
+            raise InputError(
+                f"{size} ({header.width} x {header.height}); roottip reads up to "
+                f"{MOST_PIXELS // 1_000_000} with sides of up to {MOST_SIDE} px, so cut it into "
+                "parts"
+            )
+        if pixels > _EMPTY * self.path.stat().st_size:
+            raise InputError(
+                f"{size} in a file of {self.path.stat().st_size} bytes; that is no scan, nothing "
+                "is on it"
+            )
+        if _field(header, "interlaced", 0):
+            raise InputError(
+                f"{size} and is stored interlaced (progressive), so it can only be read whole; "
+                "save it without"
+            )
+        # from the top down is then not the order of the file, and all of it would be in memory
+        turned = _field(header, "orientation", 1)
+        if turned != 1:
+            raise InputError(
+                f"{size} and is stored turned (EXIF orientation {turned}); save it upright"
+            )
+        deep = header.format == "ushort"
+        colours = header.bands - header.hasalpha()
+        plain = header.interpretation in ("b-w", "srgb", "grey16", "rgb16")
+        if not plain or colours not in (1, 3) or not (deep or header.format == "uchar"):
+            raise InputError(
+                f"{size}, {header.bands} channels of {header.format} ({header.interpretation}); "
+                "roottip reads scans of this size in grey or RGB of 8 or 16 bits, so save it as "
+                "that"
+            )
+        if deep and header.hasalpha():
+            raise InputError(f"{size} of 16 bits with transparency; save it without")
+
+
+def pixels(path: str | Path) -> int:
+    """How many pixels an image file has by its header; 0 where that says nothing."""
+    try:
+        with PillowImage.open(path) as picture:
+            return picture.width * picture.height
+    except PillowImage.DecompressionBombError:
+        try:
+            header = _header(Path(path))
+        except InputError:
+            return LARGE + 1  # more than that, it is
+        return int(header.width * header.height)
+    # decoders raise all sorts; who reads the file says what is wrong with it
+    except Exception:
+        return 0
+
+
+def _header(path: Path) -> Any:
+    try:
+        import pyvips
+    except (ImportError, OSError) as error:  # OSError: the package is there, libvips is not
+        raise InputError(
+            f"{path} has more than {LARGE // 1_000_000} megapixels; to read such scans "
+            "pip install 'roottip[scans]', or cut it into parts"
+        ) from error
+    try:
+        return pyvips.Image.new_from_file(str(path), access="sequential")
+    except pyvips.Error as error:
+        raise InputError(f"{path} cannot be read: {_said(error)}") from error
+
+
+def _field(header: Any, name: str, otherwise: Any) -> Any:
+    return header.get(name) if header.get_typeof(name) else otherwise
+
+
+def _said(error: Exception) -> str:
+    """What libvips says of an error, in one line."""
+    return "; ".join(dict.fromkeys(str(getattr(error, "detail", error)).split("\n"))).strip("; ")
+
+
+def _levels(strips: Iterator[NDArray[Any]]) -> Image:
+    """What becomes of each value of 16 bits: stretched as `images.read_image` does."""
+    counts = np.zeros(2**16, dtype=np.int64)
+    for strip in strips:
+        counts += np.bincount(strip.ravel(), minlength=2**16)
+    values = np.flatnonzero(counts)
+    upto = np.cumsum(counts[values])
+    ranks = np.array([0.001, 0.999]) * (upto[-1] - 1)
+    below, above = (values[np.searchsorted(upto, part, "right")] for part in (
+        np.floor(ranks), np.ceil(ranks)))  # fmt: skip
+    low, high = below + (above - below) * (ranks - np.floor(ranks))
+    if high <= low:
+        low, high = values[[0, -1]]
+    if not high > low:
+        return np.zeros(2**16, dtype=np.uint8)
+    scaled = (np.arange(2**16) - low) * (255 / (high - low))
+    return np.asarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)
