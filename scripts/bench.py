@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
+from bench_scan import both_ways
 from numpy.typing import NDArray
 from skimage.filters import threshold_local
 from skimage.morphology import remove_small_objects, skeletonize
@@ -84,39 +85,26 @@ def main() -> None:
 
 def of_one_image(scorer: CnnScorer, image: Image, repeats: int) -> tuple[pd.DataFrame, float, int]:
     """Seconds of each way to score all windows, how much two differ, floating-point operations."""
-    window, stride = scorer.card["window"], scorer.card["stride"]
-    centres = windows.grid(image.shape, stride)
-    rows = np.split(centres, np.flatnonzero(np.diff(centres[:, 1])) + 1)[::ROWS]
+    shipped, one_by_one, difference = both_ways(scorer, image, repeats, every=ROWS)
     net = torch_net(scorer, image)
-    before = window // 2
-    padded = windows.pad(image, before, window - 1 - before)
+    before = scorer.card["window"] // 2
+    padded = windows.pad(image, before, scorer.card["window"] - 1 - before)
     tensor = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)))[None]
     tensor = tensor.to(memory_format=torch.channels_last)
-
-    def one_by_one() -> NDArray[np.float32]:
-        cuts = (windows.patches(image, row, window) for row in rows)
-        return np.concatenate([scorer.score_patches(cut) for cut in cuts])
 
     def in_torch() -> torch.Tensor:
         with torch.inference_mode():
             return net(tensor)
 
-    ways: dict[str, Callable[[], object]] = {
-        "one convolution, as shipped": lambda: scorer(image, centres),
-        "one convolution, torch": in_torch,
-    }
-    seconds = fastest(ways, repeats)
-    begun = time.perf_counter()
-    cut = one_by_one()
-    took = time.perf_counter() - begun
-    share = len(cut) / len(centres)
-    seconds["window by window"] = took / share
-    seconds |= {name: min(value, seconds[name]) for name, value in fastest(ways, repeats).items()}
-    scanned = scorer(image, np.concatenate(rows))
     with FlopCounterMode(display=False) as counter:
         in_torch()
-    frame = pd.Series(seconds, name="seconds").sort_values().to_frame()
-    return frame, float(np.abs(scanned - cut).max()), counter.get_total_flops()
+    seconds = {
+        "one convolution, as shipped": shipped,
+        "one convolution, torch": fastest({"torch": in_torch}, repeats)["torch"],
+        "window by window": one_by_one,
+    }
+    frame = pd.Series(seconds, name="seconds").to_frame()
+    return frame, difference, counter.get_total_flops()
 
 
 def of_all_images(paths: list[Path], repeats: int) -> pd.DataFrame:

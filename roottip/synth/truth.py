@@ -209,7 +209,7 @@ def _hidden(scene: Scene, stroke: Stroke, end: Line) -> bool:
     if scene.water is not None:
         wet = _window(scene.water, x, y, 1.0)
         contrast *= 1 - (wet.mean() if wet.size else 0.0)
-    fuzz = _window(scene.hairs.opacity, *end, max(NEAR / 2, stroke.width))
+    fuzz = _window(scene.hairs.opacity, end[0], end[1], max(NEAR / 2, stroke.width))
     if fuzz.size and fuzz.mean() > _MAT:
         return True
     return bool(contrast < max(_FAINT, _GRAINY * plate.noise))
