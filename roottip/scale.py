@@ -102,8 +102,8 @@ def resized(strips: Iterable[Image], height: int, eighths: int) -> Iterator[Imag
         All rows of the resized image; its sides are ``ceil(side / eighths) * EIGHTH``.
     """
     step = 32 * eighths
-    halo = eighths if eighths < EIGHTH else 0  # an enlarged pixel needs its neighbours
-    for top, start, band in in_bands(strips, step, halo):
+    # a block of neighbours: for enlarged pixels, and to reflect when a last band has too few rows
+    for top, start, band in in_bands(strips, step, halo=eighths):
         below = -height % eighths if start + len(band) == height else 0
         right = -band.shape[1] % eighths
         whole = cv2.copyMakeBorder(band, 0, below, 0, right, BORDER)

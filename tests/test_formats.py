@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from exchange_examples import COCO, CVAT, LABEL_STUDIO, NAPARI, YOLO, roi
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from roottip.errors import InputError
@@ -62,6 +62,7 @@ point = st.tuples(
 
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=25)  # of files written and read
+@example(rows=[(NAMES[0], 0.0, 0.0, 0.5, 0, 1, "a\x85")], scored=True)  # no white space in XML
 @given(rows=st.lists(point, max_size=8), scored=st.booleans())
 def test_what_is_written_is_read(name, rows, scored, folder):
     columns = ["image", "x", "y", "score", "ignore", "root_order", "group"]

@@ -71,7 +71,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
 
 
 def _add(collector: Collector, image: str, where: str, points: Element) -> None:
-    said = {a.get("name"): (a.text or "").strip() or None for a in points.findall("attribute")}
+    said = {a.get("name"): markup.text(a) or None for a in points.findall("attribute")}
     for pair in points.get("points", "").split(";"):
         xy = pair.split(",")
         if len(xy) != 2:

@@ -49,9 +49,14 @@ def encode(root: Element) -> bytes:
     return content
 
 
-def child(parent: Element, tag: str, text: object = None, **attributes: object) -> Element:
+def text(element: Element | None) -> str:
+    """An element's text without the white space around it: XML's own, not all of Unicode's."""
+    return ((element is not None and element.text) or "").strip(" \t\r\n")
+
+
+def child(parent: Element, tag: str, content: object = None, **attributes: object) -> Element:
     """Add an element to another."""
     made = SubElement(parent, tag, {key: str(value) for key, value in attributes.items()})
-    if text is not None:
-        made.text = str(text)
+    if content is not None:
+        made.text = str(content)
     return made

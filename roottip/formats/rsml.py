@@ -45,7 +45,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     collector = Collector(path, gallery, label)
     for file, inside in folder_files(path, ENDINGS):
         scene = markup.parse(read_bytes(file), file)
-        key = (scene.findtext("metadata/file-key") or "").strip()
+        key = markup.text(scene.find("metadata/file-key"))
         if not gallery and PurePosixPath(key).suffix.lower() in SUFFIXES:
             image = collector.image(key, str(file))
         else:
@@ -149,14 +149,14 @@ def _property(root: Element, name: str) -> str | None:
     found = root.find(f"properties/{name}")
     if found is None:
         return None
-    return found.get("value") or (found.text or "").strip() or None
+    return found.get("value") or markup.text(found) or None
 
 
 def _pixels_per_unit(scene: Element) -> float:
-    unit = (scene.findtext("metadata/unit") or "pixel").strip().lower()
+    unit = (markup.text(scene.find("metadata/unit")) or "pixel").lower()
     if unit in ("pixel", "pixels", "px"):
         return 1.0
-    resolution = (scene.findtext("metadata/resolution") or "").strip()
+    resolution = markup.text(scene.find("metadata/resolution"))
     try:
         return float(resolution)
     except ValueError as error:
