@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import io
+import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from roottip import __version__, table
+from roottip import __version__, completion
 from roottip.errors import InputError
 from roottip.settings import near, read_settings, resource, teach
+
+if TYPE_CHECKING:  # help and completion answer before pandas is loaded
+    import pandas as pd
 
 OK, BAD_INPUT, IMAGES_FAILED, INTERRUPTED = 0, 2, 3, 130
 
@@ -98,8 +101,10 @@ def evaluate(
     output: Path | None = None,
 ) -> int:
     """Score tables of found points, anybody's, against the truth."""
+    import pandas as pd
+
     from roottip import compare as comparing
-    from roottip import evaluation
+    from roottip import evaluation, table
     from roottip.interchange import of_split, read_images, read_truth
     from roottip.verdict import judge
 
@@ -265,6 +270,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     some images could not be read. 130: stopped with Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that its encoding lacks ends no run
+            stream.reconfigure(errors="backslashreplace")
     # Pillow warns of large images as possible attacks, which scanners make every day, and of odd
     # tags in files whose pixels are well
     warnings.filterwarnings("ignore", module="PIL")
@@ -273,7 +281,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(_overview())
             return OK
         if given[0] in ("-V", "--version", "version"):
-            print(f"roottip {__version__}")
+            print(_versions())
+            return OK
+        if given == ["--completion"]:
+            print(completion.script(COMMANDS), end="")
             return OK
         name, *rest = given
         if name not in COMMANDS:
@@ -305,10 +316,20 @@ def _overview() -> str:
             *rows,
             "",
             "roottip COMMAND --help teaches a command; roottip --version says which this is.",
+            f"The Tab key, {completion.HOW}",
             "Exit codes: 0 done, 2 something given cannot be used, 3 done but some images could",
             "not be read, 130 stopped.",
         ]
     )
+
+
+def _versions() -> str:
+    """The program's and the shipped weights'."""
+    said = [f"roottip {__version__}"]
+    for path in sorted(resource("weights").glob("*.json")):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        said.append(f"{path.stem} weights {card['sha256'][:12]}, made by roottip {card['roottip']}")
+    return "\n".join(said)
 
 
 def _report_failures(images: pd.DataFrame, label: str) -> int:

@@ -8,6 +8,7 @@ what the shell handed over: spaces, commas, brackets and equals signs included.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import types
 import typing
@@ -65,13 +66,13 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
         else:
             others[key] = value
 
-    groups = {key: value for key, value in others.items() if (_conf() / key).is_dir()}
+    members = choices(command)
+    groups = {key: value for key, value in others.items() if key in members}
     for key, value in groups.items():
-        choices = sorted(path.stem for path in (_conf() / key).glob("*.yaml"))
-        if value not in choices:
+        if value not in members[key]:
             raise InputError(
-                f"{key}={value}: there is no such {key}{near(value, choices)}; "
-                f"there is {', '.join(choices)}"
+                f"{key}={value}: there is no such {key}{near(value, members[key])}; "
+                f"there is {', '.join(members[key])}"
             )
     chosen = [f"{key}={value}" for key, value in groups.items()]
     with initialize_config_dir(str(_conf()), version_base="1.3"):
@@ -114,6 +115,29 @@ def resource(name: str) -> Path:
     return packaged if packaged.exists() else package.parent / name
 
 
+def choices(command: Callable[..., int]) -> dict[str, list[str]]:
+    """What can be chosen by ``key=NAME``, as in ``detector=cnn``, by key."""
+    groups = [key for key in typing.get_type_hints(command) if (_conf() / key).is_dir()]
+    return {key: sorted(path.stem for path in (_conf() / key).glob("*.yaml")) for key in groups}
+
+
+def keys(command: Callable[..., int]) -> list[str]:
+    """Every key that a command knows, whatever is chosen: ``input``, …, ``detector.weights``."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    members = choices(command)
+    found: dict[str, None] = {}
+    with initialize_config_dir(str(_conf()), version_base="1.3"):
+        for chosen in itertools.product(*members.values()):
+            words = [f"{key}={member}" for key, member in zip(members, chosen, strict=True)]
+            config = OmegaConf.to_container(compose(command.__name__, words))
+            found |= dict.fromkeys(_keys(config))
+    sections = {key.rpartition(".")[0] for key in found} - members.keys()
+    # a name is chosen by its group's key
+    return [key for key in found if key not in sections and not key.endswith(".name")]
+
+
 def _conf() -> Path:
     return resource("conf")
 
@@ -129,10 +153,10 @@ def _keys(config: Any, prefix: str = "") -> list[str]:
 
 def _fitted(key: str, value: Any, hint: Any) -> Any:
     """The value as the type that the command's signature names."""
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is None and type(None) in choices:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in kinds:
         return None
-    kind = next(choice for choice in choices if choice is not type(None))
+    kind = next(kind for kind in kinds if kind is not type(None))
     if typing.get_origin(kind) is dict and isinstance(value, dict):
         return value
     if typing.get_origin(kind) is not None and isinstance(value, str | list) and value:
@@ -142,7 +166,7 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
         if isinstance(only, str) and re.fullmatch(r"\[.*\]", only) and not Path(only).exists():
             values = [part.strip() for part in only[1:-1].split(",")]
         return [_fitted(key, item, member) for item in values]
-    if kind is Path and str in choices and "://" in str(value):
+    if kind is Path and str in kinds and "://" in str(value):
         return str(value)  # an address: a Path would make one slash of the two
     if kind is Path and isinstance(value, str | Path) and str(value):
         return Path(value)
@@ -163,12 +187,12 @@ def teach(command: Callable[..., int]) -> str:
     text = (_conf() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     body = text[len(_header(name)) :]
     parts = [*_header(name), "", "Settings, with what they are if you say nothing:", *body]
-    groups = [key for key in typing.get_type_hints(command) if (_conf() / key).is_dir()]
-    for group in groups:
-        for path in sorted((_conf() / group).glob("*.yaml")):
+    for group, members in choices(command).items():
+        for member in members:
+            path = _conf() / group / f"{member}.yaml"
             lines = path.read_text(encoding="utf-8").splitlines()
             shown = [f"  {line}" for line in lines if line and not line.startswith("name:")]
-            parts += ["", f"Settings of {group}={path.stem}, as in {group}.KEY=VALUE:", *shown]
+            parts += ["", f"Settings of {group}={member}, as in {group}.KEY=VALUE:", *shown]
     return "\n".join(line for line in parts if not line.startswith(("defaults:", "  - ")))
 
 

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import inspect
 import json
+import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -11,8 +15,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from roottip import app, table
+from roottip import __version__, app, table
 from roottip.detector import DETECTORS, load
+from roottip.settings import resource
 from roottip.synth.plate import Plate
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -99,7 +104,23 @@ def test_overview_and_version(capsys):
     _, out, _ = run(capsys)
     assert all(command in out for command in app.COMMANDS)
     assert run(capsys, "--help")[1] == out
-    assert run(capsys, "--version")[1] == f"roottip {__import__('roottip').__version__}\n"
+    said = run(capsys, "--version")[1].splitlines()
+    assert said[0] == f"roottip {__version__}"
+    for line, name in zip(said[1:], ("cnn.onnx", "features.npz"), strict=True):
+        digest = hashlib.sha256(resource(f"weights/{name}").read_bytes()).hexdigest()
+        assert line.startswith(f"{name.split('.')[0]} weights {digest[:12]}, made by roottip ")
+
+
+def test_a_name_that_the_terminal_lacks_ends_no_run(tmp_path, photo):
+    words = "detect", f"input={photo.parent}", f"output={tmp_path / 'ü'}", "detector=baseline"
+    result = subprocess.run(
+        [sys.executable, "-m", "roottip", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "report: " + str(tmp_path / "\\xfc") in result.stdout
 
 
 def test_paths_are_what_the_shell_hands_over(capsys, tmp_path, photo):

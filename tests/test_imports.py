@@ -24,6 +24,12 @@ def test_import_loads_nothing_heavy():
     assert not loaded & (HEAVY | {"cv2", "numpy", "pandas", "hydra", "scipy"})
 
 
+def test_version_help_and_completion_answer_at_once():
+    words = (["--version"], ["--help"], ["detect", "--help"], ["--completion"])
+    code = f"from roottip.app import main\nassert not any(main(words) for words in {words!r})"
+    assert not modules_after(code) & (HEAVY | {"cv2", "numpy", "pandas", "scipy", "onnxruntime"})
+
+
 def test_a_baseline_run_and_an_evaluation_never_load_torch(tmp_path):
     detect = ["detect", f"input={SAMPLE / 'images'}", f"output={tmp_path}", "detector=baseline"]
     compare = ["compare", f"data={SAMPLE}", "detectors=[baseline]"]
