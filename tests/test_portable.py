@@ -45,7 +45,8 @@ def test_no_file_is_read_or_written_in_the_machines_own_encoding(tmp_path):
             ["convert", f"input={found / 'tips.csv'}", f"images={found / 'images.csv'}", *words]
             for words in (
                 [f"output={tmp_path / 'cvat.xml'}"],
-                [f"output={tmp_path / 'coco.json'}"],
+                [f"output={tmp_path / 'coco.json'}", "output_format=coco"],
+                [f"output={tmp_path / 'tasks.json'}", "output_format=labelstudio"],
                 [f"output={tmp_path / 'napari'}", "output_format=napari"],
                 [f"output={tmp_path / 'yolo'}", "output_format=yolo"],
                 [f"output={tmp_path / 'rsml'}", "output_format=rsml"],
