@@ -1,7 +1,9 @@
-"""Photograph the pages that roottip writes, for the documentation: python scripts/make_screenshots.py.
+"""Photograph the pages that roottip writes, for the documentation.
 
-Runs `detect` and `compare` on data/sample and opens their pages in Chromium, without a window. Needs
-``chromium`` on the path.
+python scripts/make_screenshots.py
+
+Runs `detect` and `compare` on data/sample and opens their pages in Chromium, without a window;
+needs ``chromium`` on the path.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def main() -> None:
         assert roottip(["detect", f"input={SAMPLE / 'images'}", f"output={run}"]) == 0
         assert roottip(["compare", f"data={SAMPLE}", f"output={report}"]) == 0
         photograph(run / "report.html", 700, output / "run.jpg")
-        photograph(report / "report.html", 1300, output / "comparison.jpg")
+        photograph(report / "report.html", 1010, output / "comparison.jpg")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,194 @@
+"""The README and the pages of docs/: their commands and code run, and say what is true.
+
+Blocks in ```sh are run line by line where the files that they name are made of the sample;
+trainings and drawings are made small by settings that follow the page's own. The tutorial is a
+notebook that `make docs` runs.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from roottip import app, table
+from roottip.settings import choices, keys
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOTEBOOK = ROOT / "docs" / "tutorial.md"
+
+SMALL = {
+    "train": "trainer.rounds=1 trainer.steps=2 trainer.batch=8 trainer.workers=0 dev=0.4",
+    "synth": "count=1 size=200",
+    "explain": "count=1",
+}
+"""What follows a page's own words, so that its command takes seconds."""
+
+KNOWN = {"make", "pip", "git", "python", "mkdir", "cd"}
+"""Programs besides roottip that pages tell people to run; what they are given is looked at."""
+
+
+KEYS = {name: keys(command) for name, command in app.COMMANDS.items()}
+GROUPS = {
+    key: names for command in app.COMMANDS.values() for key, names in choices(command).items()
+}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of each line of the page's shell blocks."""
+    lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory) -> Path:
+    """A folder with everything that the pages name: photos, annotations, a run, a net."""
+    place = tmp_path_factory.mktemp("workplace")
+    images, tips = table.read(SAMPLE / "images.csv"), table.read(SAMPLE / "tips.csv")
+    images = images[["image", "group"]].head(5)
+    images["split"] = ["train"] * 3 + ["val"] * 2
+    tips = tips[tips["image"].isin(images["image"])]
+    for name in ("annotated", "more", "mine"):
+        (place / name / "images").mkdir(parents=True)
+        for image in images["image"]:
+            shutil.copy(SAMPLE / "images" / image, place / name / "images")
+        table.write(images, place / name / "images.csv")
+        table.write(tips, place / name / "tips.csv")
+    shutil.copytree(place / "annotated" / "images", place / "photos")
+    shutil.copy(SAMPLE / "images" / "plate_0001.jpg", place / "plate.jpg")
+    table.write(images, place / "images.csv")
+    table.write(tips, place / "marked.csv")
+    for folder in ("trained", "fitted"):
+        (place / folder).mkdir()
+        for ending in ("onnx", "json"):
+            shutil.copy(
+                ROOT / "roottip" / "weights" / f"cnn.{ending}", place / folder / f"model.{ending}"
+            )
+    run = "detect", f"input={place / 'photos'}", f"output={place / 'results'}", "detector=baseline"
+    assert app.main(run) == 0
+    shutil.copy(place / "results" / "tips.csv", place / "tips.csv")
+    words = f"input={place / 'marked.csv'}", f"images={place / 'photos'}"
+    export = f"output={place / 'export.json'}", "output_format=labelstudio"
+    assert app.main(["convert", *words, *export]) == 0
+    return place
+
+
+@pytest.fixture
+def here(workplace, tmp_path, monkeypatch) -> Path:
+    """A fresh copy of the workplace, to work in."""
+    shutil.copytree(workplace, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def run(words: list[str]) -> None:
+    """Run a line of a page, or look whether it could be run."""
+    program, *rest = words
+    if program == "roottip":
+        if rest[0] in app.COMMANDS:
+            rest += SMALL.get(rest[0], "").split()
+            # a page shows several ways to fill one folder
+            rest += ["overwrite=true"] * ("overwrite" in KEYS[rest[0]])
+        code = app.main(rest[: rest.index(">")] if ">" in rest else rest)
+        assert code == 0, f"exit code {code}: {shlex.join(words)}"
+        return
+    assert program in KNOWN, f"what is {program}? {shlex.join(words)}"
+    if program == "make":
+        assert f"\n{rest[0]}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    if program == "python" and rest[0].endswith(".py"):
+        assert (ROOT / rest[0]).is_file(), shlex.join(words)
+
+
+pytestmark = pytest.mark.filterwarnings(
+    # Lightning's and torch's, about the few samples and cores of a test
+    "ignore:::pytorch_lightning",
+    "ignore:::torch",
+)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda page: page.name)
+def test_commands_run(page, here, capsys):
+    for words in commands(page):
+        run(words)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p, "python") and p != NOTEBOOK], ids=lambda page: page.name
+)
+def test_code_runs(page, here):
+    names: dict[str, object] = {}
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), names)
+    tables = [value for value in names.values() if isinstance(value, pd.DataFrame)]
+    assert all(len(found) for found in tables)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_and_extras_in_the_text_exist(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    known = {key for of_command in KEYS.values() for key in of_command}
+    for code in re.findall(r"`([^`]+)`", text):
+        command = re.match(r"roottip ([a-z]+)\b", code)
+        assert command is None or command[1] in KEYS, code
+        known_here = KEYS[command[1]] if command else known
+        if command or re.match(r"'?[a-z_.]+=\S", code):
+            for key, value in re.findall(r"(?:^|\s)'?([a-z_.]+)=(\S*)", code):
+                assert key in known_here, code
+                for name in value.split("|") if key in GROUPS and "…" not in value else ():
+                    assert name in GROUPS[key], code
+    extras = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for extra in re.findall(r"\.\[([a-z,]+)\]", page.read_text(encoding="utf-8")):
+        assert f"\n{extra} = [" in extras
+
+
+def test_what_the_readme_points_to_is_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", PAGES[0].read_text(encoding="utf-8")):
+        assert "://" in target or (ROOT / target).exists(), target
+
+
+def test_every_column_is_explained(here):
+    told = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    words = "pattern={kind}_{number}", "px_per_mm=8", "detector=baseline"
+    assert app.main(["detect", "input=photos", "output=out", *words]) == 0
+    assert app.main(["compare", "data=annotated", "detectors=[baseline]", "output=told"]) == 0
+    for name in ("tips", "images", "summary"):
+        for column in table.read(Path(f"out/{name}.csv")):
+            plain = column.removesuffix("_mean")
+            assert f"`{plain}`" in told or plain in ("kind", "number", "group"), column
+    for path in Path("told").glob("*.csv"):
+        assert f"`{path.name}`" in told
+
+
+def test_every_note_is_explained():
+    told = (ROOT / "docs" / "different.md").read_text(encoding="utf-8")
+    notes = re.findall(r"^\| `([^`]+)` \|", told.partition("## Notes")[2], re.MULTILINE)
+    code = "".join(
+        (ROOT / "roottip" / f"{name}.py").read_text(encoding="utf-8")
+        for name in ("traits", "images")
+    )
+    for note in notes:
+        fixed = {"first of 3 frames": "first of {frames} frames"}.get(note, note)
+        assert fixed in code or note == "a PNG named .jpg", note
+    doubts = re.findall(r'^        "([^"]+)": ', code.partition("doubts = {")[2], re.MULTILINE)
+    assert doubts
+    assert set(doubts) <= set(notes)
+
+
+def test_every_public_name_is_in_the_reference():
+    import roottip
+
+    reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for name in roottip.__all__:
+        assert re.search(rf"^::: roottip\.\w+\.{name}$", reference, re.MULTILINE), name
