@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs lowest clean
 
 demo: .venv/core
 	$(BIN)/roottip demo output=out/demo
@@ -16,6 +16,14 @@ check: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# the site, in out/site
+docs: .venv/dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mkdocs build --strict
+
+# the tests of the core with the oldest releases that pyproject.toml allows
+lowest: .venv/dev
+	$(BIN)/python scripts/lowest.py out/lowest
 
 .venv/core: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -40,15 +40,10 @@ GROUPS = {
 }
 
 
-def blocks(page: Path, language: str) -> list[str]:
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and content of the page's blocks of code, in order."""
     text = page.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def commands(page: Path) -> list[list[str]]:
-    """The words of each line of the page's shell blocks."""
-    lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+    return re.findall(r"^```(sh|python)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -117,22 +112,22 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda page: page.name)
-def test_commands_run(page, here, capsys):
-    for words in commands(page):
-        run(words)
-    capsys.readouterr()
-
-
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks(p, "python") and p != NOTEBOOK], ids=lambda page: page.name
+    "page", [p for p in PAGES if blocks(p) and p != NOTEBOOK], ids=lambda page: page.name
 )
-def test_code_runs(page, here):
+def test_commands_and_code_run(page, here, capsys):
     names: dict[str, object] = {}
-    for code in blocks(page, "python"):
-        exec(compile(code, str(page), "exec"), names)
+    for language, content in blocks(page):
+        if language == "python":
+            exec(compile(content, str(page), "exec"), names)
+            continue
+        for line in content.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                run(words)
     tables = [value for value in names.values() if isinstance(value, pd.DataFrame)]
     assert all(len(found) for found in tables)
+    capsys.readouterr()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,0 +1,62 @@
+"""Test the core with the oldest releases that pyproject.toml allows.
+
+python scripts/lowest.py out/lowest
+
+Makes a new environment there, installs roottip with every dependency of the core at its lower bound,
+and runs those tests that need no extra. Bounds are the oldest releases with wheels for Python 3.10
+to 3.12; a newer Python has none of some.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import venv
+from importlib.metadata import requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+
+TESTS = (
+    "bands causes certainty convert detector evaluation formats images interchange ledger matching "
+    "meter report runpage scale scalebar table traits verdict windows"
+).split()
+
+
+def lower_bounds() -> list[str]:
+    """``name==version`` of every dependency of the core."""
+    core = [Requirement(text) for text in requires("roottip") or () if "extra ==" not in text]
+    return [
+        f"{requirement.name}=={specifier.version}"
+        for requirement in core
+        for specifier in requirement.specifier
+        if specifier.operator == ">="
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("environment", type=Path)
+    environment = parser.parse_args().environment
+    venv.create(environment, with_pip=True, clear=True)
+    python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    bounds = lower_bounds()
+    print(*bounds, sep="\n")
+    tools = ["hypothesis", "pytest", "tifffile", "pycocotools", "scikit-image"]
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", *tools, "--editable", ROOT, *bounds],
+        check=True,
+    )
+    tests = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS]
+    # what old releases warn of has been mended since
+    words = [python, "-m", "pytest", "-q", "-W", "ignore", "-p", "no:cacheprovider", *tests]
+    sys.exit(subprocess.run(words, cwd=ROOT).returncode)
+
+
+if __name__ == "__main__":
+    main()
