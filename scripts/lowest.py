@@ -2,9 +2,9 @@
 
 python scripts/lowest.py out/lowest
 
-Makes a new environment there, installs roottip with every dependency of the core at its lower bound,
-and runs those tests that need no extra. Bounds are the oldest releases with wheels for Python 3.10
-to 3.12; a newer Python has none of some.
+Makes a new environment there, installs roottip with every dependency of the core at its lower
+bound, and runs the tests that need no extra. The bounds are releases with wheels for Python 3.10
+to 3.12; for a newer Python some have none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = (
     "bands causes certainty convert detector evaluation formats images interchange ledger matching "
     "meter report runpage scale scalebar table traits verdict windows"
-).split()
+)
 
 
 def lower_bounds() -> list[str]:
@@ -47,12 +47,12 @@ def main() -> None:
     python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     bounds = lower_bounds()
     print(*bounds, sep="\n")
-    tools = ["hypothesis", "pytest", "tifffile", "pycocotools", "scikit-image"]
+    tools = "hypothesis", "pytest", "tifffile", "pycocotools", "scikit-image", "scikit-learn"
     subprocess.run(
         [python, "-m", "pip", "install", "--quiet", *tools, "--editable", ROOT, *bounds],
         check=True,
     )
-    tests = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS]
+    tests = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS.split()]
     # what old releases warn of has been mended since
     words = [python, "-m", "pytest", "-q", "-W", "ignore", "-p", "no:cacheprovider", *tests]
     sys.exit(subprocess.run(words, cwd=ROOT).returncode)

@@ -30,8 +30,8 @@ SMALL = {
 }
 """What follows a page's own words, so that its command takes seconds."""
 
-KNOWN = {"make", "pip", "git", "python", "mkdir", "cd"}
-"""Programs besides roottip that pages tell people to run; what they are given is looked at."""
+KNOWN = {"make", "pip", "git", "python", "mkdir", "cp"}
+"""Programs besides roottip that pages tell people to run."""
 
 
 KEYS = {name: keys(command) for name, command in app.COMMANDS.items()}
@@ -99,9 +99,11 @@ def run(words: list[str]) -> None:
         assert code == 0, f"exit code {code}: {shlex.join(words)}"
         return
     assert program in KNOWN, f"what is {program}? {shlex.join(words)}"
+    if program == "cp":
+        shutil.copy(*rest)
     if program == "make":
         assert f"\n{rest[0]}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
-    if program == "python" and rest[0].endswith(".py"):
+    if program == "python":
         assert (ROOT / rest[0]).is_file(), shlex.join(words)
 
 
@@ -146,6 +148,12 @@ def test_settings_and_extras_in_the_text_exist(page):
     extras = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for extra in re.findall(r"\.\[([a-z,]+)\]", page.read_text(encoding="utf-8")):
         assert f"\n{extra} = [" in extras
+
+
+def test_scripts_named_in_the_text_are_there():
+    for page in PAGES:
+        for script in re.findall(r"scripts/\w+\.py", page.read_text(encoding="utf-8")):
+            assert (ROOT / script).is_file(), f"{page.name}: {script}"
 
 
 def test_what_the_readme_points_to_is_there():
