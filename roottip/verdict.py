@@ -85,7 +85,7 @@ def _sentences(evaluations: Mapping[str, Evaluation], differences: pd.DataFrame)
         f"{best} finds {s['recall']:.1%} of the marked tips{_between(s, 'recall')}, and "
         f"{s['precision']:.1%} of what it finds are tips{_between(s, 'precision')}."
     ]
-    told = differences.set_index(["detector", "other", "rate"])
+    told = differences.set_index(["detector", "other", "rate"]).sort_index()
     for other in others:
         rows = told.loc[(best, other), ["difference", "low", "high"]]
         sentences += _ahead(best, other, *rows.loc["f1"])
