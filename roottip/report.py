@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from roottip.evaluation import FALSE_ALARM, HIT, IGNORED, MISS
+from roottip.matching import FALSE_ALARM, HIT, IGNORED, MISS
 from roottip.windows import Image
 
 FOUND = "found"

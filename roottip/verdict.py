@@ -85,13 +85,12 @@ def _sentences(evaluations: Mapping[str, Evaluation], differences: pd.DataFrame)
         f"{best} finds {s['recall']:.1%} of the marked tips{_between(s, 'recall')}, and "
         f"{s['precision']:.1%} of what it finds are tips{_between(s, 'precision')}."
     ]
-    told = differences.set_index(["detector", "other", "rate"])
+    told = differences.set_index(["detector", "other", "rate"]).sort_index()
     for other in others:
+        rows = told.loc[(best, other), ["difference", "low", "high"]]
+        sentences += _ahead(best, other, *rows.loc["f1"])
         sentences += [
-            _difference(
-                best, other, rate, *told.loc[(best, other, rate), ["difference", "low", "high"]]
-            )
-            for rate in ("recall", "precision")
+            _difference(best, other, rate, *rows.loc[rate]) for rate in ("recall", "precision")
         ]
     if s["groups"] == 1 and not others:
         sentences.append("With one group of images nothing can be said of chance.")
@@ -105,6 +104,17 @@ def _best_first(evaluations: Mapping[str, Evaluation]) -> list[str]:
 def _between(summary: Mapping[str, Any], rate: str) -> str:
     low, high = summary[f"{rate}_low"], summary[f"{rate}_high"]
     return "" if np.isnan(low) else f" (95 % interval {low:.1%} to {high:.1%})"
+
+
+def _ahead(best: str, other: str, value: float, low: float, high: float) -> list[str]:
+    """A sentence on F1, in which one may lead although neither rate alone shows it."""
+    if np.isnan(low):
+        return []
+    shown = "is ahead" if low > 0 else "is not shown to be ahead"
+    return [
+        f"Recall and precision together (F1): {best} {shown} of {other}, "
+        f"by {value + 0.0:.3f} (95 % interval {low:.3f} to {high:.3f})."
+    ]
 
 
 def _difference(best: str, other: str, rate: str, value: float, low: float, high: float) -> str:

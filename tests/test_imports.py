@@ -41,6 +41,15 @@ def test_a_baseline_run_and_an_evaluation_never_load_torch(tmp_path):
     assert not loaded & (HEAVY | {"pyvips"})
 
 
+def test_a_run_loads_nothing_that_only_figures_need(tmp_path):
+    words = ["detect", f"input={SAMPLE / 'images' / 'plate_0001.jpg'}", f"output={tmp_path}"]
+    code = (
+        f"from roottip.app import main\nassert main({[*words, 'engine.workers=0']!r}) == 0\n"
+        "import sys; assert 'onnxruntime' in sys.modules"
+    )
+    assert not modules_after(code) & (HEAVY | {"scipy.stats", "matplotlib"})
+
+
 def test_the_features_detector_needs_no_training_package():
     code = (
         "import roottip\n"

@@ -27,7 +27,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     rng = np.random.default_rng(0)
     names = ["a10.png", "a9.png", NASTY.replace("/", "∕")]
-    truth, found = [], {"good": [], "poor": []}
+    truth, found = [], {"poor": [], "good": []}
     for name in names:
         pixels = rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)
         (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
@@ -113,6 +113,14 @@ def test_short_scores_are_on_the_same_side_of_every_threshold(scores, slider, ow
     for threshold in (slider / 1000, own):
         if threshold == own or abs(threshold - own) > 1e-4:
             assert ((short >= threshold) == (exact >= threshold)).all()
+
+
+def test_the_best_detector_is_shown_first(browser, made):
+    _, found, truth, names = made
+    browser.refresh()
+    assert browser.find_element("id", "detector").get_attribute("value") == "good"
+    s = evaluate(found["good"], truth, names, TOLERANCE, 0.5).summary
+    assert figures(browser)[2:5] == [f"{s['f1']:.3f}", str(s["hits"]), str(s["misses"])]
 
 
 @pytest.mark.parametrize("detector", ["good", "poor"])

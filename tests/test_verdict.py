@@ -36,6 +36,9 @@ def test_who_finds_more_is_said_in_points_of_100():
     points = f"22 points more of 100 tips than baseline (95 % interval {low:.0f} to {high:.0f})."
     assert f"cnn finds {points}" in said
     assert "are tips than with baseline (95 % interval " in said
+    f1 = differences(made).set_index("rate").loc["f1"]
+    apart = f"by {f1['difference']:.3f} (95 % interval {f1['low']:.3f} to {f1['high']:.3f})."
+    assert f"(F1): cnn is ahead of baseline, {apart}" in said
 
 
 def test_a_lower_recall_of_the_best_is_said_too():
@@ -48,7 +51,8 @@ def test_a_lower_recall_of_the_best_is_said_too():
 def test_what_may_be_chance_is_no_difference():
     said = said_of({"a": finding(9, 7), "b": finding(7, 9, 8, 8)})
     assert "No difference shown between a and b in how many tips they find: " in said
-    assert "-0.0" not in said
+    assert "(F1): a is not shown to be ahead of b, by " in said
+    assert "-0.0 " not in said
     same = said_of({"a": finding(9, 7), "b": finding(9, 7)})
     assert "No difference shown between a and b in how many tips they find: 0.0 points" in same
 

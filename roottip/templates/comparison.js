@@ -9,7 +9,8 @@ const colourOf = (name) => COLOURS[data.detectors.findIndex((d) => d.name === na
 const rate = (part, whole) => (whole > 0 ? part / whole : NaN);
 const shown = (value) => (Number.isNaN(value) ? "–" : value.toFixed(3));
 
-let detector = data.detectors[0];
+const f1Of = ({ precision, recall }) => (precision && recall ? 2 / (1 / precision + 1 / recall) : 0);
+let detector = data.detectors.reduce((best, other) => (f1Of(other) > f1Of(best) ? other : best));
 let threshold = detector.threshold;
 let current = data.images.findIndex((image) => image.src);
 let order = data.images.map((_, i) => i);
@@ -247,7 +248,7 @@ function choose(name) {
   update();
 }
 
-for (const d of data.detectors) byId("detector").add(new Option(d.name, d.name));
+for (const d of data.detectors) byId("detector").add(new Option(d.name, d.name, false, d === detector));
 for (const dot of document.querySelectorAll(".dot")) dot.style.background = colourOf(dot.dataset.detector);
 byId("detector").addEventListener("change", (event) => choose(event.target.value));
 byId("threshold").addEventListener("input", (event) => { threshold = Number(event.target.value); update(); });
