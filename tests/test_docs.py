@@ -26,7 +26,7 @@ NOTEBOOK = ROOT / "docs" / "tutorial.md"
 SMALL = {
     "train": "trainer.rounds=1 trainer.steps=2 trainer.batch=8 trainer.workers=0 dev=0.4",
     "synth": "count=1 size=200",
-    "explain": "count=1",
+    "explain": "count=1 data=annotated",
 }
 """What follows a page's own words, so that its command takes seconds."""
 
