@@ -45,7 +45,7 @@ def test_the_tutorial_shows_what_came_out(site):
     content = (site / "tutorial.html").read_text(encoding="utf-8")
     assert content.count("data:image/png;base64,") >= 2
     said = re.sub(r"<[^>]+>", "", content)
-    assert "12 images of 12 plates: camera" in said
+    assert "20 images of 20 plates: camera" in said
     recall = [float(n) for n in re.findall(r"(?:cnn|fitted) finds (\d+\.\d)% of the marked", said)]
     before, after = recall[0], recall[-1]
     assert after > before + 10  # points of 100: what the tutorial promises
