@@ -31,7 +31,7 @@ def photograph(page: Path, height: int, output: Path) -> None:
             ["chromium", *words, page.resolve().as_uri()], check=True, capture_output=True
         )
         picture = cv2.imread(str(shot))
-    cv2.imwrite(str(output), picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(str(output), picture, [cv2.IMWRITE_JPEG_QUALITY, 75])
     print(f"{output}: {output.stat().st_size / 1000:.0f} kB")
 
 
@@ -46,7 +46,7 @@ def main() -> None:
         assert roottip(["detect", f"input={SAMPLE / 'images'}", f"output={run}"]) == 0
         assert roottip(["compare", f"data={SAMPLE}", f"output={report}"]) == 0
         photograph(run / "report.html", 700, output / "run.jpg")
-        photograph(report / "report.html", 1010, output / "comparison.jpg")
+        photograph(report / "report.html", 1180, output / "comparison.jpg")
 
 
 if __name__ == "__main__":
