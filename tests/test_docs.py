@@ -150,6 +150,32 @@ def test_settings_and_extras_in_the_text_exist(page):
         assert f"\n{extra} = [" in extras
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "roottip detekt input=photos",
+        "roottip detect input=photos outptu=results",
+        "roottip detect input=photos output=o detector=cnm",
+        "make demos",
+        "python scripts/none.py",
+        "frobnicate photos",
+    ],
+)
+def test_a_stale_line_is_noticed(line, here, capsys):
+    with pytest.raises(AssertionError):
+        run(shlex.split(line))
+
+
+@pytest.mark.parametrize(
+    "text", ["`roottip detect inptu=x`", "`thresold=0.5`", "`engine=dask|slrum`", '`".[trian]"`']
+)
+def test_stale_text_is_noticed(text, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"Say {text}.", encoding="utf-8")
+    with pytest.raises(AssertionError):
+        test_settings_and_extras_in_the_text_exist(page)
+
+
 def test_scripts_named_in_the_text_are_there():
     for page in PAGES:
         for script in re.findall(r"scripts/\w+\.py", page.read_text(encoding="utf-8")):
