@@ -208,6 +208,8 @@ def _numbers_where_all_are(column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column.mask(blank), errors="coerce")
     if bool(blank.all()) or bool((numbers.isna() & ~blank).any()):
         return column
+    if numbers.dtype == np.float64:  # pandas 2 is off by a last digit now and then
+        return column.mask(blank).map(float)
     return numbers
 
 
