@@ -24,6 +24,7 @@ TESTS = (
     "bands causes certainty convert detector evaluation formats images interchange ledger matching "
     "meter report runpage scale scalebar table traits verdict windows"
 )
+TOOLS = "fsspec hypothesis pycocotools pytest scikit-image scikit-learn tifffile"
 
 
 def lower_bounds() -> list[str]:
@@ -47,15 +48,16 @@ def main() -> None:
     python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     bounds = lower_bounds()
     print(*bounds, sep="\n")
-    tools = "hypothesis", "pytest", "tifffile", "pycocotools", "scikit-image", "scikit-learn"
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", *tools, "--editable", ROOT, *bounds],
+        [python, "-m", "pip", "install", "--quiet", *TOOLS.split(), "--editable", ROOT, *bounds],
         check=True,
     )
     tests = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS.split()]
     # what old releases warn of has been mended since
     words = [python, "-m", "pytest", "-q", "-W", "ignore", "-p", "no:cacheprovider", *tests]
-    sys.exit(subprocess.run(words, cwd=ROOT).returncode)
+    subprocess.run(words, cwd=ROOT, check=True)
+    # the nets, in old releases of ONNX Runtime and OpenCV
+    subprocess.run([python, "-m", "roottip", "demo", f"output={environment / 'demo'}"], check=True)
 
 
 if __name__ == "__main__":
