@@ -23,6 +23,10 @@ LEVEL = 0.95
 COUNTS = ["hits", "misses", "false_alarms"]
 RATES = ["precision", "recall", "f1"]
 
+FEW = 5
+"""Errors or successes, the least for an interval from the variance between groups alone; the rule
+of thumb for normal approximations to counts."""
+
 _BLOCKS, _BLOCK = 9, 1111
 """Random swaps where there are too many groups to try all; a block at a time bounds the memory."""
 
@@ -51,9 +55,10 @@ def rate_intervals(counts: Floats) -> dict[str, tuple[float, float]]:
 def interval(part: Floats, whole: Floats, size: Floats | None = None) -> tuple[float, float]:
     """95 % interval of ``part.sum() / whole.sum()`` from the parts and wholes of groups.
 
-    Wilson's score interval with two changes. The number of trials is the effective one, which
-    would give independent trials the variance that the jackknife over groups finds (at most
-    the true number); and Student's quantile for the groups less one replaces the normal one.
+    Wilson's score interval. Where the jackknife over groups finds more variance than
+    independent trials would have, the number of trials is the effective one that explains it,
+    and Student's quantile for the groups less one replaces the normal one, as the variance is
+    then an estimate from so many groups.
 
     Parameters
     ----------
@@ -75,8 +80,11 @@ def interval(part: Floats, whole: Floats, size: Floats | None = None) -> tuple[f
     rate = part.sum() / whole.sum()
     variance = _jackknife_variance((part.sum() - part) / (whole.sum() - whole))
     independent = rate * (1 - rate)
-    effective = min(independent / variance, trials) if variance > 0 else trials
-    per_trial = stats.t.ppf((1 + LEVEL) / 2, groups - 1) ** 2 / effective
+    effective, quantile = trials, stats.norm.ppf((1 + LEVEL) / 2)
+    if variance * trials > independent:
+        effective = independent / variance
+        quantile = stats.t.ppf((1 + LEVEL) / 2, groups - 1)
+    per_trial = quantile**2 / effective
     centre = (rate + per_trial / 2) / (1 + per_trial)
     half = np.sqrt(per_trial * independent + per_trial**2 / 4) / (1 + per_trial)
     # the rate itself is inside, but for rounding
@@ -98,26 +106,33 @@ def difference(a: Floats, b: Floats, seed: int = 0) -> pd.DataFrame:
     DataFrame
         A row for each rate: ``rate, difference, low, high, p``. ``low`` and ``high`` bound
         the 95 % interval: Student's, with the variance of the jackknife over groups, which
-        takes both detectors' results away together (paired). ``p`` is from the permutation
+        takes both detectors' results away together (paired). With fewer than `FEW` errors, or
+        successes, of either detector groups show too little of it; then the bounds are put
+        together from each rate's `interval` (Newcombe, Statistics in Medicine 17, 1998,
+        2635-2650), the correlation being that of the jackknife. ``p`` is from the permutation
         test that swaps the two detectors in any of the groups: how often chance alone
         makes a difference at least as large, in either direction.
     """
     a, b = (np.asarray(counts, dtype=float).reshape(-1, 3) for counts in (a, b))
     some = ((a + b) > 0).any(axis=1)  # a group without tips and finds says nothing
     a, b = a[some], b[some]
-    together = _differences(a.sum(axis=0), b.sum(axis=0))
+    ours, theirs = _rates(a.sum(axis=0)), _rates(b.sum(axis=0))
+    together = ours - theirs
     enough = len(a) > 1
-    half = np.full(3, np.nan)
+    bounds = np.full((2, 3), np.nan)
     if enough:
-        without = _differences(a.sum(axis=0) - a, b.sum(axis=0) - b)
+        without = _rates(a.sum(axis=0) - a), _rates(b.sum(axis=0) - b)
         quantile = stats.t.ppf((1 + LEVEL) / 2, len(a) - 1)
-        half = quantile * np.sqrt(_jackknife_variance(without))
+        half = quantile * np.sqrt(_jackknife_variance(without[0] - without[1]))
+        bounds = together + np.outer([-1, 1], half)
+        few = np.minimum(_rarer(a), _rarer(b)) < FEW
+        bounds[:, few] = _combined(ours, theirs, a, b, _correlation(*without))[:, few]
     return pd.DataFrame(
         {
             "rate": RATES,
             "difference": together,
-            "low": np.maximum(together - half, -1),
-            "high": np.minimum(together + half, 1),
+            "low": np.maximum(bounds[0], -1),
+            "high": np.minimum(bounds[1], 1),
             "p": _swapped(a, b, together, seed) if enough else np.nan,
         }
     )
@@ -128,9 +143,40 @@ def by_group(per_image: pd.DataFrame) -> pd.DataFrame:
     return per_image.groupby("group")[COUNTS].sum()
 
 
-def _differences(a: Floats, b: Floats) -> Floats:
-    ours, theirs = (rates(*np.moveaxis(counts, -1, 0)) for counts in (a, b))
-    return np.stack([ours[name] - theirs[name] for name in RATES], axis=-1)
+def _rates(counts: Floats) -> Floats:
+    """``(…, 3)``: the `RATES` of ``(…, 3)`` counts."""
+    named = rates(*np.moveaxis(counts, -1, 0))
+    return np.stack([named[name] for name in RATES], axis=-1)
+
+
+def _rarer(counts: Floats) -> Floats:
+    """``(3,)``: successes or errors of each rate, whichever are fewer."""
+    hits, misses, alarms = counts.sum(axis=0)
+    return np.asarray(np.minimum(hits, [alarms, misses, misses + alarms]))
+
+
+def _correlation(a: Floats, b: Floats) -> Floats:
+    """``(3,)``: of ``(G, 3)`` rates with each group left out; 0 where one does not vary."""
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    scale = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    return np.asarray(np.divide((a * b).sum(axis=0), scale, out=np.zeros(3), where=scale > 0))
+
+
+def _combined(ours: Floats, theirs: Floats, a: Floats, b: Floats, correlation: Floats) -> Floats:
+    """``(2, 3)``: bounds of the rates' differences from those of the rates."""
+    (low, high), (lower, higher) = (np.array([*rate_intervals(c).values()]).T for c in (a, b))
+
+    def apart(one: Floats, other: Floats) -> Floats:
+        squared = one**2 + other**2 - 2 * correlation * one * other
+        return np.asarray(np.sqrt(np.maximum(squared, 0)))
+
+    together = ours - theirs
+    return np.stack(
+        [
+            together - apart(ours - low, higher - theirs),
+            together + apart(high - ours, theirs - lower),
+        ]
+    )
 
 
 def _jackknife_variance(without: Floats) -> Floats:
@@ -152,7 +198,7 @@ def _swapped(a: Floats, b: Floats, observed: Floats, seed: int) -> Floats:
         rng = np.random.default_rng(seed)
         blocks = (rng.integers(0, 2, (_BLOCK, n)).astype(float) for _ in range(_BLOCKS))
         moved = np.concatenate([block @ change for block in blocks])
-    null = np.abs(_differences(a.sum(axis=0) + moved, b.sum(axis=0) - moved))
+    null = np.abs(_rates(a.sum(axis=0) + moved) - _rates(b.sum(axis=0) - moved))
     # a hair less than observed: the same counts may come from another sum
     extreme = (null >= np.abs(observed) - 1e-9).sum(axis=0)
     # of random swaps, the one observed is one more

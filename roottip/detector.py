@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import PurePath
 from typing import Any, Protocol
 
 import numpy as np
@@ -220,6 +221,8 @@ def check_image(image: Image) -> None:
 DETECTORS = ("baseline", "features", "cnn")
 """Names `load` knows; each is a module of `roottip.scorers` with a function ``detector``."""
 
+_OF_WEIGHTS = {".onnx": "cnn", ".npz": "features"}
+
 
 def load(name: str, **settings: Any) -> Detector:
     """Make a detector by name.
@@ -227,7 +230,8 @@ def load(name: str, **settings: Any) -> Detector:
     Parameters
     ----------
     name : str
-        One of `DETECTORS`.
+        One of `DETECTORS`, or the file of trained weights, their card beside it: ``NAME.onnx``
+        of a CNN, ``NAME.npz`` of a features net.
     **settings
         Arguments of ``detector`` in ``roottip/scorers/<name>.py``, such as ``threshold``.
 
@@ -236,6 +240,9 @@ def load(name: str, **settings: Any) -> Detector:
     InputError
         There is no such detector, or it has no such setting.
     """
+    weights = _OF_WEIGHTS.get(PurePath(name).suffix.lower())
+    if weights is not None:
+        return load(weights, weights=name, **settings)
     if name not in DETECTORS:
         close = difflib.get_close_matches(name, DETECTORS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(DETECTORS)}"

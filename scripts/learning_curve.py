@@ -87,8 +87,17 @@ def trained(
     if detector == "cnn":
         from roottip.learning.train import train
 
-        quick = {"rounds": 3, "steps": 300, "batch": 64, "tip_weight": 6.0}
-        path = train(parts, folder / "net", dev=0.0, threshold=LEAST, seed=seed, **quick)  # type: ignore[arg-type]
+        path = train(
+            parts,
+            folder / "net",
+            dev=0.0,
+            threshold=LEAST,
+            seed=seed,
+            rounds=3,
+            steps=300,
+            batch=64,
+            tip_weight=6.0,
+        )
         return cnn.detector(path)
     from roottip.learning.features import fit
     from roottip.learning.plates import read_plates

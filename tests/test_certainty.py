@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from roottip.certainty import difference, interval, rate_intervals
+from roottip.certainty import _combined, difference, interval, rate_intervals
 from roottip.matching import rates
 
 CHECK = Path(__file__).parents[1] / "scripts" / "check_intervals.py"
@@ -30,8 +30,9 @@ def test_groups_that_err_together_count_once():
 def test_nothing_wrong_is_no_certainty():
     low, high = interval(np.full(5, 4.0), np.full(5, 4.0))
     assert high == 1
-    assert 0.6 < low < 0.8  # of 20 trials: Wilson's lower bound with t = 2.776 is 0.722
-    assert low == pytest.approx(1 / (1 + stats.t.ppf(0.975, 4) ** 2 / 20))
+    reference = stats.binomtest(20, 20).proportion_ci(method="wilson")
+    assert low == pytest.approx(reference.low)
+    assert 0.8 < low < 0.9
 
 
 def test_one_group_and_empty_groups():
@@ -64,6 +65,20 @@ def test_the_paired_difference_is_the_t_test_where_groups_are_of_one_size():
     row = difference(a, b).set_index("rate").loc["recall"]
     reference = stats.ttest_rel(hits[0] / 10, hits[1] / 10).confidence_interval()
     assert (row["low"], row["high"]) == pytest.approx((reference.low, reference.high))
+
+
+def test_few_errors_are_compared_by_each_rates_own_interval():
+    # two equal groups of each: trials as if independent, so Newcombe's example of 56 / 70 and
+    # 48 / 80 (Statistics in Medicine 17, 1998, 873-890, method 10) is met without correlation
+    a, b = np.array([[28.0, 7, 0]] * 2), np.array([[24.0, 16, 0]] * 2)
+    low, high = _combined(np.full(3, 0.8), np.full(3, 0.6), a, b, np.zeros(3))[:, 1]
+    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    # no error at all in one: the jackknife alone would say that there is no doubt
+    sure = np.array([[10.0, 0, 0]] * 6)
+    row = difference(sure, [[9, 1, 0]] * 6).set_index("rate").loc["recall"]
+    assert row["difference"] == pytest.approx(0.1)
+    assert row["low"] < 0.05
+    assert row["high"] > 0.15
 
 
 @pytest.mark.parametrize("groups", [7, 40])

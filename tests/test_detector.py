@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +12,11 @@ from hypothesis import strategies as st
 import roottip
 from roottip.detector import WindowDetector, load
 from roottip.errors import InputError
+from roottip.images import read_image
 from roottip.scale import REFERENCE_WIDTH
+from roottip.scorers import cnn, features
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
 
 def brightness(image: np.ndarray, centres: np.ndarray) -> np.ndarray:
@@ -115,6 +122,16 @@ def test_settings_that_cannot_work_are_refused(setting, said):
 def test_a_misspelt_name_gets_a_suggestion():
     with pytest.raises(InputError, match="no detector called 'basline'; did you mean baseline"):
         load("basline")
+
+
+def test_weights_of_your_own_are_a_detector():
+    image = read_image(SAMPLE / "images" / "plate_0001.jpg")
+    for name, shipped in (("cnn", cnn.SHIPPED), ("features", features.SHIPPED)):
+        ours = load(str(shipped), threshold=0.5).detect(image)
+        assert len(ours)
+        pd.testing.assert_frame_equal(ours, load(name, threshold=0.5).detect(image))
+    with pytest.raises(InputError, match="nowhere"):
+        load("nowhere.onnx")
 
 
 def test_the_public_names_are_there():

@@ -70,7 +70,8 @@ def train(
         A folder for ``checkpoints/``, ``logs/`` (CSV and TensorBoard), and the best net as
         ``model.ckpt``, ``model.onnx`` and its card ``model.json``.
     dev : float
-        Share of each dataset's groups to hold out. With 0 the last net is taken and its
+        Share of each dataset's groups to hold out. With `start`, of thresholds that these cannot
+        tell apart the nearest to that net's is taken. With 0 the last net is taken and its
         threshold is the best on the very images trained with.
     rounds, steps, batch : int
         Between two rounds the training images are scanned for false alarms to learn from;
@@ -186,7 +187,8 @@ def train(
     }
     judges = held_out or training
     if threshold is None or held_out:
-        chosen, f1 = best(curves(detector_of(module.net), judges))
+        known = None if start is None or not held_out else CnnScorer(start).card["threshold"]
+        chosen, f1 = best(curves(detector_of(module.net), judges), known)
         card["training"]["dev"] = {"plates": len(held_out), "threshold": chosen, "f1": round(f1, 4)}
     if threshold is None:
         card["threshold"] = chosen

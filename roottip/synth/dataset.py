@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -159,10 +161,21 @@ def _run(work: Any, tasks: Sequence[tuple[int, Plate]], workers: int) -> Iterato
         return
     # spawned, as forks of a process with OpenCV's threads may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, context, initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
         yield from pool.map(work, tasks, chunksize=max(1, min(8, len(tasks) // (4 * workers))))
+
+
+def _begin() -> None:
+    """A worker process: one thread for OpenCV, and it ends when the one that began it is killed."""
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _write_plate(

@@ -186,7 +186,7 @@ def test_curves_of_a_perfect_and_of_a_blind_detector(drawn: Path) -> None:
         return np.zeros(len(centres), dtype=np.float32)
 
     def look(scorer: object) -> dict[str, pd.DataFrame]:
-        found = WindowDetector(scorer, threshold=mining.LEAST, root_width=5.0)  # type: ignore[arg-type]
+        found = WindowDetector(scorer, threshold=mining.LEAST, root_width=5.0)  # type: ignore[arg-type]  # a function
         return mining.curves(found, plates)
 
     (curve,) = look(perfect).values()
@@ -230,3 +230,14 @@ def test_two_processes(drawn: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "distributed_backend=gloo" in done.stderr
     CnnScorer(tmp_path / "out" / "model.onnx")
+
+
+@pytest.mark.parametrize(("tips", "chosen"), [(25, 0.9), (2500, 0.05)])
+def test_few_tips_do_not_overrule_the_threshold_known(tips, chosen):
+    """F1 is 0.90 at the lowest threshold, 0.86 up to 0.9, nothing above."""
+    f1 = np.where(mining.THRESHOLDS <= 0.9, 0.86, 0.0)
+    f1[0] = 0.9
+    curve = pd.DataFrame({"threshold": mining.THRESHOLDS, "f1": f1, "tips": tips})
+    assert mining.best({"mine": curve}) == (0.05, 0.9)
+    assert mining.best({"mine": curve}, known=0.95)[0] == chosen
+    assert mining.best({"mine": curve}, known=0.05) == (0.05, 0.9)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from roottip.errors import InputError
@@ -88,3 +91,16 @@ def test_the_shipped_sample_is_what_the_script_draws(tmp_path, monkeypatch):
     for name in shipped.images["image"]:
         a, b = (cv2.imread(str(d.root / name)).astype(int) for d in (shipped, drawn))
         assert np.abs(a - b).mean() < 1  # JPEG encoders may differ
+
+
+def test_workers_end_when_the_run_is_killed(tmp_path):
+    words = ["synth", f"output={tmp_path / 'p'}", "count=200", "size=300", "workers=2"]
+    run = subprocess.Popen([sys.executable, "-m", "roottip", *words], stderr=subprocess.DEVNULL)
+    workers = []
+    while run.poll() is None and not list(tmp_path.glob("p/images/*.jpg")):
+        workers = psutil.Process(run.pid).children()
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    assert len(workers) >= 2
+    assert psutil.wait_procs(workers, timeout=20)[1] == []

@@ -1,0 +1,91 @@
+"""Measure detectors on photographs that were changed, to grey, to half the size and so on.
+
+python scripts/measure_robustness.py ../shared/data/osr:10 ../shared/data/tillmore:20
+
+Each argument is a dataset folder and the tolerance in px of the image as it was. Prints, for the
+split `val` and the settings that come with each detector, precision, recall and F1 of each change.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from roottip import table
+from roottip.detector import load
+from roottip.evaluation import evaluate
+from roottip.images import read_image
+from roottip.interchange import read_dataset
+from roottip.windows import Image
+
+
+def grey(image: Image) -> Image:
+    return as_image(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB))
+
+
+def resized(image: Image, factor: float) -> Image:
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return as_image(cv2.resize(image, None, fx=factor, fy=factor, interpolation=method))
+
+
+def noisy(image: Image) -> Image:
+    return as_image(image + np.random.default_rng(0).normal(0, 12, image.shape))
+
+
+def as_image(levels: NDArray[Any]) -> Image:
+    return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+CHANGES: dict[str, Callable[[Image], Image]] = {
+    "as it is": lambda image: image,
+    "red and blue exchanged": lambda image: np.ascontiguousarray(image[..., ::-1]),
+    "grey": grey,
+    "inverted": lambda image: 255 - image,
+    "grey, inverted": lambda image: 255 - grey(image),
+    "half the size": lambda image: resized(image, 0.5),
+    "twice the size": lambda image: resized(image, 2),
+    "0.4 of the contrast": lambda image: as_image(image * 0.4 + 90),
+    "noise of 12 grey levels": noisy,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE")
+    parser.add_argument("--detectors", default="cnn,baseline")
+    arguments = parser.parse_args()
+    rows = []
+    for argument in arguments.data:
+        folder, tolerance = argument.rsplit(":", 1)
+        dataset = read_dataset(Path(folder), "val")
+        for change, changed in CHANGES.items():
+            for name in arguments.detectors.split(","):
+                detector, found = load(name), []
+                for image in dataset.images["image"]:
+                    before = read_image(dataset.root / image)
+                    after = changed(before)
+                    tips = detector.detect(after, image)
+                    factor = after.shape[0] / before.shape[0]
+                    # the centre of the top-left pixel is (0, 0) in both
+                    tips[["x", "y"]] = (tips[["x", "y"]] + 0.5) / factor - 0.5
+                    found.append(tips)
+                summary = evaluate(
+                    table.concat(found), dataset.truth, dataset.groups, float(tolerance)
+                ).summary
+                rates = {rate: summary[rate] for rate in ("precision", "recall", "f1")}
+                rows.append({"dataset": Path(folder).name, "photograph": change, name: rates})
+    frame = pd.json_normalize(rows).groupby(["dataset", "photograph"], sort=False).first()
+    print(frame.to_string(float_format="%.3f"))
+
+
+if __name__ == "__main__":
+    main()
