@@ -92,30 +92,15 @@ def curves(detector: WindowDetector, plates: Sequence[Plate]) -> dict[str, pd.Da
     return result
 
 
-def best(curves: dict[str, pd.DataFrame], known: float | None = None) -> tuple[float, float]:
+def best(curves: dict[str, pd.DataFrame]) -> tuple[float, float]:
     """The threshold with the highest F1, a mean over datasets, and that F1.
 
     Every tip weighs the same: where few plates of a dataset are held out, its F1 is mostly
     chance, and must not choose for the others.
-
-    Parameters
-    ----------
-    curves : dict of DataFrame
-        As from `curves`.
-    known : float, optional
-        What was right for the net before: of thresholds whose F1 is within a standard error of
-        the highest (of a share of so many tips), the nearest to it. A handful of tips cannot
-        tell such thresholds apart, other plates can.
     """
     f1 = np.array([curve["f1"].fillna(0).to_numpy() for curve in curves.values()])
-    tips = [curve["tips"].iloc[0] for curve in curves.values()]
-    mean = np.average(f1, axis=0, weights=tips)
-    chosen = int(np.argmax(mean))
-    if known is not None:
-        error = np.sqrt(mean[chosen] * (1 - mean[chosen]) / sum(tips))
-        as_good = np.flatnonzero(mean >= mean[chosen] - error)
-        chosen = as_good[np.argmin(np.abs(THRESHOLDS[as_good] - known))]
-    return float(THRESHOLDS[chosen]), float(mean[chosen])
+    mean = np.average(f1, axis=0, weights=[curve["tips"].iloc[0] for curve in curves.values()])
+    return float(THRESHOLDS[np.argmax(mean)]), float(mean.max())
 
 
 def _truth(plate: Plate) -> pd.DataFrame:

@@ -34,6 +34,10 @@ Batches = DataLoader[Any]
 SOME = 512
 """Windows that are enough to know the statistics inside the net."""
 
+ENOUGH = 200
+"""Tips on held-out plates that choose a threshold by themselves. Fewer are one plate's chance: the
+images trained with are then asked too, which a net barely knows better than others."""
+
 
 def train(
     data: Sequence[Path],
@@ -70,9 +74,9 @@ def train(
         A folder for ``checkpoints/``, ``logs/`` (CSV and TensorBoard), and the best net as
         ``model.ckpt``, ``model.onnx`` and its card ``model.json``.
     dev : float
-        Share of each dataset's groups to hold out. With `start`, of thresholds that these cannot
-        tell apart the nearest to that net's is taken. With 0 the last net is taken and its
-        threshold is the best on the very images trained with.
+        Share of each dataset's groups to hold out. Where they have fewer than `ENOUGH` tips, the
+        threshold is the best on all images of the train part together. With 0 it is too, and the
+        last net is taken.
     rounds, steps, batch : int
         Between two rounds the training images are scanned for false alarms to learn from;
         `steps` a round, `batch` samples a step.
@@ -185,14 +189,14 @@ def train(
             "precision": precision,
         },
     }
-    judges = held_out or training
+    enough = sum(len(plate.tips) for plate in held_out) >= ENOUGH
+    judges = held_out if enough else [*training, *held_out]
     if threshold is None or held_out:
-        known = None if start is None or not held_out else CnnScorer(start).card["threshold"]
-        chosen, f1 = best(curves(detector_of(module.net), judges), known)
+        chosen, f1 = best(curves(detector_of(module.net), judges))
         card["training"]["dev"] = {"plates": len(held_out), "threshold": chosen, "f1": round(f1, 4)}
     if threshold is None:
         card["threshold"] = chosen
-        card["threshold_from"] = "held-out groups of train" if held_out else "train"
+        card["threshold_from"] = "held-out groups of train" if enough else "train"
     if trainer.is_global_zero:
         shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
         export(module.net, output / "model.onnx", card)

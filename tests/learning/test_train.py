@@ -22,7 +22,7 @@ from roottip.learning import mining
 from roottip.learning.mining import best, curves
 from roottip.learning.module import TipModule
 from roottip.learning.patches import negatives, window_patches
-from roottip.learning.plates import Plate, distance, read_plates
+from roottip.learning.plates import Plate, distance, hold_out, read_plates
 from roottip.learning.train import train
 from roottip.scorers.cnn import CnnScorer, detector
 from roottip.windows import Centres, Image, Scores, grid
@@ -83,7 +83,7 @@ def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
     ]
     assert card["training"]["dev"]["plates"] == 2
     assert card["threshold"] == card["training"]["dev"]["threshold"]
-    assert card["threshold_from"] == "held-out groups of train"
+    assert card["threshold_from"] == "train"
     assert detector(weights).threshold == card["threshold"]
 
     logs = tmp_path / "logs" / "version_0"
@@ -120,12 +120,17 @@ def test_the_same_seed_gives_the_same_net(drawn: Path, tmp_path: Path) -> None:
     assert CnnScorer(nets[0]).card["threshold"] == 0.4
 
 
-def test_without_held_out_groups_the_threshold_is_the_best_on_train(
-    drawn: Path, tmp_path: Path
+@pytest.mark.parametrize(("dev", "enough"), [(0.0, 1), (0.4, 10_000), (0.4, 1)])
+def test_the_threshold_is_the_best_on_held_out_groups_if_they_have_enough_tips(
+    dev: float, enough: int, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = CnnScorer(train([drawn], tmp_path, **{**TINY, "rounds": 1, "dev": 0.0})).card
-    chosen, f1 = best(curves(detector(tmp_path / "model.onnx"), read_plates([drawn])))
-    assert card["threshold_from"] == "train"
+    monkeypatch.setattr("roottip.learning.train.ENOUGH", enough)
+    card = CnnScorer(train([drawn], tmp_path, **{**TINY, "rounds": 1, "dev": dev})).card
+    training, held_out = hold_out(read_plates([drawn]), dev, 0)
+    by_themselves = dev > 0 and enough == 1
+    judges = held_out if by_themselves else [*training, *held_out]
+    chosen, f1 = best(curves(detector(tmp_path / "model.onnx"), judges))
+    assert card["threshold_from"] == ("held-out groups of train" if by_themselves else "train")
     assert card["threshold"] == chosen
     assert card["training"]["dev"]["f1"] == round(f1, 4)
 
@@ -230,14 +235,3 @@ def test_two_processes(drawn: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "distributed_backend=gloo" in done.stderr
     CnnScorer(tmp_path / "out" / "model.onnx")
-
-
-@pytest.mark.parametrize(("tips", "chosen"), [(25, 0.9), (2500, 0.05)])
-def test_few_tips_do_not_overrule_the_threshold_known(tips, chosen):
-    """F1 is 0.90 at the lowest threshold, 0.86 up to 0.9, nothing above."""
-    f1 = np.where(mining.THRESHOLDS <= 0.9, 0.86, 0.0)
-    f1[0] = 0.9
-    curve = pd.DataFrame({"threshold": mining.THRESHOLDS, "f1": f1, "tips": tips})
-    assert mining.best({"mine": curve}) == (0.05, 0.9)
-    assert mining.best({"mine": curve}, known=0.95)[0] == chosen
-    assert mining.best({"mine": curve}, known=0.05) == (0.05, 0.9)
