@@ -60,8 +60,8 @@ SHARES = {"mined": 0.5, "near": 0.35, "anywhere": 0.15}
 """How the negatives are drawn: false alarms of the net so far, windows with something in the
 middle (roots, hairs, seeds, writing), any windows."""
 
-PER_DATASET = {"near": 3000, "anywhere": 700}
-"""How many negatives of a kind are cut for each dataset in a round; bounds the memory."""
+PER_DATASET = {"tip": 12_000, "near": 3000, "anywhere": 700, "mined": 12_000}
+"""How many sources of a kind are cut for each dataset in a round; bounds the memory."""
 
 
 def augment(source: Image, seed: int) -> tuple[Image, Matrix]:
@@ -195,6 +195,10 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         self._plates, self._length, self._seed = plates, length, (seed, number)
         rng = np.random.default_rng(self._seed)
         images = Counter(plate.dataset for plate in plates)
+        there: Counter[tuple[str, str]] = Counter()
+        for i, plate in enumerate(plates):
+            there["tip", plate.dataset] += len(plate.tips)
+            there["mined", plate.dataset] += 0 if mined is None else len(mined[i])
         sources: list[Image] = []
         plate_of: list[int] = []
         points: list[NDArray[np.int32]] = []
@@ -206,7 +210,9 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
             kinds = _candidates(plate, wanted, rng)
             if mined is not None:
                 kinds["mined"] = mined[i]
-            for kind, centres in kinds.items():
+            for kind, every in kinds.items():
+                kept = PER_DATASET[kind] / max(there[kind, plate.dataset], 1)
+                centres = every if kept >= 1 else every[rng.random(len(every)) < kept]
                 pool = self._pools[kind].setdefault(plate.dataset, [])
                 pool.extend(range(len(points), len(points) + len(centres)))
                 points.extend(centres)

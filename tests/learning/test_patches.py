@@ -111,6 +111,17 @@ def test_mined_points_are_half_of_the_negatives(plates: list[Plate]) -> None:
     assert 0.45 < kinds.count("mined") / 1000 < 0.55
 
 
+def test_sources_are_bounded_and_drawn_from_all_plates(
+    plates: list[Plate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mined = [np.tile(np.array([[60, 60]], np.int32), (400, 1)) for _ in plates]
+    monkeypatch.setitem(patches.PER_DATASET, "mined", 200)
+    few = Samples(plates, 8, 0, mined=mined)
+    (pool,) = few._pools["mined"].values()
+    assert 140 < len(pool) < 260  # binomial: 200, give or take four standard deviations
+    assert {few._plate_of[member] for member in pool} == set(range(len(plates)))
+
+
 def test_no_negative_near_a_tip_or_an_ignored_point(plates: list[Plate]) -> None:
     for plate in plates:
         kept = patches.negatives(plate, windows.grid(plate.image.shape, 4))
