@@ -48,8 +48,11 @@ def scale_bar(image: Image) -> float | None:
         bright = 255 - grey if dark else grey
         mask = (bright > 255 - _PLAIN).astype(np.uint8)
         _, _, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-        for left, top, width, height, area in boxes[1:].tolist():
-            shaped = width >= _SLENDER * height and area >= _FULL * width * height
+        for left, top, width, height, _ in boxes[1:].tolist():
+            # where it is blurred the outermost rows may be half in, half out
+            rim = int(height > 2)
+            inside = mask[top + rim : top + height - rim, left : left + width]
+            shaped = width >= _SLENDER * height and inside.mean() >= _FULL
             if shaped and _LEAST <= width / grey.shape[1] <= _MOST and height > 1:
                 length = _between_edges(bright.astype(np.float64), left, top, width, height)
                 lengths += [] if length is None else [length]
