@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import (
     TQDMProgressBar,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from roottip import __version__
@@ -125,6 +126,8 @@ def train(
             if resume
             else f"{output} holds a training; give resume=true or another output"
         )
+    if resume:
+        _weights_of(last)
     lightning.seed_everything(seed, workers=True, verbose=False)
     plates = read_plates([Path(folder) for folder in data])
     training, held_out = hold_out(plates, dev, seed)
@@ -168,8 +171,7 @@ def train(
         enable_model_summary=False,
     )
     trainer.fit(module, datamodule=rounds_of, ckpt_path=last if resume else None)
-    best_yet = torch.load(checkpoints.best_model_path, map_location="cpu", weights_only=True)
-    module.load_state_dict(best_yet["state_dict"])
+    module.load_state_dict(_weights_of(Path(checkpoints.best_model_path)))
     card: dict[str, Any] = {
         "threshold": threshold,
         "radius": RADIUS,
@@ -258,6 +260,20 @@ class DevScore(Callback):
         for dataset, curve in scores.items():
             own = curve.loc[curve["threshold"] == threshold, "f1"].item()
             pl_module.log(f"dev_f1_{Path(dataset).name}", own)
+
+
+def _weights_of(checkpoint: Path) -> dict[str, Tensor]:
+    """The weights in a checkpoint; nothing in it is ever run."""
+    try:
+        read = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        return dict(read["state_dict"])
+    # a damaged file fails in torch, zipfile or pickle, whose exceptions share no base
+    except Exception as error:
+        raise InputError(
+            f"{checkpoint} is damaged, or no checkpoint of roottip "
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
+            "train anew into another output"
+        ) from error
 
 
 def summary(plates: Sequence[Plate]) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ _BORDER = 4.0  # px; a tip closer to the edge cannot be told from a root that go
 _SMALL = 2.5  # px; a narrower tip is small, and so is a root shorter than five of these
 _FAINT = 9.0  # grey levels: the least contrast of a visible tip
 _GRAINY = 1.5  # and in units of the sensor's noise
+_ALONG = 0.4  # widths: an end closer to a root that it runs along melts into it
 _MAT = 0.45  # mean opacity of the root hairs around a tip that cannot be seen for them
 
 
@@ -101,7 +102,7 @@ def find_tips(scene: Scene) -> pd.DataFrame:
     -------
     DataFrame
         `TIP_COLUMNS`: ``x, y``, px; ``ignore`` 1 where the end cannot be seen: outside or on
-        the border, on or under another root, under a clamp, label, seed or dirt, in a mat of
+        the border, on, under or all along another root, under a clamp, label, seed or dirt, in a mat of
         root hairs, or with next to no contrast to the ground and the noise; ``root_order``;
         ``cause``, tags joined by ``;``, empty for a free tip; ``root_id``, the same on every
         day; ``plant``; ``length`` and ``width`` of the root, px.
@@ -138,6 +139,8 @@ def find_tips(scene: Scene) -> pd.DataFrame:
             if len(parallel) and len(parallel) < len(close):
                 causes.append("crossing")
             hidden |= gap.min() < max(0.25 * stroke.width, 0.5)
+            along = gap[np.isin(owner[others], parallel)]
+            hidden |= len(along) > 0 and along.min() < max(_ALONG * stroke.width, 1.5)
         if hairs is not None and hairs.query(ends[n])[0] < NEAR / 2 + 4:
             causes.append("hair")
         if not hidden:

@@ -73,9 +73,19 @@ def test_a_checkpoint_to_resume(bomb, drawn, tmp_path):
     torch.save({**content, "extra": bomb}, last)
     kept = tmp_path / "kept.ckpt"
     shutil.copy(last, kept)
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(InputError, match=r"last\.ckpt"):
         train([drawn], output, resume=True, **{**settings, "rounds": 2})
     assert not bomb.path.exists()
     # the very file does harm where it is trusted
     torch.load(kept, weights_only=False)
     assert bomb.path.exists()
+
+
+def test_a_cut_checkpoint(drawn, tmp_path):
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.parent.mkdir()
+    content = io.BytesIO()
+    torch.save({"state_dict": {"weight": torch.zeros(100)}}, content)
+    last.write_bytes(content.getvalue()[:-100])
+    with pytest.raises(InputError, match=r"last\.ckpt is damaged"):
+        train([drawn], tmp_path, resume=True)
