@@ -102,10 +102,10 @@ def find_tips(scene: Scene) -> pd.DataFrame:
     -------
     DataFrame
         `TIP_COLUMNS`: ``x, y``, px; ``ignore`` 1 where the end cannot be seen: outside or on
-        the border, on, under or all along another root, under a clamp, label, seed or dirt, in a mat of
-        root hairs, or with next to no contrast to the ground and the noise; ``root_order``;
-        ``cause``, tags joined by ``;``, empty for a free tip; ``root_id``, the same on every
-        day; ``plant``; ``length`` and ``width`` of the root, px.
+        the border, on, under or all along another root, under a clamp, label, seed or dirt, in
+        a mat of root hairs, or with next to no contrast to the ground and the noise;
+        ``root_order``; ``cause``, tags joined by ``;``, empty for a free tip; ``root_id``, the
+        same on every day; ``plant``; ``length`` and ``width`` of the root, px.
     """
     plate, drawn = scene.plate, scene.drawn
     if not drawn:
