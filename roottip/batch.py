@@ -196,7 +196,7 @@ def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
 def weights(detector: Detector) -> str | None:
     """SHA-256 of a detector's weights, where it has any: others may bear the same file name."""
     card = getattr(getattr(detector, "scorer", None), "card", None)
-    return card["sha256"] if card else None
+    return "+".join(card[key] for key in ("sha256", "glance") if key in card) if card else None
 
 
 def _write_pictures(folder: Folder, result: Result) -> None:

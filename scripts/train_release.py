@@ -4,9 +4,9 @@ python scripts/train_release.py ../shared/data/osr ../shared/data/tillmore --out
 
 It learns from the photographs of the train split, all groups, and from plates that it draws. The
 threshold is the best on the photographs and plates trained with: the net does not know them
-better than others (docs/accuracy.md). The split val is never read. Takes about 95 minutes on 2
-cores; when stopped, run it again and it goes on. The net and its card are written to
-roottip/weights/; then scripts/measure_cnn.py prints the figures for MODEL_CARD.md.
+better than others (docs/accuracy.md). The split val is never read. Takes about 110 minutes on 2
+cores; when stopped, run it again and it goes on. The net and its glance, with their cards, are
+written to roottip/weights/; then scripts/measure_cnn.py prints the figures for MODEL_CARD.md.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import numpy as np
 
 from roottip import table
 from roottip.interchange import read_dataset
+from roottip.learning.glance import distil
+from roottip.learning.plates import read_plates
 from roottip.learning.train import train
 from roottip.scorers.cnn import SHIPPED
 from roottip.synth.dataset import varied_plates, write_dataset
@@ -27,6 +29,9 @@ from roottip.synth.dataset import varied_plates, write_dataset
 DRAWN = 150
 SHARE, LAST_SHARE = 0.2, 0.16
 """How many of the samples come from drawn plates, in the first and the second stage."""
+
+GLANCES = 4500
+"""Steps of the training of the glance."""
 
 FINEST = 2.0
 """Width of a drawn root, px, below which it is not a root to learn from but could be a hair."""
@@ -64,9 +69,10 @@ def main() -> None:
         rate=5e-4,
         shares=[*[equal] * len(photographs), LAST_SHARE],
     )
-    for made in (path, path.with_suffix(".json")):
-        shutil.copyfile(made, SHIPPED.with_suffix(made.suffix))
+    for suffix in (".onnx", ".json"):
+        shutil.copyfile(path.with_suffix(suffix), SHIPPED.with_suffix(suffix))
     print(f"{SHIPPED} and its card are written")
+    print(f"{distil(SHIPPED, read_plates([*photographs, drawn]), GLANCES)} and its card too")
 
 
 def stage(data: list[Path], output: Path, **recipe: Any) -> Path:
@@ -75,7 +81,8 @@ def stage(data: list[Path], output: Path, **recipe: Any) -> Path:
     path = output / "model.onnx"
     if path.is_file():
         return path
-    return train(data, output, dev=0.0, precision="bf16-mixed", resume=last.is_file(), **recipe)
+    recipe |= {"dev": 0.0, "precision": "bf16-mixed", "glance_steps": 0}
+    return train(data, output, resume=last.is_file(), **recipe)
 
 
 def draw(folder: Path) -> None:

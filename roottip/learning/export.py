@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from roottip.errors import InputError
-from roottip.learning.net import MEAN, SPREAD, STRIDE, WINDOW, TipNet
+from roottip.learning.net import MEAN, SPREAD, STRIDE, WINDOW, GlanceNet, TipNet
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import CARD_VERSION, CnnScorer
@@ -23,7 +23,7 @@ from roottip.scorers.cnn import CARD_VERSION, CnnScorer
 Floats = NDArray[np.float32]
 
 
-def export(net: TipNet, path: Path, card: dict[str, Any]) -> None:
+def export(net: TipNet | GlanceNet, path: Path, card: dict[str, Any]) -> None:
     """Write the net as ONNX and its card beside it.
 
     The graph takes ``image`` (N, H, W, 3) uint8 and gives ``score`` (N, rows, columns)
@@ -33,7 +33,7 @@ def export(net: TipNet, path: Path, card: dict[str, Any]) -> None:
 
     Parameters
     ----------
-    net : TipNet
+    net : TipNet or GlanceNet
     path : Path
         ``NAME.onnx``; the card becomes ``NAME.json``.
     card : dict
@@ -132,11 +132,11 @@ def restore(net: TipNet, weights: Path, images: Tensor) -> None:
         level = layer(level)
 
 
-def _folded(net: TipNet) -> list[tuple[Floats, Floats, int]]:
-    """Weight, bias and stride of each convolution of the net in use."""
+def _folded(net: TipNet | GlanceNet) -> list[tuple[Floats, Floats, dict[str, Any]]]:
+    """Weight, bias and attributes of each convolution of the net in use."""
     # a copy: the caller may be in the middle of training it, on another device
     layers = list(copy.deepcopy(net).cpu().eval().layers)
-    folded: list[tuple[Floats, Floats, int]] = []
+    folded: list[tuple[Floats, Floats, dict[str, Any]]] = []
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
         if isinstance(layer, nn.Conv2d):
             if isinstance(following, nn.BatchNorm2d):
@@ -147,18 +147,25 @@ def _folded(net: TipNet) -> list[tuple[Floats, Floats, int]]:
             if not folded:
                 weight = weight / SPREAD
                 bias = bias - MEAN * weight.sum(axis=(1, 2, 3))
-            folded.append((weight.astype(np.float32), bias.astype(np.float32), layer.stride[0]))
+            sides = {
+                "kernel_shape": list(layer.kernel_size),
+                "strides": list(layer.stride),
+                "dilations": list(layer.dilation),
+            }
+            folded.append((weight.astype(np.float32), bias.astype(np.float32), sides))
     return folded
 
 
-def _graph(convolutions: list[tuple[Floats, Floats, int]]) -> onnx.GraphProto:
+def _graph(
+    convolutions: list[tuple[Floats, Floats, dict[str, Any]]],
+) -> onnx.GraphProto:
     nodes = [
         helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["planes"], ["level"], to=TensorProto.FLOAT),
     ]
     constants = []
     value = "level"
-    for i, (weight, bias, stride) in enumerate(convolutions):
+    for i, (weight, bias, sides) in enumerate(convolutions):
         constants += [
             numpy_helper.from_array(weight, f"weight{i}"),
             numpy_helper.from_array(bias, f"bias{i}"),
@@ -168,8 +175,7 @@ def _graph(convolutions: list[tuple[Floats, Floats, int]]) -> onnx.GraphProto:
                 "Conv",
                 [value, f"weight{i}", f"bias{i}"],
                 [f"sum{i}"],
-                kernel_shape=weight.shape[2:],
-                strides=[stride, stride],
+                **sides,
             )
         )
         value = f"sum{i}"

@@ -10,16 +10,17 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics.classification import BinaryAccuracy
 
-from roottip.learning.net import TipNet
+from roottip.learning.net import GlanceNet, TipNet
+
+Net = TipNet | GlanceNet
 
 
-class TipModule(pytorch_lightning.LightningModule):
-    """Trains a `TipNet`. Its hyperparameters are plain numbers, so its checkpoints load safely.
+class Learner(pytorch_lightning.LightningModule):
+    """Trains a net of windows.
 
     Parameters
     ----------
-    kernels, features, hidden : int
-        Of the net.
+    net : TipNet or GlanceNet
     rate : float
         Peak of the learning rate, which rises and falls once over the whole training.
     decay : float
@@ -29,20 +30,11 @@ class TipModule(pytorch_lightning.LightningModule):
         at 1 the net first learns for long to say "none".
     """
 
-    def __init__(
-        self,
-        kernels: int = 32,
-        features: int = 64,
-        hidden: int = 128,
-        rate: float = 2e-3,
-        decay: float = 1e-2,
-        tip_weight: float = 2.0,
-    ) -> None:
+    def __init__(self, net: Net, rate: float, decay: float, tip_weight: float) -> None:
         super().__init__()
-        self.save_hyperparameters()
         self.rate, self.decay, self.tip_weight = rate, decay, tip_weight
         # oneDNN convolves twice as fast with the channels innermost
-        self.net = TipNet(kernels, features, hidden)
+        self.net = net
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         self.accuracy = BinaryAccuracy()
 
@@ -78,3 +70,29 @@ class TipModule(pytorch_lightning.LightningModule):
         logits = self.net(image.contiguous(memory_format=torch.channels_last)).float()
         known = ~label.isnan()
         return logits[known], label[known]
+
+
+class TipModule(Learner):
+    """Trains a `TipNet`. Its hyperparameters are plain numbers, so its checkpoints load safely.
+
+    Parameters
+    ----------
+    kernels, features, hidden : int
+        Of the net.
+    rate, decay, tip_weight : float
+        As `Learner` takes them.
+    """
+
+    net: TipNet
+
+    def __init__(
+        self,
+        kernels: int = 32,
+        features: int = 64,
+        hidden: int = 128,
+        rate: float = 2e-3,
+        decay: float = 1e-2,
+        tip_weight: float = 2.0,
+    ) -> None:
+        super().__init__(TipNet(kernels, features, hidden), rate, decay, tip_weight)
+        self.save_hyperparameters()

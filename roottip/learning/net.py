@@ -63,9 +63,35 @@ class TipNet(nn.Module):
         return logits[:, 0]
 
 
-def _layer(inputs: int, outputs: int, side: int, stride: int = 1) -> list[nn.Module]:
+class GlanceNet(nn.Module):
+    """The same window and stride for a small share of the work: few kernels, gaps between taps.
+
+    Parameters
+    ----------
+    kernels : int
+        Kernels of the first layer.
+    features : int
+        Kernels of the others.
+    """
+
+    def __init__(self, kernels: int = 16, features: int = 32) -> None:
+        super().__init__()
+        layers = [*_layer(3, kernels, 6, stride=2), *_layer(kernels, features, 4, stride=2)]
+        for dilation in (1, 1, 2, 4):
+            layers += _layer(features, features, 3, dilation=dilation)
+        self.layers = nn.Sequential(*layers, nn.Conv2d(features, 1, 2))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits of all windows, as `TipNet.forward` does."""
+        logits: Tensor = self.layers((image.float() - MEAN) / SPREAD)
+        return logits[:, 0]
+
+
+def _layer(
+    inputs: int, outputs: int, side: int, stride: int = 1, dilation: int = 1
+) -> list[nn.Module]:
     return [
-        nn.Conv2d(inputs, outputs, side, stride, bias=False),
+        nn.Conv2d(inputs, outputs, side, stride, dilation=dilation, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     ]

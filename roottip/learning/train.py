@@ -24,11 +24,12 @@ from torch.utils.data import DataLoader
 from roottip import __version__
 from roottip.errors import InputError
 from roottip.learning.export import export, restore, sizes
+from roottip.learning.glance import adopt, distil
 from roottip.learning.mining import RADIUS, best, curves, detector_of, false_alarms
 from roottip.learning.module import TipModule
 from roottip.learning.patches import R1, R2, Samples, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates
-from roottip.scorers.cnn import CnnScorer
+from roottip.scorers.cnn import CnnScorer, glance_of
 
 Batches = DataLoader[Any]
 
@@ -61,6 +62,7 @@ def train(
     precision: str = "32-true",
     threshold: float | None = None,
     shares: Sequence[float] | None = None,
+    glance_steps: int = 2000,
 ) -> Path:
     """Train a net on dataset folders and write it as ``model.onnx`` with its card.
 
@@ -106,6 +108,9 @@ def train(
     shares : sequence of float, optional
         How often samples come from each dataset, relative to the others; equally often where
         not given, however many images each has.
+    glance_steps : int
+        Steps of the training of the net's glance, ``model.glance.onnx``, with which detection is
+        some four times as fast; 0 makes none. A `start` that has one hands it on in their place.
 
     Returns
     -------
@@ -199,10 +204,15 @@ def train(
     if threshold is None:
         card["threshold"] = chosen
         card["threshold_from"] = "held-out groups of train" if enough else "train"
+    path = output / "model.onnx"
     if trainer.is_global_zero:
         shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
-        export(module.net, output / "model.onnx", card)
-    return output / "model.onnx"
+        export(module.net, path, card)
+        if start is not None and glance_of(start).exists():
+            adopt(start, path, [*training, *held_out])
+        elif glance_steps > 0:
+            distil(path, [*training, *held_out], glance_steps, seed)
+    return path
 
 
 class Rounds(lightning.LightningDataModule):

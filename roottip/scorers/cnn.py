@@ -6,12 +6,14 @@ needs and how they came about. `roottip.learning.export` writes the two.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from roottip import windows
 from roottip.detector import WindowDetector
@@ -28,6 +30,10 @@ CARD_VERSION = 1
 _TILE = 128
 """Windows along a tile's side. Small enough for a layer to stay in the processor's cache, large
 enough for the halo, pixels that two tiles both compute, to be a small share."""
+
+_SPARSE, _PIECE = 0.25, 8
+"""Where less than this share of a tile's windows is wanted, pieces of so many windows along a
+side are scanned instead: more pixels are computed twice, but most of the tile is left out."""
 
 _BATCH = 512
 """Cut patches scored at a time; bounds the memory."""
@@ -113,20 +119,45 @@ class CnnScorer:
 
     def score_patches(self, patches: Image) -> Scores:
         """Score patches cut beforehand: (N, window, window, 3) uint8 to (N,) float32."""
-        return self._run(patches)[:, 0, 0]
+        return self.slide(patches)[:, 0, 0]
+
+    def slide(self, images: Image) -> Scores:
+        """Score all windows that lie inside images, from the top-left on, a stride apart.
+
+        Parameters
+        ----------
+        images : (N, H, W, 3) uint8
+            At least a window wide and high.
+
+        Returns
+        -------
+        (N, rows, columns) float32
+            ``rows = (H - window) // stride + 1``.
+        """
+        return np.asarray(self._session.run(None, {"image": images})[0], dtype=np.float32)
 
     def _scan(self, image: Image, centres: Centres) -> Scores:
         before = self._window // 2
         # the window of the centre (x, y) starts at pixel [y, x] of the padded image
         padded = windows.pad(image, before, self._window - 1 - before)
         scores = np.empty(len(centres), dtype=np.float32)
-        for members in windows.tiles(centres, self._stride * _TILE):
+        for members in self._pieces(centres):
             here = centres[members]
             left, top = here.min(axis=0)
             right, bottom = here.max(axis=0) + self._window
             column, row = ((here - (left, top)) // self._stride).T
-            scores[members] = self._run(padded[None, top:bottom, left:right])[0, row, column]
+            scores[members] = self.slide(padded[None, top:bottom, left:right])[0, row, column]
         return scores
+
+    def _pieces(self, centres: Centres) -> Iterator[NDArray[np.intp]]:
+        """Which windows to scan together; decided tile by tile, so bands of an image agree."""
+        for tile in windows.tiles(centres, self._stride * _TILE):
+            here = centres[tile]
+            spanned = (np.ptp(here, axis=0) // self._stride + 1).prod()
+            if len(tile) >= _SPARSE * spanned:
+                yield tile
+            else:
+                yield from (tile[p] for p in windows.tiles(here, self._stride * _PIECE))
 
     def _cut(self, image: Image, centres: Centres) -> Scores:
         parts = np.split(centres, range(_BATCH, len(centres), _BATCH))
@@ -134,15 +165,11 @@ class CnnScorer:
             [self.score_patches(windows.patches(image, part, self._window)) for part in parts]
         )
 
-    def _run(self, images: Image) -> Scores:
-        """(N, H, W, 3) uint8 to (N, rows, columns) scores, all windows inside."""
-        return np.asarray(self._session.run(None, {"image": images})[0], dtype=np.float32)
-
     def _check_fit(self) -> None:
         """The net must look at just the card's window and step by the card's stride."""
         window, stride = self._window, self._stride
         for side, outputs in ((window, 1), (window + stride - 1, 1), (window + stride, 2)):
-            shape = self._run(np.zeros((1, side, side, 3), dtype=np.uint8)).shape
+            shape = self.slide(np.zeros((1, side, side, 3), dtype=np.uint8)).shape
             if shape != (1, outputs, outputs):
                 raise InputError(
                     f"the card says a window of {window} px and a stride of {stride}, but the "
@@ -151,11 +178,61 @@ class CnnScorer:
                 )
 
 
+class GlancingScorer:
+    """Scores with the trained net only the windows where a small one sees anything.
+
+    Nearly all windows are plainly no tip. Beside the net, ``NAME.onnx``, may lie a glance,
+    ``NAME.glance.onnx``: a net of the same window and stride and a small share of the work,
+    distilled from it (`roottip.learning.glance`). Windows to which it gives less than its
+    card's threshold score 0, all others what `CnnScorer` gives them.
+
+    Parameters
+    ----------
+    net, glance : CnnScorer
+
+    Attributes
+    ----------
+    card : dict
+        The net's, and ``glance``, the SHA-256 of the other's weights.
+    reach : int
+        The net's.
+
+    Raises
+    ------
+    InputError
+        The glance was made for another net.
+    """
+
+    def __init__(self, net: CnnScorer, glance: CnnScorer) -> None:
+        self.card = {**net.card, "glance": glance.card["sha256"]}
+        self.reach = net.reach
+        self._net, self._glance = net, glance
+        same = all(glance.card[key] == net.card[key] for key in ("window", "stride"))
+        if not same or glance.card.get("glance_of") != net.card["sha256"]:
+            raise InputError(
+                "the glance beside the net (NAME.glance.onnx) was made for another net; delete "
+                "it, or make one with roottip train"
+            )
+
+    def __call__(self, image: Image, centres: Centres, /) -> Scores:
+        """Score windows, as `CnnScorer` does."""
+        scores = np.zeros(len(centres), dtype=np.float32)
+        seen = self._glance(image, centres) >= self._glance.card["threshold"]
+        scores[seen] = self._net(image, centres[seen])
+        return scores
+
+
+def glance_of(weights: Path) -> Path:
+    """Where a net's glance lies: ``NAME.onnx`` to ``NAME.glance.onnx``."""
+    return weights.with_suffix(".glance.onnx")
+
+
 def detector(
     weights: str | Path | None = None,
     threshold: float | None = None,
     radius: float | None = None,
     root_width: float | None = None,
+    glance: bool = True,
 ) -> WindowDetector:
     """Make the detector.
 
@@ -170,9 +247,15 @@ def detector(
         not given.
     root_width : float, optional
         Typical width of the roots in px of the images; estimated where not given.
+    glance : bool
+        Look closer only where the net's glance, if it has one, sees anything: four times as
+        fast. Without it every window is scored.
     """
-    scorer = CnnScorer(SHIPPED if weights is None else weights)
-    return detector_of(scorer, scorer.card, threshold, radius, root_width)
+    path = Path(SHIPPED if weights is None else weights)
+    net = CnnScorer(path)
+    hasty = glance and glance_of(path).exists()
+    scorer = GlancingScorer(net, CnnScorer(glance_of(path))) if hasty else net
+    return detector_of(scorer, net.card, threshold, radius, root_width)
 
 
 def _session(model: bytes) -> Any:

@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.learning import mining
-from roottip.learning.mining import best, curves
+from roottip.learning.mining import TOLERANCE, best, curves
 from roottip.learning.module import TipModule
 from roottip.learning.patches import negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates
 from roottip.learning.train import train
-from roottip.scorers.cnn import CnnScorer, detector
+from roottip.scorers.cnn import CnnScorer, GlancingScorer, detector, glance_of
 from roottip.windows import Centres, Image, Scores, grid
 
 pytestmark = pytest.mark.filterwarnings(
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 CONF = Path(__file__).parents[2] / "conf" / "trainer"
 
-TINY = {"rounds": 2, "steps": 8, "batch": 16, "dev": 0.5, "workers": 0}
+TINY = {"rounds": 2, "steps": 8, "batch": 16, "dev": 0.5, "workers": 0, "glance_steps": 0}
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
@@ -133,6 +133,29 @@ def test_the_threshold_is_the_best_on_held_out_groups_if_they_have_enough_tips(
     assert card["threshold_from"] == ("held-out groups of train" if by_themselves else "train")
     assert card["threshold"] == chosen
     assert card["training"]["dev"]["f1"] == round(f1, 4)
+
+
+def test_a_glance_loses_no_tip_and_is_passed_on(drawn: Path, tmp_path: Path) -> None:
+    recipe = {**TINY, "rounds": 1, "steps": 150, "dev": 0.0, "glance_steps": 250, "threshold": 0.5}
+    first = train([drawn], tmp_path / "first", **recipe)
+    net, glance = CnnScorer(first), CnnScorer(glance_of(first))
+    assert glance.card["glance_of"] == net.card["sha256"]
+    assert glance.card["share_of_windows"] < 0.3
+    found = 0
+    for plate in read_plates([drawn]):
+        everywhere, _ = detector(first, root_width=5.0, glance=False).find(plate.image)
+        hasty, _ = detector(first, root_width=5.0).find(plate.image)
+        for tip in plate.tips[distance(plate.tips, everywhere) <= TOLERANCE]:
+            assert distance(tip[None], hasty) <= TOLERANCE
+            found += 1
+    assert found >= 4
+    # a net that starts from one with a glance takes it over, with a threshold of its own
+    still = {**TINY, "rounds": 1, "rate": 1e-3, "dev": 0.0, "threshold": 0.3}
+    second = train([drawn], tmp_path / "second", **still, start=first)
+    adopted = CnnScorer(glance_of(second))
+    assert adopted.card["sha256"] == glance.card["sha256"]
+    assert adopted.card["glance_of"] == CnnScorer(second).card["sha256"]
+    assert isinstance(detector(second).scorer, GlancingScorer)
 
 
 def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,17 @@ from roottip import windows
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.scorers import cnn
-from roottip.scorers.cnn import CnnScorer
+from roottip.scorers.cnn import CnnScorer, GlancingScorer
 
 WINDOW, STRIDE = 20, 4
 
 
-def write_net(path: Path, window: int = WINDOW, stride: int = STRIDE, **card: object) -> Path:
+def write_net(
+    path: Path, window: int = WINDOW, stride: int = STRIDE, seed: int = 0, **card: object
+) -> Path:
     """A net of two random convolutions: window = 8 + 4 * (side of the second - 1)."""
     side = (window - 8) // STRIDE + 1
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     first = rng.normal(0, 0.002, (6, 3, 8, 8)).astype(np.float32)
     second = rng.normal(0, 0.3, (1, 6, side, side)).astype(np.float32)
     nodes = [
@@ -103,10 +106,11 @@ def test_scan_equals_cutting_each_window(
     np.testing.assert_allclose(scores, cut(scorer, image, centres), atol=1e-5, rtol=0)
 
 
-def test_scan_of_some_windows_in_any_order(scorer: CnnScorer) -> None:
+@pytest.mark.parametrize("count", [1, 20, 200, 900])  # of 1254: few in pieces, many whole tiles
+def test_scan_of_some_windows_in_any_order(scorer: CnnScorer, count: int) -> None:
     image = np.random.default_rng(2).integers(0, 256, (150, 130, 3), dtype=np.uint8)
     rng = np.random.default_rng(3)
-    centres = rng.permutation(windows.grid(image.shape, STRIDE))[:200]
+    centres = rng.permutation(windows.grid(image.shape, STRIDE))[:count]
     np.testing.assert_allclose(
         scorer(image, centres), cut(scorer, image, centres), atol=1e-5, rtol=0
     )
@@ -125,21 +129,74 @@ def test_tiles_without_windows_are_not_computed(
 ) -> None:
     image = np.zeros((2000, 2000, 3), dtype=np.uint8)
     pixels = []
-    run = CnnScorer._run
+    slide = CnnScorer.slide
 
     def counted(self: CnnScorer, images: np.ndarray) -> np.ndarray:
         pixels.append(images[..., 0].size)
-        return run(self, images)
+        return slide(self, images)
 
-    monkeypatch.setattr(CnnScorer, "_run", counted)
+    monkeypatch.setattr(CnnScorer, "slide", counted)
     scorer(image, np.array([[3, 3], [1995, 1995]], dtype=np.int32))
     assert sum(pixels) == 2 * WINDOW**2
+
+
+def test_few_windows_of_a_tile_are_computed_alone(
+    scorer: CnnScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.zeros((500, 500, 3), dtype=np.uint8)
+    pixels = []
+    slide = CnnScorer.slide
+
+    def counted(self: CnnScorer, images: np.ndarray) -> np.ndarray:
+        pixels.append(images[..., 0].size)
+        return slide(self, images)
+
+    monkeypatch.setattr(CnnScorer, "slide", counted)
+    scorer(image, np.array([[3, 3], [7, 3], [495, 495]], dtype=np.int32))
+    assert sum(pixels) == WINDOW * (WINDOW + STRIDE) + WINDOW**2
 
 
 def test_no_windows(scorer: CnnScorer) -> None:
     scores = scorer(np.zeros((9, 9, 3), np.uint8), np.empty((0, 2), np.int32))
     assert scores.shape == (0,)
     assert scores.dtype == np.float32
+
+
+@pytest.fixture
+def glance(scorer: CnnScorer, tmp_path: Path) -> CnnScorer:
+    """Another net, made for the first one."""
+    sha = scorer.card["sha256"]
+    path = write_net(tmp_path / "net.glance.onnx", seed=1, threshold=0.5, glance_of=sha)
+    return CnnScorer(path)
+
+
+def test_a_glance_decides_where_the_net_looks(scorer: CnnScorer, glance: CnnScorer) -> None:
+    image = np.random.default_rng(5).integers(0, 256, (150, 130, 3), dtype=np.uint8)
+    centres = windows.grid(image.shape, STRIDE)
+    scores = GlancingScorer(scorer, glance)(image, centres)
+    seen = glance(image, centres) >= 0.5
+    assert 0.05 < seen.mean() < 0.95
+    assert (scores[~seen] == 0).all()
+    np.testing.assert_allclose(scores[seen], scorer(image, centres)[seen], atol=1e-5, rtol=0)
+
+
+def test_detector_glances_where_a_glance_lies_beside_the_net(
+    weights: Path, glance: CnnScorer
+) -> None:
+    found = cnn.detector(weights)
+    assert isinstance(found.scorer, GlancingScorer)
+    assert found.scorer.card["glance"] == glance.card["sha256"]
+    assert found.threshold == 0.5
+    assert isinstance(cnn.detector(weights, glance=False).scorer, CnnScorer)
+    assert isinstance(pickle.loads(pickle.dumps(found)).scorer, GlancingScorer)
+
+
+@pytest.mark.parametrize("change", [{"glance_of": "another"}, {}, {"window": 24}], ids=str)
+def test_glance_of_another_net(weights: Path, scorer: CnnScorer, change: dict[str, object]) -> None:
+    own = {"glance_of": scorer.card["sha256"]} if "window" in change else {}
+    write_net(weights.with_suffix(".glance.onnx"), **{**own, **change})
+    with pytest.raises(InputError, match=r"made for another net"):
+        cnn.detector(weights)
 
 
 def test_detector_takes_the_card_unless_told(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""A small net that says where a trained one need not look, distilled from it.
+
+It learns the large net's scores, window for window, on samples such as training makes of the
+same plates (Hinton et al. 2015, https://arxiv.org/abs/1503.02531). What it cannot tell apart,
+roots from hairs, it need not: the large net has the last word on all that it lets through.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import TQDMProgressBar
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from roottip import windows
+from roottip.learning.export import export
+from roottip.learning.mining import RADIUS, TOLERANCE
+from roottip.learning.module import Learner
+from roottip.learning.net import STRIDE, GlanceNet
+from roottip.learning.patches import Samples
+from roottip.learning.plates import Plate, distance
+from roottip.scorers import card as cards
+from roottip.scorers.card import read_weights
+from roottip.scorers.cnn import CnnScorer, glance_of
+
+BATCH, RATE, DECAY, TIP_WEIGHT = 64, 6e-3, 1e-2, 4.0
+
+LOST = 0.002
+"""Share of the tips that the net finds on its own plates that its glance may pass over."""
+
+
+class Pupil(Learner):
+    """Learns another net's scores in place of the labels."""
+
+    def __init__(self, teacher: CnnScorer) -> None:
+        super().__init__(GlanceNet(), RATE, DECAY, TIP_WEIGHT)
+        self._teacher = teacher
+
+    def _labelled(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        image = batch[0]
+        scores = self._teacher.slide(np.ascontiguousarray(image.cpu().permute(0, 2, 3, 1)))
+        return super()._labelled((image, torch.from_numpy(scores).to(image.device)))
+
+
+def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) -> Path:
+    """Make a net's glance.
+
+    Parameters
+    ----------
+    weights : Path
+        ``NAME.onnx``, its card beside it.
+    plates : sequence of Plate
+        Those that it was trained on.
+    steps : int
+        Of the training, `BATCH` samples each.
+    seed : int
+
+    Returns
+    -------
+    Path
+        ``NAME.glance.onnx``, its card beside it. The card's ``threshold`` is what all but
+        `LOST` of the tips score in the glance that the net finds on the plates.
+    """
+    lightning.seed_everything(seed, workers=True, verbose=False)
+    pupil = Pupil(CnnScorer(weights))
+    trainer = lightning.Trainer(
+        accelerator="cpu",  # where the teacher is
+        devices=1,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[TQDMProgressBar()],
+    )
+    trainer.fit(pupil, DataLoader(Samples(plates, steps * BATCH, seed), BATCH, num_workers=1))
+    path = glance_of(weights)
+    export(pupil.net, path, {"threshold": 0.0, "radius": RADIUS, "steps": steps, "seed": seed})
+    return _fit(path, weights, plates)
+
+
+def adopt(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
+    """Make the glance of the net that another one was trained from its glance too.
+
+    Only the threshold is made anew.
+
+    Parameters
+    ----------
+    start, weights : Path
+        ``NAME.onnx`` of the net that has a glance and of the one that was trained from it.
+    plates : sequence of Plate
+        Those that `weights` was trained on.
+
+    Returns
+    -------
+    Path
+        As `distil` gives it.
+    """
+    path = glance_of(weights)
+    for suffix in (".onnx", ".json"):
+        shutil.copyfile(glance_of(start).with_suffix(suffix), path.with_suffix(suffix))
+    return _fit(path, weights, plates)
+
+
+def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
+    """Write into the glance's card whose it is and from which score on it lets windows through."""
+    net, glance = CnnScorer(weights), CnnScorer(path)
+    found, every = [], []
+    for plate in tqdm(plates, desc="glancing", leave=False):
+        centres = windows.grid(plate.image.shape, STRIDE)
+        scores, seen = net(plate.image, centres), glance(plate.image, centres)
+        likely = np.flatnonzero(scores >= net.card["threshold"])
+        kept = likely[windows.suppress(centres[likely], scores[likely], net.card["radius"])]
+        hits = kept[distance(centres[kept], plate.tips) <= TOLERANCE]
+        found.append(seen[hits])
+        every.append(seen)
+    hits, scores = np.concatenate(found), np.concatenate(every)
+    # of no hit nothing is known: look everywhere
+    least = float(np.quantile(hits, LOST)) if len(hits) else 0.0
+    measured = {
+        "threshold": least,
+        "threshold_from": f"all but {LOST:.1%} of {len(hits)} tips found on the train part",
+        "share_of_windows": round(float((scores >= least).mean()), 4),
+        "glance_of": net.card["sha256"],
+    }
+    cards.write(path, read_weights(path, glance.card), {**glance.card, **measured})
+    return path
