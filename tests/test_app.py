@@ -106,9 +106,9 @@ def test_overview_and_version(capsys):
     assert run(capsys, "--help")[1] == out
     said = run(capsys, "--version")[1].splitlines()
     assert said[0] == f"roottip {__version__}"
-    for line, name in zip(said[1:], ("cnn.onnx", "features.npz"), strict=True):
+    for line, name in zip(said[1:], ("cnn.glance.onnx", "cnn.onnx", "features.npz"), strict=True):
         digest = hashlib.sha256(resource(f"weights/{name}").read_bytes()).hexdigest()
-        assert line.startswith(f"{name.split('.')[0]} weights {digest[:12]}, made by roottip ")
+        assert line.startswith(f"{Path(name).stem} weights {digest[:12]}, made by roottip ")
 
 
 def test_a_name_that_the_terminal_lacks_ends_no_run(tmp_path, photo):

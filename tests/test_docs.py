@@ -24,7 +24,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOTEBOOK = ROOT / "docs" / "tutorial.md"
 
 SMALL = {
-    "train": "trainer.rounds=1 trainer.steps=2 trainer.batch=8 trainer.workers=0 dev=0.4",
+    "train": "trainer.rounds=1 trainer.steps=2 trainer.batch=8 trainer.workers=0 dev=0.4 "
+    "trainer.glance_steps=1",
     "synth": "count=1 size=200",
     "explain": "count=1 data=annotated",
 }

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from roottip import windows
+from roottip import __version__, windows
 from roottip.learning.export import export
 from roottip.learning.mining import RADIUS, TOLERANCE
 from roottip.learning.module import Learner
@@ -128,6 +128,7 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
         "threshold_from": f"all but {LOST:.1%} of {len(hits)} tips found on the train part",
         "share_of_windows": round(float((scores >= least).mean()), 4),
         "glance_of": net.card["sha256"],
+        "roottip": __version__,
     }
     cards.write(path, read_weights(path, glance.card), {**glance.card, **measured})
     return path

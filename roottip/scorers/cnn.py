@@ -31,7 +31,7 @@ _TILE = 128
 """Windows along a tile's side. Small enough for a layer to stay in the processor's cache, large
 enough for the halo, pixels that two tiles both compute, to be a small share."""
 
-_SPARSE, _PIECE = 0.25, 8
+_SPARSE, _PIECE = 0.25, 12
 """Where less than this share of a tile's windows is wanted, pieces of so many windows along a
 side are scanned instead: more pixels are computed twice, but most of the tile is left out."""
 

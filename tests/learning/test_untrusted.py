@@ -66,7 +66,15 @@ def test_weights_of_the_net(bomb, tmp_path):
 
 def test_a_checkpoint_to_resume(bomb, drawn, tmp_path):
     output = tmp_path / "output"
-    settings = {"rounds": 1, "steps": 1, "batch": 4, "dev": 0.5, "workers": 0, "features": 8}
+    settings = {
+        "rounds": 1,
+        "steps": 1,
+        "batch": 4,
+        "dev": 0.5,
+        "workers": 0,
+        "features": 8,
+        "glance_steps": 0,
+    }
     train([drawn], output, **settings)
     last = output / "checkpoints" / "last.ckpt"
     content = torch.load(last, weights_only=True)
