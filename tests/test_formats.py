@@ -256,6 +256,17 @@ def test_json_with_anything_in_any_place_is_read_or_refused(name, text, data, fo
         FORMATS[name].read(path, Gallery(["p.png"]), None)
 
 
+@pytest.mark.parametrize("size", [9.3e18, 2**31, -(2**70)])
+def test_sizes_that_cannot_be(size, folder):
+    path = folder / "size.json"
+    content = json.loads(LABEL_STUDIO)
+    for result in content[0]["annotations"][0]["result"]:
+        result["original_width"] = size
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"cannot be .* px"):
+        FORMATS["labelstudio"].read(path, Gallery(["p.png"]), None)
+
+
 @pytest.mark.parametrize(
     ("name", "file", "content"),
     [

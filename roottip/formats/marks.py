@@ -50,6 +50,10 @@ class Marks:
     images: pd.DataFrame
 
 
+MOST = 2**31 - 1
+"""No image is larger and no order higher."""
+
+
 class Collector:
     """Gathers the marks of a file while it is read.
 
@@ -78,10 +82,12 @@ class Collector:
         Raises
         ------
         InputError
-            The file lists it twice.
+            The file lists it twice, or its size cannot be.
         """
         if name in self._sizes:
             raise InputError(f"{where}: {self.path} has {name} twice")
+        if size is not None and max(map(abs, size)) > MOST:
+            raise InputError(f"{where}: {name} cannot be {size[0]} x {size[1]} px")
         self._sizes[name] = size
         return name
 
@@ -105,8 +111,8 @@ class Collector:
             row["score"] = number(more["score"], where)
         if more.get("root_order") is not None:
             order = number(more["root_order"], where)
-            if order != int(order):
-                raise InputError(f"{where}: root_order {order} is no whole number")
+            if order != int(order) or abs(order) > MOST:
+                raise InputError(f"{where}: root_order {order} is no whole number that can be")
             row["root_order"] = int(order)
         if more.get("group") is not None:
             row["group"] = str(more["group"])
