@@ -74,10 +74,7 @@ def main() -> None:
                     before = read_image(dataset.root / image)
                     after = changed(before)
                     tips = detector.detect(after, image)
-                    factor = after.shape[0] / before.shape[0]
-                    # the centre of the top-left pixel is (0, 0) in both
-                    tips[["x", "y"]] = (tips[["x", "y"]] + 0.5) / factor - 0.5
-                    found.append(tips)
+                    found.append(as_before(tips, after.shape[0] / before.shape[0]))
                 summary = evaluate(
                     table.concat(found), dataset.truth, dataset.groups, float(tolerance)
                 ).summary
@@ -85,6 +82,12 @@ def main() -> None:
                 rows.append({"dataset": Path(folder).name, "photograph": change, name: rates})
     frame = pd.json_normalize(rows).groupby(["dataset", "photograph"], sort=False).first()
     print(frame.to_string(float_format="%.3f"))
+
+
+def as_before(tips: pd.DataFrame, factor: float) -> pd.DataFrame:
+    """Points of a resized image in px of the image as it was."""
+    # the centre of the top-left pixel is (0, 0) in both
+    return tips.assign(x=(tips["x"] + 0.5) / factor - 0.5, y=(tips["y"] + 0.5) / factor - 0.5)
 
 
 if __name__ == "__main__":

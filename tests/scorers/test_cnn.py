@@ -124,36 +124,29 @@ def test_windows_of_no_common_grid(scorer: CnnScorer) -> None:
     )
 
 
-def test_tiles_without_windows_are_not_computed(
-    scorer: CnnScorer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("centres", "pixels"),
+    [
+        ([(3, 3), (1995, 1995)], 2 * WINDOW**2),  # in two tiles
+        ([(3, 3), (7, 3), (495, 495)], WINDOW * (WINDOW + STRIDE) + WINDOW**2),  # in one
+    ],
+)
+def test_places_without_windows_are_not_computed(
+    scorer: CnnScorer,
+    centres: list[tuple[int, int]],
+    pixels: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    image = np.zeros((2000, 2000, 3), dtype=np.uint8)
-    pixels = []
+    computed = []
     slide = CnnScorer.slide
 
     def counted(self: CnnScorer, images: np.ndarray) -> np.ndarray:
-        pixels.append(images[..., 0].size)
+        computed.append(images[..., 0].size)
         return slide(self, images)
 
     monkeypatch.setattr(CnnScorer, "slide", counted)
-    scorer(image, np.array([[3, 3], [1995, 1995]], dtype=np.int32))
-    assert sum(pixels) == 2 * WINDOW**2
-
-
-def test_few_windows_of_a_tile_are_computed_alone(
-    scorer: CnnScorer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    image = np.zeros((500, 500, 3), dtype=np.uint8)
-    pixels = []
-    slide = CnnScorer.slide
-
-    def counted(self: CnnScorer, images: np.ndarray) -> np.ndarray:
-        pixels.append(images[..., 0].size)
-        return slide(self, images)
-
-    monkeypatch.setattr(CnnScorer, "slide", counted)
-    scorer(image, np.array([[3, 3], [7, 3], [495, 495]], dtype=np.int32))
-    assert sum(pixels) == WINDOW * (WINDOW + STRIDE) + WINDOW**2
+    scorer(np.zeros((2000, 2000, 3), dtype=np.uint8), np.array(centres, dtype=np.int32))
+    assert sum(computed) == pixels
 
 
 def test_no_windows(scorer: CnnScorer) -> None:
