@@ -151,8 +151,9 @@ class CnnScorer:
 
     def _pieces(self, centres: Centres) -> Iterator[NDArray[np.intp]]:
         """Which windows to scan together; decided tile by tile, so bands of an image agree."""
-        for tile in windows.tiles(centres, self._stride * _TILE):
-            here = centres[tile]
+        side = self._stride * _TILE
+        for tile in windows.tiles(centres, side):
+            here = centres[tile] % side
             spanned = (np.ptp(here, axis=0) // self._stride + 1).prod()
             if len(tile) >= _SPARSE * spanned:
                 yield tile
