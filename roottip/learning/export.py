@@ -15,15 +15,17 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from roottip.errors import InputError
-from roottip.learning.net import MEAN, SPREAD, STRIDE, WINDOW, GlanceNet, TipNet
+from roottip.learning.net import MEAN, SPREAD, STRIDE, WINDOW, Net, TipNet
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import CARD_VERSION, CnnScorer
 
 Floats = NDArray[np.float32]
+Layer = tuple[Floats, Floats, dict[str, Any]]
+"""Weight, bias and ONNX attributes of a convolution."""
 
 
-def export(net: TipNet | GlanceNet, path: Path, card: dict[str, Any]) -> None:
+def export(net: Net, path: Path, card: dict[str, Any]) -> None:
     """Write the net as ONNX and its card beside it.
 
     The graph takes ``image`` (N, H, W, 3) uint8 and gives ``score`` (N, rows, columns)
@@ -132,11 +134,11 @@ def restore(net: TipNet, weights: Path, images: Tensor) -> None:
         level = layer(level)
 
 
-def _folded(net: TipNet | GlanceNet) -> list[tuple[Floats, Floats, dict[str, Any]]]:
+def _folded(net: Net) -> list[Layer]:
     """Weight, bias and attributes of each convolution of the net in use."""
     # a copy: the caller may be in the middle of training it, on another device
     layers = list(copy.deepcopy(net).cpu().eval().layers)
-    folded: list[tuple[Floats, Floats, dict[str, Any]]] = []
+    folded: list[Layer] = []
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
         if isinstance(layer, nn.Conv2d):
             if isinstance(following, nn.BatchNorm2d):
@@ -156,9 +158,7 @@ def _folded(net: TipNet | GlanceNet) -> list[tuple[Floats, Floats, dict[str, Any
     return folded
 
 
-def _graph(
-    convolutions: list[tuple[Floats, Floats, dict[str, Any]]],
-) -> onnx.GraphProto:
+def _graph(convolutions: list[Layer]) -> onnx.GraphProto:
     nodes = [
         helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["planes"], ["level"], to=TensorProto.FLOAT),

@@ -111,22 +111,22 @@ def adopt(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
 def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     """Write into the glance's card whose it is and from which score on it lets windows through."""
     net, glance = CnnScorer(weights), CnnScorer(path)
-    found, every = [], []
+    of_hits, of_all = [], []
     for plate in tqdm(plates, desc="glancing", leave=False):
         centres = windows.grid(plate.image.shape, STRIDE)
         scores, seen = net(plate.image, centres), glance(plate.image, centres)
         likely = np.flatnonzero(scores >= net.card["threshold"])
         kept = likely[windows.suppress(centres[likely], scores[likely], net.card["radius"])]
         hits = kept[distance(centres[kept], plate.tips) <= TOLERANCE]
-        found.append(seen[hits])
-        every.append(seen)
-    hits, scores = np.concatenate(found), np.concatenate(every)
+        of_hits.append(seen[hits])
+        of_all.append(seen)
+    needed, every = np.concatenate(of_hits), np.concatenate(of_all)
     # of no hit nothing is known: look everywhere
-    least = float(np.quantile(hits, LOST)) if len(hits) else 0.0
+    least = float(np.quantile(needed, LOST)) if len(needed) else 0.0
     measured = {
         "threshold": least,
-        "threshold_from": f"all but {LOST:.1%} of {len(hits)} tips found on the train part",
-        "share_of_windows": round(float((scores >= least).mean()), 4),
+        "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips found on the train part",
+        "share_of_windows": round(float((every >= least).mean()), 4),
         "glance_of": net.card["sha256"],
         "roottip": __version__,
     }

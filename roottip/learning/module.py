@@ -10,9 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics.classification import BinaryAccuracy
 
-from roottip.learning.net import GlanceNet, TipNet
-
-Net = TipNet | GlanceNet
+from roottip.learning.net import Net, TipNet
 
 
 class Learner(pytorch_lightning.LightningModule):

@@ -87,6 +87,10 @@ class GlanceNet(nn.Module):
         return logits[:, 0]
 
 
+Net = TipNet | GlanceNet
+"""What can be trained and exported."""
+
+
 def _layer(
     inputs: int, outputs: int, side: int, stride: int = 1, dilation: int = 1
 ) -> list[nn.Module]:
