@@ -68,13 +68,12 @@ def measure(folder: Path, split: str | None, tolerance: float, change: str) -> d
             tips = looking.detect(image, name)
             seconds[way] += time.perf_counter() - begun
             found[way].append(as_before(tips, image.shape[0] / before.shape[0]))
-    whole, hasty = (table.concat(found[way]) for way in ways)
+    points = {way: table.concat(rows) for way, rows in found.items()}
+    whole, hasty = points.values()
     least = ways["glance"].threshold
     scores = {
-        f"f1 {way}": evaluate(
-            table.concat(found[way]), dataset.truth, dataset.groups, tolerance, least
-        ).summary["f1"]
-        for way in ways
+        f"f1 {way}": evaluate(rows, dataset.truth, dataset.groups, tolerance, least).summary["f1"]
+        for way, rows in points.items()
     }
     lost, moved = unmatched(whole, hasty)
     gained, _ = unmatched(hasty, whole)
