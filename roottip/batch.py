@@ -194,9 +194,14 @@ def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
 
 
 def weights(detector: Detector) -> str | None:
-    """SHA-256 of a detector's weights, where it has any: others may bear the same file name."""
-    card = getattr(getattr(detector, "scorer", None), "card", None)
-    return "+".join(card[key] for key in ("sha256", "glance") if key in card) if card else None
+    """What a detector's scores depend on besides its settings, where it has weights.
+
+    Their SHA-256, for others may bear the same file name, and what computes them.
+    """
+    scorer = getattr(detector, "scorer", None)
+    card = getattr(scorer, "card", {})
+    parts = (card.get("sha256"), card.get("glance"), getattr(scorer, "runtime", None))
+    return "+".join(part for part in parts if part) or None
 
 
 def _write_pictures(folder: Folder, result: Result) -> None:

@@ -4,12 +4,14 @@ python scripts/bench.py ../shared/data/osr/images/*.jpg
 
 On the first image, every window of stride 4: the net window by window (a row of windows a batch,
 every eighth row, times eight), as one convolution in torch and in ONNX Runtime, and as it ships,
-where its glance sees anything. On all images, an image at a time: decoding alone; the detectors
-from pixels to points; the usual alternative, the ends of a skeleton (scikit-image); and `roottip
-detect`'s own work from file to table. Prints the table, ratios to what ships, the largest
-difference between two scores of the same window, and the share of this machine's matrix-product
-peak that one convolution reaches; writes OUTPUT as JSON. The fastest of several repeats counts,
-taken in turns, so that a busy machine spoils no one alone.
+where its glance sees anything, in ONNX Runtime and, where it is installed, OpenVINO. On all
+images, an image at a time: decoding alone; the detectors from pixels to points; the usual
+alternative, the ends of a skeleton (scikit-image); and `roottip detect`'s own work from file to
+table, in this process and in one for each processor (four times as many images, for their start
+is counted). Prints the table, ratios to what ships, the largest difference between two scores of
+the same window, and the share of this machine's matrix-product peak that one convolution reaches;
+writes OUTPUT as JSON. The fastest of several repeats counts, taken in turns, so that a busy
+machine spoils no one alone.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,8 +38,8 @@ from skimage.filters import threshold_local
 from skimage.morphology import remove_small_objects, skeletonize
 from torch.utils.flop_counter import FlopCounterMode
 
-from roottip import batch, windows
-from roottip.detector import load
+from roottip import batch, engine, windows
+from roottip.detector import Detector, load
 from roottip.images import read_image
 from roottip.learning.export import restore, sizes
 from roottip.learning.net import TipNet
@@ -44,7 +48,7 @@ from roottip.scale import normalising_scale, resize
 from roottip.scorers.cnn import SHIPPED, CnnScorer, GlancingScorer, glance_of
 from roottip.windows import Image
 
-ROWS = 8
+ROWS, COPIES = 8, 4
 
 
 def main() -> None:
@@ -55,18 +59,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path("out/bench.json"))
     arguments = parser.parse_args()
-    scorer = CnnScorer(SHIPPED)
-    hasty = GlancingScorer(scorer, CnnScorer(glance_of(SHIPPED)))
     first = read_image(arguments.images[0])
     first = resize(first, normalising_scale(first))
 
-    scans, difference, flop = of_one_image(scorer, hasty, first, arguments.repeats)
+    scans, difference, flop = of_one_image(first, arguments.repeats)
     works = of_all_images(arguments.images, arguments.repeats)
     peak = matrix_peak()
     whole = scans.loc["one convolution, ONNX Runtime", "seconds"]
-    shipped = scans.loc["as shipped", "seconds"]
-    scans["times the shipped"] = scans["seconds"] / shipped
-    works["times the shipped"] = works["seconds"] / works.loc["cnn, pixels to points", "seconds"]
+    scans["times the shipped"] = scans["seconds"] / scans.loc["as shipped, ONNX Runtime", "seconds"]
+    shipped = works.loc["cnn, pixels to points", "seconds"]
+    works["times the shipped"] = works["seconds"] / shipped
     height, width = first.shape[:2]
     print(f"\nAll windows of stride 4 on {width} x {height} px, seconds")
     print(scans.to_string(float_format="%.3g"))
@@ -88,10 +90,9 @@ def main() -> None:
     arguments.output.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def of_one_image(
-    scorer: CnnScorer, hasty: GlancingScorer, image: Image, repeats: int
-) -> tuple[pd.DataFrame, float, int]:
+def of_one_image(image: Image, repeats: int) -> tuple[pd.DataFrame, float, int]:
     """Seconds of each way to score all windows, how much two differ, floating-point operations."""
+    scorer = CnnScorer(SHIPPED)
     centres = windows.grid(image.shape, scorer.card["stride"])
     whole, one_by_one, difference = both_ways(scorer, image, repeats, every=ROWS)
     net = torch_net(scorer, image)
@@ -106,10 +107,11 @@ def of_one_image(
 
     with FlopCounterMode(display=False) as counter:
         in_torch()
-    ways = {
-        "as shipped": lambda: hasty(image, centres),
-        "one convolution, torch": in_torch,
-    }
+    ways: dict[str, Callable[[], object]] = {"one convolution, torch": in_torch}
+    for name, title in (("onnxruntime", "ONNX Runtime"), ("openvino", "OpenVINO")):
+        if find_spec(name) is not None:
+            hasty = GlancingScorer(*(CnnScorer(w, name) for w in (SHIPPED, glance_of(SHIPPED))))
+            ways[f"as shipped, {title}"] = lambda hasty=hasty: hasty(image, centres)
     seconds = {
         **fastest(ways, repeats),
         "one convolution, ONNX Runtime": whole,
@@ -122,7 +124,13 @@ def of_one_image(
 def of_all_images(paths: list[Path], repeats: int) -> pd.DataFrame:
     """Seconds an image, and MiB at the peak besides the image, of each detector."""
     pictures = [read_image(path) for path in paths]
-    detectors = {name: load(name) for name in ("baseline", "features", "cnn")}
+    detectors = {
+        "baseline": load("baseline"),
+        "features": load("features"),
+        "cnn": load("cnn"),
+    }
+    if find_spec("openvino") is not None:
+        detectors["cnn in OpenVINO"] = load("cnn", runtime="openvino")
 
     def on_all(work: Callable[[Image], object]) -> Callable[[], object]:
         return lambda: [work(picture) for picture in pictures]
@@ -131,8 +139,12 @@ def of_all_images(paths: list[Path], repeats: int) -> pd.DataFrame:
         "decoding alone": lambda: [read_image(path) for path in paths],
         "skeleton ends (scikit-image)": on_all(skeleton_ends),
         **{f"{name}, pixels to points": on_all(d.find) for name, d in detectors.items()},
-        "cnn, file to table": lambda: file_to_table(paths),
     }
+    parallel = []
+    for name in list(detectors)[2:]:
+        ways[f"{name}, file to table"] = partial(file_to_table, paths, detectors[name])
+        parallel.append(f"{name}, file to table, all processors")
+        ways[parallel[-1]] = partial(file_to_table, paths, detectors[name], COPIES, engine.local())
     memory = {}
     for name, work in ways.items():
         meter = Meter()
@@ -140,15 +152,22 @@ def of_all_images(paths: list[Path], repeats: int) -> pd.DataFrame:
             work()
         memory[name] = meter.memory
     seconds = {name: value / len(paths) for name, value in fastest(ways, repeats).items()}
+    seconds |= {name: seconds[name] / COPIES for name in parallel}
+    memory |= dict.fromkeys(parallel, np.nan)  # of this process only, which does not look
     return pd.DataFrame({"seconds": seconds, "MiB": memory})
 
 
-def file_to_table(paths: list[Path]) -> None:
-    """What `roottip detect` does, in this process; the program's start is not counted."""
+def file_to_table(
+    paths: list[Path], detector: Detector, copies: int = 1, work: engine.Engine = engine.here
+) -> None:
+    """What `roottip detect` does after its own start."""
     with TemporaryDirectory() as folder:
-        listed = Path(folder) / "list.txt"
-        listed.write_text("\n".join(str(path.resolve()) for path in paths))
-        batch.run(listed, Path(folder) / "out", load("cnn"), {"name": "cnn"}, overlays=False)
+        source = Path(folder) / "in"
+        source.mkdir()
+        for copy in range(copies):
+            for path in paths:
+                (source / f"{copy}_{path.name}").symlink_to(path.resolve())
+        batch.run(source, Path(folder) / "out", detector, {"name": "cnn"}, False, work=work)
 
 
 def skeleton_ends(image: Image) -> NDArray[np.intp]:

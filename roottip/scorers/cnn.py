@@ -1,4 +1,4 @@
-"""The trained net, slid over the whole image as one convolution. ONNX Runtime, no torch.
+"""The trained net, slid over the whole image as one convolution. No torch.
 
 Beside the weights, ``NAME.onnx``, lies their card, ``NAME.json``: everything that using them
 needs and how they came about. `roottip.learning.export` writes the two.
@@ -6,19 +6,19 @@ needs and how they came about. `roottip.learning.export` writes the two.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from roottip import windows
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.scorers.card import detector_of, read_card, read_weights
+from roottip.scorers.runtime import check, open_net
 from roottip.windows import Centres, Image, Scores
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "cnn.onnx"
@@ -35,6 +35,10 @@ _SPARSE, _PIECE = 0.25, 12
 """Where less than this share of a tile's windows is wanted, pieces of so many windows along a
 side are scanned instead: more pixels are computed twice, but most of the tile is left out."""
 
+_PIXELS = 500_000
+"""Pieces of one shape are scanned together up to so many pixels: a runtime works best on what has
+the shape of what came before."""
+
 _BATCH = 512
 """Cut patches scored at a time; bounds the memory."""
 
@@ -50,33 +54,39 @@ class CnnScorer:
     ----------
     weights : path
         ``NAME.onnx``; the card ``NAME.json`` lies beside it.
+    runtime : str
+        What computes it, one of `runtime.RUNTIMES`.
 
     Attributes
     ----------
     card : dict
         What the card says: ``window``, ``stride``, ``root_width``, ``radius`` (px),
         ``threshold``, ``sha256`` of the weights, how they were trained.
+    runtime : str
+        What computes it.
     reach : int
         A score depends on pixels up to this far from the window's centre, px.
 
     Raises
     ------
     InputError
-        The weights or the card are missing, damaged, or do not belong together.
+        The weights or the card are missing, damaged, or do not belong together, or there is
+        no such runtime.
     """
 
-    def __init__(self, weights: str | Path) -> None:
+    def __init__(self, weights: str | Path, runtime: str = "onnxruntime") -> None:
         weights = Path(weights)
         self.card = read_card(weights, CARD_VERSION)
+        self.runtime = check(runtime)
         self._window, self._stride = self.card["window"], self.card["stride"]
         self.reach = self._window // 2
         self._model = model = read_weights(weights, self.card)
         try:
-            self._session = _session(model)
+            self._net = open_net(model, self.runtime)
             self._check_fit()
         except InputError:
             raise
-        # onnxruntime's exceptions share no base but Exception
+        # the runtimes' exceptions share no base but Exception
         except Exception as error:
             raise InputError(
                 f"{weights} is no net that roottip can use ({str(error).splitlines()[0]}); "
@@ -109,13 +119,13 @@ class CnnScorer:
         return self._cut(image, centres)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process or machine needs: all but the session, which cannot travel."""
-        return {key: value for key, value in vars(self).items() if key != "_session"}
+        """What another process or machine needs: all but the open net, which cannot travel."""
+        return {key: value for key, value in vars(self).items() if key != "_net"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open a session there."""
+        """Open the net there."""
         vars(self).update(state)
-        self._session = _session(self._model)
+        self._net = open_net(self._model, self.runtime)
 
     def score_patches(self, patches: Image) -> Scores:
         """Score patches cut beforehand: (N, window, window, 3) uint8 to (N,) float32."""
@@ -134,19 +144,25 @@ class CnnScorer:
         (N, rows, columns) float32
             ``rows = (H - window) // stride + 1``.
         """
-        return np.asarray(self._session.run(None, {"image": images})[0], dtype=np.float32)
+        return self._net(images)
 
     def _scan(self, image: Image, centres: Centres) -> Scores:
         before = self._window // 2
         # the window of the centre (x, y) starts at pixel [y, x] of the padded image
         padded = windows.pad(image, before, self._window - 1 - before)
         scores = np.empty(len(centres), dtype=np.float32)
+        alike = defaultdict(list)
         for members in self._pieces(centres):
-            here = centres[members]
-            left, top = here.min(axis=0)
-            right, bottom = here.max(axis=0) + self._window
-            column, row = ((here - (left, top)) // self._stride).T
-            scores[members] = self.slide(padded[None, top:bottom, left:right])[0, row, column]
+            left, top = centres[members].min(axis=0)
+            right, bottom = centres[members].max(axis=0) + self._window
+            alike[bottom - top, right - left].append((members, left, top))
+        for (height, width), pieces in alike.items():
+            most = max(1, _PIXELS // (height * width))
+            for some in (pieces[i : i + most] for i in range(0, len(pieces), most)):
+                cut = np.stack([padded[y : y + height, x : x + width] for _, x, y in some])
+                for (members, *start), of_piece in zip(some, self.slide(cut), strict=True):
+                    column, row = ((centres[members] - start) // self._stride).T
+                    scores[members] = of_piece[row, column]
         return scores
 
     def _pieces(self, centres: Centres) -> Iterator[NDArray[np.intp]]:
@@ -195,7 +211,7 @@ class GlancingScorer:
     ----------
     card : dict
         The net's, and ``glance``, the SHA-256 of the other's weights.
-    reach : int
+    reach, runtime : int, str
         The net's.
 
     Raises
@@ -206,7 +222,7 @@ class GlancingScorer:
 
     def __init__(self, net: CnnScorer, glance: CnnScorer) -> None:
         self.card = {**net.card, "glance": glance.card["sha256"]}
-        self.reach = net.reach
+        self.reach, self.runtime = net.reach, net.runtime
         self._net, self._glance = net, glance
         same = all(glance.card[key] == net.card[key] for key in ("window", "stride"))
         if not same or glance.card.get("glance_of") != net.card["sha256"]:
@@ -234,6 +250,7 @@ def detector(
     radius: float | None = None,
     root_width: float | None = None,
     glance: bool = True,
+    runtime: str = "onnxruntime",
 ) -> WindowDetector:
     """Make the detector.
 
@@ -251,17 +268,11 @@ def detector(
     glance : bool
         Look closer only where the net's glance, if it has one, sees anything: four times as
         fast. Without it every window is scored.
+    runtime : str
+        What computes the net, one of `runtime.RUNTIMES`.
     """
     path = Path(SHIPPED if weights is None else weights)
-    net = CnnScorer(path)
+    net = CnnScorer(path, runtime)
     hasty = glance and glance_of(path).exists()
-    scorer = GlancingScorer(net, CnnScorer(glance_of(path))) if hasty else net
+    scorer = GlancingScorer(net, CnnScorer(glance_of(path), runtime)) if hasty else net
     return detector_of(scorer, net.card, threshold, radius, root_width)
-
-
-def _session(model: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # failures are reported by the caller, in one sentence
-    # one number for all that computes: who shares a machine with others sets OpenCV's
-    options.intra_op_num_threads = cv2.getNumThreads()
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

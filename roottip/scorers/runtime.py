@@ -1,0 +1,80 @@
+"""What computes a net: ONNX Runtime, or, where asked for, OpenVINO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roottip.errors import InputError
+from roottip.windows import Image
+
+Net = Callable[[Image], NDArray[np.float32]]
+
+RUNTIMES = ("onnxruntime", "openvino")
+"""The first has torch's scores to within 1e-5 on every machine. The second computes in bfloat16
+where the processor multiplies such numbers: faster, with scores up to some hundredths off. It is
+never chosen by itself, so that what is found does not depend on what is installed."""
+
+
+def check(runtime: str) -> str:
+    """The runtime asked for, if it can be had.
+
+    Raises
+    ------
+    InputError
+        There is no such runtime, or it is not installed.
+    """
+    if runtime not in RUNTIMES:
+        raise InputError(f"runtime={runtime} must be one of {', '.join(RUNTIMES)}")
+    if find_spec(runtime) is None:
+        raise InputError(f"runtime={runtime} is not installed; pip install {runtime}")
+    return runtime
+
+
+def open_net(model: bytes, runtime: str) -> Net:
+    """Open an ONNX model with one input, ``image``, and one output.
+
+    It computes with as many threads as OpenCV: who shares a machine sets one number for all.
+
+    Parameters
+    ----------
+    model : bytes
+    runtime : str
+        One of `RUNTIMES`.
+    """
+    return _openvino(model) if runtime == "openvino" else _onnxruntime(model)
+
+
+def _onnxruntime(model: bytes) -> Net:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # failures are reported by the caller, in one sentence
+    options.intra_op_num_threads = cv2.getNumThreads()
+    # a net's threads wait for its next image in a loop, and so keep those of another, and the
+    # rest of the detector, from the processor
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda images: np.asarray(session.run(None, {"image": images})[0], dtype=np.float32)
+
+
+def _openvino(model: bytes) -> Net:
+    import openvino
+
+    core = openvino.Core()
+    bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": cv2.getNumThreads(),
+        # two processes would pin their threads to the same processor
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
+    }
+    request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+    # the result is the request's own memory, which the next image overwrites
+    return lambda images: np.array(request.infer({"image": images})[0], dtype=np.float32)

@@ -1,0 +1,114 @@
+"""How a net does on a set of photographs that it was not trained on, and after fitting it to some.
+
+python scripts/measure_generality.py ../shared/data/osr:10 ../shared/data/tillmore:20
+
+Each argument is a dataset folder and the tolerance in px. For each set in turn a net is trained
+on the split `train` of the others and on the drawn plates of train_release.py, shorter than the
+release. It is measured with the settings that come on the images of the left-out set; then it is
+fitted to random groups of that set's split `train` that hold so many images (`--images`), as
+`roottip train start=NET trainer=finetune` does, and measured again. The images measured are the
+same each time, those in none of these groups. Nets and OUTPUT/generality.csv stay in OUTPUT; when
+stopped, run it again and it goes on. Some 25 minutes for each set on 2 cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from learning_curve import subset
+from train_release import draw
+
+from roottip import table
+from roottip.evaluation import evaluate
+from roottip.images import read_image
+from roottip.interchange import read_dataset
+from roottip.learning.train import train
+from roottip.scorers.cnn import detector
+
+DRAWN_SHARE = 0.4
+"""How many of the samples come from drawn plates: there is less else than in the release."""
+
+RECIPE = {"rounds": 6, "tip_weight": 2.0, "precision": "bf16-mixed"}
+
+FITTING = {"rounds": 4, "steps": 100, "batch": 64, "rate": 5e-4}
+"""conf/trainer/finetune.yaml"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE, two or more")
+    parser.add_argument("--images", default="5,10,20", help="to fit to")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("out/generality"))
+    arguments = parser.parse_args()
+    output: Path = arguments.output
+    drawn = output / "drawn"
+    if not (drawn / "images.csv").exists():
+        draw(drawn)
+    sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
+    rows = []
+    for folder, tolerance in sets.items():
+        own = output / folder.name
+        photographs = [other for other in sets if other != folder]
+        shares = [(1 - DRAWN_SHARE) / len(photographs)] * len(photographs) + [DRAWN_SHARE]
+        recipe = {"dev": 0.0, "glance_steps": 0, "seed": arguments.seed}
+        net = trained([*photographs, drawn], own / "net", shares=shares, **RECIPE, **recipe)
+        parts = subsets(folder, own, arguments.images, arguments.seed)
+        used = set(max(parts.values(), key=len))
+        for path, names in {net: [], **parts}.items():
+            if path != net:
+                path = trained([path], path / "net", start=net, **FITTING, **recipe)
+            measured = measure(path, folder, used, tolerance)
+            rows.append({"left out": folder.name, "fitted to": len(names), **measured})
+            pd.DataFrame(rows).to_csv(output / "generality.csv", index=False)
+            print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"), flush=True)
+
+
+def trained(data: list[Path], output: Path, **recipe: object) -> Path:
+    """A net, or the one made before; where its training was stopped, it goes on."""
+    path = output / "model.onnx"
+    if path.is_file():
+        return path
+    return train(data, output, resume=(output / "checkpoints" / "last.ckpt").is_file(), **recipe)
+
+
+def subsets(folder: Path, output: Path, images: str, seed: int) -> dict[Path, list[str]]:
+    """Dataset folders of ever more groups, and their images' names."""
+    parts: dict[Path, list[str]] = {}
+    for wanted in images.split(","):
+        part = output / f"first_{wanted}"
+        if not part.exists():
+            subset(folder, part, wanted, seed)
+        names = list(read_dataset(part).images["image"])
+        if names not in parts.values():  # the set has no more than fewer already took
+            parts[part] = names
+    return parts
+
+
+def measure(net: Path, folder: Path, used: set[str], tolerance: float) -> dict[str, float]:
+    """Precision, recall and F1 on the images of all splits that are not in `used`."""
+    looking = detector(net)
+    dataset = read_dataset(folder)
+    names = [name for name in dataset.images["image"] if name not in used]
+    found = table.concat(
+        [looking.detect(read_image(dataset.root / name), name, threshold=0.05) for name in names]
+    )
+    truth = dataset.truth[dataset.truth["image"].isin(names)]
+    groups = {name: group for name, group in dataset.groups.items() if name in names}
+    result = evaluate(found, truth, groups, tolerance, looking.threshold)
+    wanted = ("images", "truth", "threshold", "precision", "recall", "f1", "f1_low", "f1_high")
+    best = result.curve.loc[result.curve["f1"].idxmax()]
+    return {
+        **{name: result.summary[name] for name in wanted},
+        "average_precision": result.summary["average_precision"],
+        "highest_f1": best["f1"],
+        "at": best["threshold"],
+    }
+
+
+if __name__ == "__main__":
+    main()
