@@ -21,7 +21,7 @@ from roottip.meter import Meter
 from roottip.page import write_page
 from roottip.verdict import Verdict
 
-FLOOR = 0.05
+FLOOR = 0.01
 """Points that score less are no candidates; the precision-recall curve ends there."""
 
 _SHOWN = ["precision", "recall", "f1"]

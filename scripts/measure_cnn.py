@@ -3,9 +3,10 @@
 python scripts/measure_cnn.py ../shared/data/osr:10 ../shared/data/tillmore:20
 
 Each argument is a dataset folder and the tolerance in px. Prints, for the split `val`,
-precision, recall and F1 at the card's threshold, the median distance of the hits, the recall
-of tips that have a neighbour within 30 px and of those that have none, and how many single
-windows (half of them tips) are told right, the others drawn near something and anywhere.
+precision, recall and F1 at the card's threshold, how far scores are from the share of tips, the
+median distance of the hits, the recall of tips that have a neighbour within 30 px and of those
+that have none, and how many single windows (half of them tips) are told right, the others drawn
+near something and anywhere.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.calibration import calibration_curve
 from tqdm import tqdm
 
 from roottip import table
-from roottip.evaluation import HIT, MISS, evaluate
+from roottip.compare import FLOOR
+from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
 from roottip.images import read_image
 from roottip.interchange import read_dataset
 from roottip.learning.patches import window_patches
@@ -64,11 +68,12 @@ def whole_images(folder: Path, split: str, tolerance: float, weights: Path) -> d
     names = dataset.images["image"]
     found = table.concat(
         [
-            looking.detect(read_image(dataset.root / name), name, threshold=0.05)
+            looking.detect(read_image(dataset.root / name), name, threshold=FLOOR)
             for name in tqdm(names, desc=folder.name, disable=None)
         ]
     )
     result = evaluate(found, dataset.truth, dataset.groups, tolerance, looking.threshold)
+    everything = evaluate(found, dataset.truth, dataset.groups, tolerance)
     wanted = ("threshold", "tolerance", "images", "truth", "precision", "recall", "f1")
     crowded = with_neighbour(dataset.truth)
     visible = result.matches[result.matches["outcome"].isin([HIT, MISS])]
@@ -81,12 +86,25 @@ def whole_images(folder: Path, split: str, tolerance: float, weights: Path) -> d
         "f1_low": result.summary["f1_low"],
         "f1_high": result.summary["f1_high"],
         "average_precision": result.summary["average_precision"],
+        "calibration_error": calibration_error(everything.matches),
         "median_distance": result.summary["distance_median"],
         "highest_f1_of_curve": best["f1"],
         "tips_with_neighbour": int(close.sum()),
         "recall_with_neighbour": hit[close].mean(),
         "recall_without": hit[~close].mean(),
     }
+
+
+def calibration_error(matches: pd.DataFrame) -> float:
+    """How far a find's score is from the share of tips among finds of such scores, on average.
+
+    Ten bins of as many finds each (Nixon et al. 2019, https://arxiv.org/abs/1904.01685).
+    """
+    finds = matches[matches["outcome"].isin([HIT, FALSE_ALARM])]
+    hits = (finds["outcome"] == HIT).to_numpy()
+    scores = finds["score"].to_numpy(dtype=float)
+    share, score = calibration_curve(hits, scores, n_bins=10, strategy="quantile")
+    return float(np.abs(share - score).mean())
 
 
 def with_neighbour(truth: pd.DataFrame) -> pd.MultiIndex:
@@ -115,8 +133,9 @@ def single_windows(
 
 
 def most_right(scores: NDArray[np.float32], tip: NDArray[np.bool_]) -> float:
-    """The threshold, of hundredths, by which most windows are told right."""
-    thresholds = np.arange(1, 100) / 100
+    """The threshold by which most windows are told right."""
+    # scores of windows anywhere are far from sure: few of those windows are tips
+    thresholds = expit(np.linspace(-8, 8, 161))
     right = [((scores >= threshold) == tip).mean() for threshold in thresholds]
     return float(thresholds[int(np.argmax(right))])
 

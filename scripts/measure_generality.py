@@ -21,6 +21,7 @@ from learning_curve import subset
 from train_release import draw
 
 from roottip import table
+from roottip.compare import FLOOR
 from roottip.evaluation import evaluate
 from roottip.images import read_image
 from roottip.interchange import read_dataset
@@ -95,7 +96,7 @@ def measure(net: Path, folder: Path, used: set[str], tolerance: float) -> dict[s
     dataset = read_dataset(folder)
     names = [name for name in dataset.images["image"] if name not in used]
     found = table.concat(
-        [looking.detect(read_image(dataset.root / name), name, threshold=0.05) for name in names]
+        [looking.detect(read_image(dataset.root / name), name, threshold=FLOOR) for name in names]
     )
     truth = dataset.truth[dataset.truth["image"].isin(names)]
     groups = {name: group for name, group in dataset.groups.items() if name in names}

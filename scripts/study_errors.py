@@ -21,13 +21,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from roottip import table
+from roottip.compare import FLOOR
 from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
 from roottip.images import read_image
 from roottip.interchange import Dataset, read_dataset
 from roottip.scorers.cnn import SHIPPED, detector
 from roottip.windows import Image
 
-FLOOR = 0.05
 SIDE, SHOWN, COLUMNS = 110, 220, 8
 
 

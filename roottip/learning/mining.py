@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from roottip import table
 from roottip.detector import WindowDetector
-from roottip.evaluation import evaluate
+from roottip.evaluation import Evaluation, evaluate
 from roottip.learning.export import export
 from roottip.learning.net import STRIDE, TipNet
 from roottip.learning.patches import negatives
@@ -64,6 +64,13 @@ def false_alarms(detector: WindowDetector, plates: Sequence[Plate]) -> list[Cent
     return mined
 
 
+def judge(detector: WindowDetector, plates: Sequence[Plate]) -> Evaluation:
+    """Score what a detector finds on plates; tips are matched within `TOLERANCE`."""
+    found = table.concat([detector.detect(plate.image, plate.name) for plate in plates])
+    truth = pd.concat([_truth(plate) for plate in plates], ignore_index=True)
+    return evaluate(found, truth, [plate.name for plate in plates], TOLERANCE)
+
+
 def curves(detector: WindowDetector, plates: Sequence[Plate]) -> dict[str, pd.DataFrame]:
     """Precision and recall of a detector over `THRESHOLDS`.
 
@@ -71,24 +78,22 @@ def curves(detector: WindowDetector, plates: Sequence[Plate]) -> dict[str, pd.Da
     -------
     dict of DataFrame
         For each dataset with a tip in `plates`: ``threshold, precision, recall, f1`` and
-        ``tips``, how many there are; tips are matched within `TOLERANCE`.
+        ``tips``, how many there are.
     """
     result = {}
     for dataset in dict.fromkeys(plate.dataset for plate in plates):
         own = [plate for plate in plates if plate.dataset == dataset]
-        found = table.concat([detector.detect(plate.image, plate.name) for plate in own])
-        truth = pd.concat([_truth(plate) for plate in own], ignore_index=True)
-        if (truth["ignore"] == 1).all():
+        judged = judge(detector, own)
+        if not judged.summary["truth"]:
             continue
-        curve = evaluate(found, truth, [plate.name for plate in own], TOLERANCE).curve
+        curve = judged.curve
         # the curve has a row at each distinct score, highest first; above the highest nothing
         # is found
         nothing = pd.DataFrame({"threshold": [np.inf], "precision": np.nan, "recall": 0, "f1": 0})
         curve = pd.concat([nothing, curve], ignore_index=True)
         rows = np.searchsorted(-curve["threshold"].to_numpy(), -THRESHOLDS, side="right") - 1
         at = curve.iloc[rows].reset_index(drop=True)
-        tips = int((truth["ignore"] == 0).sum())
-        result[dataset] = at.assign(threshold=THRESHOLDS, tips=tips)
+        result[dataset] = at.assign(threshold=THRESHOLDS, tips=int(judged.summary["truth"]))
     return result
 
 

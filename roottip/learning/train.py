@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from roottip import __version__
 from roottip.errors import InputError
+from roottip.learning.calibration import calibrate
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.glance import adopt, distil
 from roottip.learning.mining import RADIUS, best, curves, detector_of, false_alarms
@@ -198,6 +199,7 @@ def train(
     }
     enough = sum(len(plate.tips) for plate in held_out) >= ENOUGH
     judges = held_out if enough else [*training, *held_out]
+    card["calibration"] = calibrate(module.net, judges, share_of)
     if threshold is None or held_out:
         chosen, f1 = best(curves(detector_of(module.net), judges))
         card["training"]["dev"] = {"plates": len(held_out), "threshold": chosen, "f1": round(f1, 4)}
