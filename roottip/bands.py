@@ -16,7 +16,12 @@ import numpy as np
 from roottip.windows import Image
 
 LARGE = 178_956_970
-"""Pixels above which an image is worked through in bands: those that Pillow refuses to decode."""
+"""Pixels above which an image is read strip by strip: those that Pillow refuses to decode."""
+
+WHOLE = 40_000_000
+"""Pixels above which an image is worked through in bands, by what can: whole, each of its pixels
+needs some 20 bytes, and the processor's cache holds less and less of what is worked on. The crops
+that its scale is measured on then stand for almost all of a smaller image."""
 
 _CROPS, _SIDE = 6, 1024
 """Crops that stand for a large image, along each axis, and their side in px: long enough for
@@ -35,11 +40,6 @@ class Strips(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Image]:
         """A new pass from the top."""
-
-
-def is_large(image: Image | Strips) -> bool:
-    """Whether it is worked through in bands."""
-    return image.shape[0] * image.shape[1] > LARGE
 
 
 def pieces(image: Image | Strips) -> Iterable[Image]:

@@ -36,7 +36,7 @@ class Scorer(Protocol):
 
     Any function of two arguments will do. It is given the whole image and the windows'
     centres, so it may cut patches (`windows.patches`) or compute one map and read it there.
-    Of images larger than `bands.LARGE` it is given bands, if its attribute ``reach`` says that
+    Of images larger than `bands.WHOLE` it is given bands, if its attribute ``reach`` says that
     it looks no further than that from a window's centre, px.
     """
 
@@ -114,7 +114,8 @@ class WindowDetector:
         Parameters
         ----------
         image : (H, W) or (H, W, 3) uint8, or Strips
-            RGB order. One of more pixels than `bands.LARGE` is worked through in bands.
+            RGB order. One of more pixels than `bands.WHOLE` is worked through in bands, if the
+            scorer can; one of more than `bands.LARGE` only so.
         threshold : float, optional
             In place of the detector's own.
 
@@ -128,7 +129,8 @@ class WindowDetector:
             check_image(image)
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
-        if isinstance(image, Strips) or bands.is_large(image):
+        most = bands.LARGE if getattr(self.scorer, "reach", None) is None else bands.WHOLE
+        if isinstance(image, Strips) or image.shape[0] * image.shape[1] > most:
             centres, scores, scaled_size = self._score_bands(image, least)
         else:
             scaled = resize(image, normalising_scale(image, self.root_width))

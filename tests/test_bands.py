@@ -54,6 +54,7 @@ def drawn(height, width, eighths=8):
 
 @pytest.fixture
 def all_large(monkeypatch):
+    monkeypatch.setattr(bands, "WHOLE", 0)
     monkeypatch.setattr(bands, "LARGE", 0)
     monkeypatch.setattr(detector, "BAND", 256)
 
@@ -124,7 +125,7 @@ def test_bands_find_the_points_of_the_whole(all_large, monkeypatch, shape, eight
     image = drawn(*shape, eighths)
     found = load("cnn", root_width=REFERENCE_WIDTH * eighths / 8, threshold=0.3)
     points, scores = found.find(Cut(image))
-    monkeypatch.setattr(bands, "LARGE", 10**9)
+    monkeypatch.setattr(bands, "WHOLE", 10**9)
     expected, expected_scores = found.find(image)
     assert len(expected) > 10
     # tips whose suppression and sub-pixel step reach over a seam
@@ -175,6 +176,14 @@ def test_scorers_that_look_at_all_of_an_image_are_refused(all_large, name):
         load(name).find(noise((50, 50, 3)))
 
 
+def test_scorers_that_look_at_all_of_an_image_are_given_all_that_can_be_read(monkeypatch):
+    image, found = drawn(300, 400), load("baseline")
+    expected, _ = found.find(image)
+    monkeypatch.setattr(bands, "WHOLE", 0)
+    assert len(expected) > 0
+    assert np.array_equal(found.find(image)[0], expected)
+
+
 def test_windows_of_a_band_are_those_of_the_image():
     whole = windows.grid((103, 41), 4)
     parts = [windows.grid((103, 41), 4, top, top + 10) for top in range(0, 103, 10)]
@@ -197,7 +206,7 @@ class Tall(Strips):
     def __iter__(self):
         return (self.part.copy() for _ in range(self.shape[0] // 200))
 
-bands.LARGE = 0
+bands.WHOLE = 0
 found, image = load("cnn", root_width=5), Tall(int(sys.argv[1]))
 found.find(image)
 with open("/proc/self/status") as status:
