@@ -6,8 +6,9 @@ FOLDER:TOLERANCE. Prints how many misses have a find beyond the tolerance but wi
 (the mark and the find are one tip), a find below the threshold, a neighbour that is hit, or
 nothing; and how many false alarms are the other half of such a pair, lie near an ignored point,
 or neither. Where the dataset says where roots really end (``x_end, y_end``) it prints precision and
-recall measured there, too. Writes a sheet of crops of each kind as OUTPUT/KIND.png: green rings are
-marks, grey ones ignored, red crosses finds, pink ones candidates below the threshold.
+recall measured there, too. Writes the errors as OUTPUT/errors.csv and a sheet of crops of each
+kind as OUTPUT/KIND.png: green rings are marks, grey ones ignored, red crosses finds, pink ones
+candidates below the threshold.
 """
 
 from __future__ import annotations
@@ -61,8 +62,10 @@ def main() -> None:
     below = found[found["score"] < looking.threshold]
     errors = sorted_errors(result.matches, dataset.truth, below, float(tolerance))
     print(errors.groupby(["outcome", "kind"]).size().to_string())
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    listed = errors[["image", "px", "py", "score", "kind"]]
+    table.write(listed.rename(columns={"px": "x", "py": "y"}), arguments.output / "errors.csv")
     for kind, own in errors.groupby("kind"):
-        arguments.output.mkdir(parents=True, exist_ok=True)
         path = arguments.output / f"{str(kind).replace(' ', '_')}.png"
         sheet = crops(own, dataset, found, looking.threshold)
         cv2.imwrite(str(path), sheet[..., ::-1])
