@@ -47,8 +47,8 @@ def scale_bar(image: Image) -> float | None:
     for dark in (False, True):
         bright = 255 - grey if dark else grey
         mask = (bright > 255 - _PLAIN).astype(np.uint8)
-        _, _, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-        for left, top, width, height, _ in boxes[1:].tolist():
+        outlines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+        for left, top, width, height in map(cv2.boundingRect, outlines):
             # where it is blurred the outermost rows may be half in, half out
             rim = int(height > 2)
             inside = mask[top + rim : top + height - rim, left : left + width]
