@@ -10,6 +10,7 @@ All functions here are plain: arrays in, arrays out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ Image = NDArray[np.uint8]
 Centres = NDArray[np.int32]
 Points = NDArray[np.float64]
 Scores = NDArray[np.float32]
+_Number = TypeVar("_Number", bound=np.generic)
 
 BORDER = cv2.BORDER_REFLECT_101
 
@@ -218,6 +220,30 @@ def suppress(points: Points | Centres, scores: Scores, radius: float) -> NDArray
     return np.asarray(kept, dtype=np.intp)
 
 
+def clusters(centres: Centres, stride: int) -> list[NDArray[np.intp]]:
+    """Split windows of one grid into those that touch, along an axis or a diagonal.
+
+    Parameters
+    ----------
+    centres : (N, 2) int32
+        On one grid of `stride`.
+    stride : int
+        px
+
+    Returns
+    -------
+    list of (n,) intp
+        Indices of the windows of each cluster; every window once.
+    """
+    if len(centres) == 0:
+        return []
+    filled, cell = _on_grid(centres, np.ones(len(centres), np.uint8), stride)
+    _, labels = cv2.connectedComponents(filled, connectivity=8)
+    own = labels[cell[:, 0], cell[:, 1]]
+    order = np.argsort(own, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(own[order])) + 1)
+
+
 def around(
     centres: Centres, chosen: NDArray[np.bool_], stride: int, reach: int = 1
 ) -> NDArray[np.bool_]:
@@ -237,12 +263,20 @@ def around(
     -------
     (N,) bool
     """
-    cell = (centres - centres.min(axis=0)) // stride
-    table = np.zeros(cell.max(axis=0) + 1, dtype=np.uint8)
-    table[cell[:, 0], cell[:, 1]] = chosen
+    table, cell = _on_grid(centres, chosen.astype(np.uint8), stride)
     side = 2 * reach + 1
     near = cv2.dilate(table, np.ones((side, side), np.uint8))
     return np.asarray(near[cell[:, 0], cell[:, 1]] > 0)
+
+
+def _on_grid(
+    centres: Centres, values: NDArray[_Number], stride: int, margin: int = 0
+) -> tuple[NDArray[_Number], Centres]:
+    """Values laid out as on the grid, 0 where no window is, and each window's place there."""
+    cell = (centres - centres.min(axis=0)) // stride + margin
+    table = np.zeros(cell.max(axis=0) + 1 + margin, dtype=values.dtype)
+    table[cell[:, 0], cell[:, 1]] = values
+    return table, cell
 
 
 def refine(
@@ -273,13 +307,10 @@ def refine(
     """
     if len(kept) == 0:
         return np.empty((0, 2))
-    cell = (centres - centres.min(axis=0)) // stride
-    table = np.zeros(cell.max(axis=0) + 1 + 2 * reach, dtype=np.float64)
-    table[cell[:, 0] + reach, cell[:, 1] + reach] = scores
+    table, cell = _on_grid(centres, scores.astype(np.float64), stride, margin=reach)
     steps = np.arange(-reach, reach + 1)
     around = table[
-        cell[kept, 0, None, None] + reach + steps[:, None],
-        cell[kept, 1, None, None] + reach + steps[None, :],
+        cell[kept, 0, None, None] + steps[:, None], cell[kept, 1, None, None] + steps[None, :]
     ]
     total = np.maximum(around.sum(axis=(1, 2)), np.finfo(np.float64).tiny)
     shift = np.stack(

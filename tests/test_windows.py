@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from roottip import table, windows
 from roottip.errors import InputError
@@ -166,3 +167,22 @@ def test_tiles_hold_every_window_once(centres):
     tiles = [np.unique(centres[tile] // 16, axis=0) for tile in members]
     assert all(len(tile) == 1 for tile in tiles)
     assert len({tuple(tile[0]) for tile in tiles}) == len(tiles)
+
+
+@given(
+    arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))),
+    st.integers(1, 6),
+    st.integers(0, 9),
+)
+def test_clusters_are_scipys_components(chosen, stride, offset):
+    rows, columns = np.nonzero(chosen)
+    centres = (np.stack([columns, rows], axis=1) * stride + offset).astype(np.int32)
+    members = windows.clusters(centres, stride)
+    labels, count = ndimage.label(chosen, structure=np.ones((3, 3)))
+    assert len(members) == count
+    ours = {frozenset(map(tuple, centres[cluster])) for cluster in members}
+    theirs = {
+        frozenset(map(tuple, np.argwhere(labels == n + 1)[:, ::-1] * stride + offset))
+        for n in range(count)
+    }
+    assert ours == theirs

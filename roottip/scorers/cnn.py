@@ -31,9 +31,9 @@ _TILE = 128
 """Windows along a tile's side. Small enough for a layer to stay in the processor's cache, large
 enough for the halo, pixels that two tiles both compute, to be a small share."""
 
-_SPARSE, _PIECE = 0.25, 12
-"""Where less than this share of a tile's windows is wanted, pieces of so many windows along a
-side are scanned instead: more pixels are computed twice, but most of the tile is left out."""
+_SPARSE = 0.25
+"""Where less than this share of a tile's windows is wanted, each cluster of them is scanned by
+itself: more pixels are computed twice, but most of the tile is left out."""
 
 _PIXELS = 500_000
 """Pieces of one shape are scanned together up to so many pixels: a runtime works best on what has
@@ -174,7 +174,7 @@ class CnnScorer:
             if len(tile) >= _SPARSE * spanned:
                 yield tile
             else:
-                yield from (tile[p] for p in windows.tiles(here, self._stride * _PIECE))
+                yield from (tile[c] for c in windows.clusters(here, self._stride))
 
     def _cut(self, image: Image, centres: Centres) -> Scores:
         parts = np.split(centres, range(_BATCH, len(centres), _BATCH))
