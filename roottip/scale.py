@@ -129,7 +129,7 @@ def measured_width(*parts: Image) -> float | None:
     for image in parts:
         top, left = (int(_MARGIN * side) for side in image.shape[:2])
         inside = image[top : image.shape[0] - top, left : image.shape[1] - left]
-        channel, background, noise = clearest_channel(np.ascontiguousarray(inside))
+        channel, background, noise = clearest_channel(inside)
         bright = _centre_lines(cv2.subtract(channel, background), noise)
         lines.append((bright, _centre_lines(cv2.subtract(background, channel), noise)))
     # bright lines of all crops, then dark ones: widths and contrasts
@@ -154,9 +154,9 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
     """
     height, width = image.shape[:2]
     quarter = (max(1, width // 4), max(1, height // 4))
-    best: tuple[float, cv2.typing.MatLike, cv2.typing.MatLike, float] | None = None
-    for channel in cv2.split(image):
-        small = cv2.resize(channel, quarter, interpolation=cv2.INTER_AREA)
+    best: tuple[float, int, cv2.typing.MatLike, float] | None = None
+    coarse = cv2.resize(image, quarter, interpolation=cv2.INTER_AREA)
+    for channel, small in enumerate(cv2.split(coarse)):
         background = cv2.medianBlur(small, 15)
         difference = cv2.absdiff(small, background)
         noise = float(np.median(difference)) + 1
@@ -165,7 +165,7 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
             best = (clarity, channel, background, noise)
     assert best is not None  # an image has a channel
     _, channel, background, noise = best
-    smooth = np.asarray(cv2.blur(channel, (3, 3)), dtype=np.uint8)
+    smooth = np.asarray(cv2.blur(cv2.extractChannel(image, channel), (3, 3)), dtype=np.uint8)
     large = cv2.resize(background, (width, height), interpolation=cv2.INTER_LINEAR)
     return smooth, np.asarray(large, dtype=np.uint8), noise
 
@@ -176,7 +176,10 @@ def _centre_lines(contrast: cv2.typing.MatLike, noise: float) -> NDArray[np.floa
     mask = ((contrast > top // 2) & (contrast > 5 * noise)).astype(np.uint8)
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     centre = (inside > 0) & (inside >= cv2.dilate(inside, np.ones((3, 3), np.uint8)))
-    y, x = np.nonzero(centre)
+    found = cv2.findNonZero(centre.astype(np.uint8))
+    if found is None:
+        return np.empty((2, 0))
+    x, y = found.reshape(-1, 2).T
     count, labels = cv2.connectedComponents(mask, connectivity=8)
     component = labels[y, x]
     width = 2 * inside[y, x].astype(np.float64) - 1
