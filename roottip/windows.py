@@ -220,7 +220,7 @@ def suppress(points: Points | Centres, scores: Scores, radius: float) -> NDArray
     return np.asarray(kept, dtype=np.intp)
 
 
-def clusters(centres: Centres, stride: int) -> list[NDArray[np.intp]]:
+def clusters(centres: Centres, stride: int, reach: int = 0) -> list[NDArray[np.intp]]:
     """Split windows of one grid into those that touch, along an axis or a diagonal.
 
     Parameters
@@ -229,6 +229,8 @@ def clusters(centres: Centres, stride: int) -> list[NDArray[np.intp]]:
         On one grid of `stride`.
     stride : int
         px
+    reach : int
+        Each window is taken to be larger by so many steps of the grid on each side.
 
     Returns
     -------
@@ -238,7 +240,9 @@ def clusters(centres: Centres, stride: int) -> list[NDArray[np.intp]]:
     if len(centres) == 0:
         return []
     filled, cell = _on_grid(centres, np.ones(len(centres), np.uint8), stride)
-    _, labels = cv2.connectedComponents(filled, connectivity=8)
+    side = 2 * reach + 1
+    grown = cv2.dilate(filled, np.ones((side, side), np.uint8))
+    _, labels = cv2.connectedComponents(grown, connectivity=8)
     own = labels[cell[:, 0], cell[:, 1]]
     order = np.argsort(own, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(own[order])) + 1)

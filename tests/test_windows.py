@@ -173,16 +173,19 @@ def test_tiles_hold_every_window_once(centres):
     arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))),
     st.integers(1, 6),
     st.integers(0, 9),
+    st.integers(0, 3),
 )
-def test_clusters_are_scipys_components(chosen, stride, offset):
+def test_clusters_are_scipys_components(chosen, stride, offset, reach):
     rows, columns = np.nonzero(chosen)
     centres = (np.stack([columns, rows], axis=1) * stride + offset).astype(np.int32)
-    members = windows.clusters(centres, stride)
-    labels, count = ndimage.label(chosen, structure=np.ones((3, 3)))
+    members = windows.clusters(centres, stride, reach)
+    side = 2 * reach + 1
+    grown = ndimage.maximum_filter(chosen, size=side, mode="constant")
+    labels, count = ndimage.label(grown, structure=np.ones((3, 3)))
     assert len(members) == count
     ours = {frozenset(map(tuple, centres[cluster])) for cluster in members}
     theirs = {
-        frozenset(map(tuple, np.argwhere(labels == n + 1)[:, ::-1] * stride + offset))
+        frozenset(map(tuple, np.argwhere((labels == n + 1) & chosen)[:, ::-1] * stride + offset))
         for n in range(count)
     }
     assert ours == theirs

@@ -31,9 +31,10 @@ _TILE = 128
 """Windows along a tile's side. Small enough for a layer to stay in the processor's cache, large
 enough for the halo, pixels that two tiles both compute, to be a small share."""
 
-_SPARSE = 0.25
+_SPARSE, _REACH = 0.25, 2
 """Where less than this share of a tile's windows is wanted, each cluster of them is scanned by
-itself: more pixels are computed twice, but most of the tile is left out."""
+itself: more pixels are computed twice, but most of the tile is left out. Clusters so close that
+their pixels mostly are the same, each this many windows from where they meet, are one."""
 
 _PIXELS = 500_000
 """Pieces of one shape are scanned together up to so many pixels: a runtime works best on what has
@@ -174,7 +175,7 @@ class CnnScorer:
             if len(tile) >= _SPARSE * spanned:
                 yield tile
             else:
-                yield from (tile[c] for c in windows.clusters(here, self._stride))
+                yield from (tile[c] for c in windows.clusters(here, self._stride, _REACH))
 
     def _cut(self, image: Image, centres: Centres) -> Scores:
         parts = np.split(centres, range(_BATCH, len(centres), _BATCH))
