@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +49,7 @@ def scale_bar(image: Image) -> float | None:
     for dark in (False, True):
         bright = 255 - grey if dark else grey
         mask = (bright > 255 - _PLAIN).astype(np.uint8)
-        outlines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-        for left, top, width, height in map(cv2.boundingRect, outlines):
+        for left, top, width, height in _boxes(mask):
             # where it is blurred the outermost rows may be half in, half out
             rim = int(height > 2)
             inside = mask[top + rim : top + height - rim, left : left + width]
@@ -59,6 +60,19 @@ def scale_bar(image: Image) -> float | None:
     if not lengths or max(lengths) - min(lengths) > 1:
         return None
     return float(np.mean(lengths))
+
+
+def _boxes(mask: NDArray[np.uint8]) -> Iterator[tuple[int, int, int, int]]:
+    """Left, top, width and height of each 4-connected part of a mask off the image's edge.
+
+    Those are the holes of what is left: outlines are 8-connected, and their holes 4-connected. It
+    takes a tenth of the time of labelling every pixel.
+    """
+    outlines, tree = cv2.findContours(1 - mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for n, outline in enumerate(outlines):
+        if tree[0, n, 3] >= 0:  # it lies in another one; its pixels are those around the hole
+            left, top, width, height = cv2.boundingRect(outline)
+            yield left + 1, top + 1, width - 2, height - 2
 
 
 def _between_edges(bright: Grey, left: int, top: int, width: int, height: int) -> float | None:

@@ -32,6 +32,13 @@ def test_length_of_a_drawn_bar(length, height, blur, colour):
     assert scale_bar(image) == pytest.approx(round(10 * length) / 10, abs=0.5)
 
 
+def test_what_touches_a_bar_at_a_corner_only_is_none_of_it():
+    image = plate()
+    image[360:366, 100:220] = 255
+    image[366:369, 220:223] = 255
+    assert scale_bar(image) == pytest.approx(120, abs=0.5)
+
+
 def test_no_bar_and_what_is_none():
     assert scale_bar(plate()) is None
     assert scale_bar(np.full((1, 1), 255, np.uint8)) is None
