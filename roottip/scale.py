@@ -176,10 +176,7 @@ def _centre_lines(contrast: cv2.typing.MatLike, noise: float) -> NDArray[np.floa
     mask = ((contrast > top // 2) & (contrast > 5 * noise)).astype(np.uint8)
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     centre = (inside > 0) & (inside >= cv2.dilate(inside, np.ones((3, 3), np.uint8)))
-    found = cv2.findNonZero(centre.astype(np.uint8))
-    if found is None:
-        return np.empty((2, 0))
-    x, y = found.reshape(-1, 2).T
+    y, x = np.nonzero(centre)
     count, labels = cv2.connectedComponents(mask, connectivity=8)
     component = labels[y, x]
     width = 2 * inside[y, x].astype(np.float64) - 1

@@ -220,7 +220,7 @@ def suppress(points: Points | Centres, scores: Scores, radius: float) -> NDArray
     return np.asarray(kept, dtype=np.intp)
 
 
-def clusters(centres: Centres, stride: int, reach: int = 0) -> list[NDArray[np.intp]]:
+def clusters(centres: Centres, stride: int, reach: int) -> list[NDArray[np.intp]]:
     """Split windows of one grid into those that touch, along an axis or a diagonal.
 
     Parameters
@@ -239,9 +239,7 @@ def clusters(centres: Centres, stride: int, reach: int = 0) -> list[NDArray[np.i
     """
     if len(centres) == 0:
         return []
-    filled, cell = _on_grid(centres, np.ones(len(centres), np.uint8), stride)
-    side = 2 * reach + 1
-    grown = cv2.dilate(filled, np.ones((side, side), np.uint8))
+    grown, cell = _grown(centres, np.ones(len(centres), np.bool_), stride, reach)
     _, labels = cv2.connectedComponents(grown, connectivity=8)
     own = labels[cell[:, 0], cell[:, 1]]
     order = np.argsort(own, kind="stable")
@@ -267,10 +265,17 @@ def around(
     -------
     (N,) bool
     """
+    near, cell = _grown(centres, chosen, stride, reach)
+    return np.asarray(near[cell[:, 0], cell[:, 1]] > 0)
+
+
+def _grown(
+    centres: Centres, chosen: NDArray[np.bool_], stride: int, reach: int
+) -> tuple[cv2.typing.MatLike, Centres]:
+    """A mask of the grid, 1 up to `reach` steps from chosen windows, and each window's place."""
     table, cell = _on_grid(centres, chosen.astype(np.uint8), stride)
     side = 2 * reach + 1
-    near = cv2.dilate(table, np.ones((side, side), np.uint8))
-    return np.asarray(near[cell[:, 0], cell[:, 1]] > 0)
+    return cv2.dilate(table, np.ones((side, side), np.uint8)), cell
 
 
 def _on_grid(
