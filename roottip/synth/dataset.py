@@ -227,7 +227,7 @@ def _write_rsml(made: Picture, path: Path) -> None:
     scene = ElementTree.SubElement(top, "scene")
     known: dict[int, ElementTree.Element] = {}
     plants: dict[int, ElementTree.Element] = {}
-    tips = made.tips.set_index("root_id")
+    ends = dict(zip(made.tips["root_id"], made.tips[["x", "y"]].to_numpy(), strict=True))
     for stroke in sorted(made.strokes, key=lambda stroke: (stroke.root.order, stroke.root.id)):
         root = stroke.root
         if root.plant not in plants:
@@ -239,12 +239,11 @@ def _write_rsml(made: Picture, path: Path) -> None:
         geometry = ElementTree.SubElement(element, "geometry")
         polyline = ElementTree.SubElement(geometry, "polyline")
         body = stroke.line[: stroke.bare : 4]
-        end = tips.loc[root.id, ["x", "y"]].to_numpy(dtype=float)
-        for x, y in np.concatenate([body, end[None]]).round(2):
+        for x, y in np.concatenate([body, ends[root.id][None]]).round(2).tolist():
             ElementTree.SubElement(polyline, "point", x=f"{x:g}", y=f"{y:g}")
         functions = ElementTree.SubElement(element, "functions")
         diameter = ElementTree.SubElement(functions, "function", name="diameter")
-        widths = [*(2 * stroke.radius[: stroke.bare : 4]), stroke.width]
+        widths = [*(2 * stroke.radius[: stroke.bare : 4]).tolist(), stroke.width]
         for width in widths:
             ElementTree.SubElement(diameter, "sample").text = f"{width:.2f}"
     ElementTree.indent(top)

@@ -47,12 +47,12 @@ def paper(plate: Plate, seed: int) -> Plane:
     grain *= np.float32(plate.grain)
     stains = _stains(plate, stream(seed, "stains"))
     tint = 1 + 0.25 * rng.uniform(-1, 1, 3)  # grain is not quite grey
-    return np.stack(
-        [
-            (np.float32(value) + np.float32(t) * grain) * stains
-            for value, t in zip(plate.paper, tint, strict=True)
-        ]
-    )
+    empty = np.empty((3, plate.height, plate.width), dtype=np.float32)
+    for plane, value, t in zip(empty, plate.paper, tint, strict=True):
+        np.multiply(grain, np.float32(t), out=plane)
+        plane += np.float32(value)
+        plane *= stains
+    return empty
 
 
 def _stains(plate: Plate, rng: np.random.Generator) -> Plane:
@@ -111,7 +111,7 @@ class Clutter:
 
     def colour(self, rgb: Any, opacity: float) -> tuple[float, float, float, float]:
         """As cv2 draws it on `paint`."""
-        red, green, blue = (float(np.clip(value, 0, 255)) * opacity for value in rgb)
+        red, green, blue = (min(max(float(value), 0.0), 255.0) * opacity for value in rgb)
         return (red, green, blue, 255 * opacity)
 
     def dot(self, x: float, y: float, radius: float, rgb: Any, opacity: float, kind: int) -> None:

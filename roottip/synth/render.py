@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from roottip.synth import ground
 from roottip.synth.growth import Line, Root, beside, grow, on_day
@@ -18,6 +19,7 @@ from roottip.synth.truth import Scene, find_distractors, find_tips
 from roottip.windows import Image
 
 _IDS = 100_000  # root ids of the second plant begin after this many, and so on
+_BAND = 64  # rows painted together: what is made in between stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -137,32 +139,44 @@ def picture(plate: Plate, roots: Sequence[Root], seed: int) -> Picture:
     water = ground.film(plate, seed)
 
     scene = ground.paper(plate, seed)
-    _shadow(scene, layers, plate, source)
-    for plane, value in zip(scene, plate.root, strict=True):
-        plane += hairs.opacity * (np.float32(value) - plane)
-    for opacity, tone in layers:
-        clear = 1 - opacity
-        for plane, value in zip(scene, plate.root, strict=True):
-            plane *= clear
-            plane += tone * np.float32(value)
+    shade = _shadow(layers, plate, source)
+    bands = [slice(top, top + _BAND) for top in range(0, plate.height, _BAND)]
+    for rows in bands:
+        part = scene[:, rows]
+        if shade is not None:
+            part *= shade[rows]
+        for plane, value in zip(part, plate.root, strict=True):
+            plane += hairs.opacity[rows] * (np.float32(value) - plane)
+        for opacity, tone in layers:
+            clear = 1 - opacity[rows]
+            for plane, value in zip(part, plate.root, strict=True):
+                plane *= clear
+                plane += tone[rows] * np.float32(value)
     _caps(scene, drawn, plate)
-    _gloss(scene, drawn, plate, seed)
-    if water is not None:
-        for plane, value in zip(scene, plate.paper, strict=True):
-            plane += water * (np.float32(0.75 * value + 25) - plane)
-    clear = 1 - clutter.paint[..., 3] * np.float32(1 / 255)
-    for channel, plane in enumerate(scene):
-        plane *= clear
-        plane += clutter.paint[..., channel]
+    shine = _gloss(drawn, plate, seed)
+    for rows in bands:
+        part = scene[:, rows]
+        if shine is not None:
+            for plane in part:
+                plane += shine[rows] * np.float32(1 / 255) * (250 - plane)
+        if water is not None:
+            for plane, value in zip(part, plate.paper, strict=True):
+                plane += water[rows] * (np.float32(0.75 * value + 25) - plane)
+        paint = clutter.paint[rows]
+        clear = 1 - paint[..., 3] * np.float32(1 / 255)
+        for channel, plane in enumerate(part):
+            plane *= clear
+            plane += paint[..., channel]
     known = Scene(plate, drawn, hairs, clutter, water)
     image = _photograph(scene, plate, seed)
     tips = find_tips(known)
     return Picture(image, tips, find_distractors(known, tips), drawn)
 
 
-def _shadow(scene: Plane, layers: Any, plate: Plate, source: float) -> None:
+def _shadow(layers: Any, plate: Plate, source: float) -> Plane | None:
+    """What the roots' shadow leaves of the light, (H, W); None without any."""
     if plate.shadow <= 0 or not layers:
-        return
+        return None
     small = (plate.width // 4 + 1, plate.height // 4 + 1)
     union = layers[0][0]
     for opacity, _ in layers[1:]:
@@ -172,7 +186,8 @@ def _shadow(scene: Plane, layers: Any, plate: Plate, source: float) -> None:
     way = -plate.root_width / 8 * np.array([np.cos(source), np.sin(source)])
     shift = np.array([[1, 0, way[0]], [0, 1, way[1]]])
     moved = cv2.warpAffine(coarse, shift, small)
-    scene *= 1 - np.float32(plate.shadow) * cv2.resize(moved, (plate.width, plate.height))
+    wide = cv2.resize(moved, (plate.width, plate.height))
+    return np.asarray(1 - np.float32(plate.shadow) * wide, dtype=np.float32)
 
 
 def _caps(scene: Plane, drawn: Sequence[Stroke], plate: Plate) -> None:
@@ -198,11 +213,11 @@ def _caps(scene: Plane, drawn: Sequence[Stroke], plate: Plate) -> None:
         part[2] *= 1 - 0.5 * weight
 
 
-def _gloss(scene: Plane, drawn: Sequence[Stroke], plate: Plate, seed: int) -> None:
-    """Short wet highlights along the roots."""
+def _gloss(drawn: Sequence[Stroke], plate: Plate, seed: int) -> NDArray[np.uint8] | None:
+    """Short wet highlights along the roots, (H, W); None without any."""
     if plate.gloss <= 0:
-        return
-    shine = np.zeros(scene.shape[1:], dtype=np.uint8)
+        return None
+    shine = np.zeros((plate.height, plate.width), dtype=np.uint8)
     for stroke in drawn:
         rng = stream(seed, "gloss", stroke.root.plant, stroke.root.id)
         for start in rng.integers(0, len(stroke.line), rng.poisson(len(stroke.line) / 60)):
@@ -212,8 +227,7 @@ def _gloss(scene: Plane, drawn: Sequence[Stroke], plate: Plate, seed: int) -> No
                 side = rng.uniform(-0.3, 0.3) * stroke.width
                 path = fixed(stroke.line[start:stop] + side, 1)
                 cv2.polylines(shine, [path], False, value, 1, cv2.LINE_AA, 4)
-    for plane in scene:
-        plane += shine * np.float32(1 / 255) * (250 - plane)
+    return shine
 
 
 def _photograph(scene: Plane, plate: Plate, seed: int) -> Image:

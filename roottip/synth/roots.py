@@ -295,6 +295,8 @@ def _curls(
     rng: np.random.Generator,
 ) -> Line:
     """Hairs as (N, 4, 2) bent lines that leave a root at given places."""
+    if not len(at):
+        return np.empty((0, 4, 2))
     base = np.stack([np.interp(at, along, stroke.line[:, i]) for i in (0, 1)], axis=1)
     ahead = np.gradient(stroke.line, axis=0)
     direction = np.arctan2(ahead[:, 1], ahead[:, 0])
