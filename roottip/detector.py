@@ -108,6 +108,11 @@ class WindowDetector:
         if not isinstance(self.stride, int):
             raise InputError(f"stride={self.stride} must be a whole number")
 
+    @property
+    def most_pixels(self) -> int:
+        """Pixels of the largest image that is looked at whole, not in bands."""
+        return bands.LARGE if getattr(self.scorer, "reach", None) is None else bands.WHOLE
+
     def find(self, image: Image | Strips, threshold: float | None = None) -> tuple[Points, Scores]:
         """Find points, as arrays.
 
@@ -129,8 +134,7 @@ class WindowDetector:
             check_image(image)
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
-        most = bands.LARGE if getattr(self.scorer, "reach", None) is None else bands.WHOLE
-        if isinstance(image, Strips) or image.shape[0] * image.shape[1] > most:
+        if isinstance(image, Strips) or image.shape[0] * image.shape[1] > self.most_pixels:
             centres, scores, scaled_size = self._score_bands(image, least)
         else:
             scaled = resize(image, normalising_scale(image, self.root_width))

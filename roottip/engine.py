@@ -101,8 +101,10 @@ class Task:
         try:
             # asked before reading: a file that changes meanwhile counts as changed
             version = places.version(path)
-            if not places.is_address(path) and scans.pixels(path) > bands.LARGE:
-                return scans.Scan(path), version, places.file_hash(path)
+            most = getattr(self.detector, "most_pixels", bands.LARGE)
+            scan = None if places.is_address(path) else scans.scan_of(path, most)
+            if scan is not None:
+                return scan, version, places.file_hash(path)
             data = images.read_file(path)
             content = places.content_hash(data)
             return images.decode(data, path), version, content

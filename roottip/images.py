@@ -175,9 +175,10 @@ def decode(data: bytes, path: Place) -> Picture:
             deep_colour = picture.mode.startswith(("RGB", "LA")) and ";16" in str(picture.tile)
             notes = _notes(picture, path)
             picture.load()  # raises on a file cut short, unlike cv2.imread
-            upright = ImageOps.exif_transpose(picture)
-        image = _read_deep_colour(data) if deep_colour else _as_displayed(upright)
-        return Picture(image, notes, _px_per_mm(picture))
+            dots = _px_per_mm(picture)
+            ImageOps.exif_transpose(picture, in_place=True)
+            image = _read_deep_colour(data) if deep_colour else _as_displayed(picture)
+        return Picture(image, notes, dots)
     except UnidentifiedImageError as error:
         what = "not an image roottip reads" if data else "an empty file"
         raise InputError(f"{path} is {what} ({_ENDINGS})") from error
@@ -232,6 +233,7 @@ def in_order(work: Callable[[str], T], names: Iterable[str], ahead: int) -> Iter
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+_PART = 512  # rows
 _ENDINGS = "JPEG, PNG, TIFF, BMP and WebP"
 _PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _FORMAT_OF = {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF"}
@@ -298,7 +300,13 @@ def _as_displayed(picture: PillowImage.Image) -> Image:
         rgba = picture.convert("RGBA")
         picture = PillowImage.alpha_composite(PillowImage.new("RGBA", rgba.size, "white"), rgba)
     mode = "L" if picture.mode in ("1", "L") else "RGB"
-    return np.asarray(picture.convert(mode), dtype=np.uint8)
+    plain = picture if picture.mode == mode else picture.convert(mode)
+    image = np.empty((plain.height, plain.width, *(() if mode == "L" else (3,))), np.uint8)
+    # in parts: Pillow hands pixels on by way of two copies, which of a large image are large
+    for top in range(0, plain.height, _PART):
+        low = min(top + _PART, plain.height)
+        image[top:low] = np.asarray(plain.crop((0, top, plain.width, low)))
+    return image
 
 
 def _notes(picture: PillowImage.Image, path: Place) -> tuple[str, ...]:

@@ -155,6 +155,27 @@ class Scan(Strips):
             raise InputError(f"{size} of 16 bits with transparency; save it without")
 
 
+def scan_of(path: str | Path, most: int) -> Scan | None:
+    """The scan to work through, if an image file has more than `most` pixels.
+
+    None also stands for one that can be read whole, but not strip by strip or not without libvips.
+
+    Raises
+    ------
+    InputError
+        It is too large to be read whole and cannot be read strip by strip.
+    """
+    count = pixels(path)
+    if count <= most:
+        return None
+    try:
+        return Scan(path)
+    except InputError:
+        if count > LARGE:
+            raise
+        return None
+
+
 def pixels(path: str | Path) -> int:
     """How many pixels an image file has by its header; 0 where that says nothing."""
     try:

@@ -4,10 +4,10 @@ python scripts/bench_sizes.py ../shared/data/osr/images/*.jpg
 
 Images of 1 to 200 megapixels are put together of the photographs' pieces of 1000 x 1000 px, so
 that each has about as many roots a megapixel, written as TIFF and searched by the default
-detector, file to points, each in a process of its own, the largest strip by strip as `roottip
-detect` does; the fastest of REPEATS counts. Prints and writes the seconds, the MiB that the
-process grew by and those of the image, which but for the largest is held whole, and the power of
-the pixels that the time grows by, 1 for a line; OUTPUT.csv and OUTPUT.png.
+detector, file to points, each in a process of its own, those of more than 40 megapixels strip by
+strip as `roottip detect` does; the fastest of REPEATS counts. Prints and writes the seconds, the
+MiB that the process grew by and those of the image, and the power of the pixels that the time
+grows by, 1 for a line; OUTPUT.csv and OUTPUT.png.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from roottip import Scan, bands, scans
 from roottip.detector import load
 from roottip.images import read_image
 from roottip.meter import Meter
+from roottip.scans import scan_of
 
 SIDE = 1000
 SHAPES = [(1, 1), (2, 2), (4, 4), (7, 7), (10, 10), (12, 12), (14, 14)]
@@ -83,7 +83,8 @@ def measure(path: Path, repeats: int) -> dict[str, float]:
     memory, seconds = 0.0, np.inf
     for _ in range(repeats):
         with Meter() as meter:
-            image = Scan(path) if scans.pixels(path) > bands.LARGE else read_image(path)
+            scan = scan_of(path, detector.most_pixels)
+            image = read_image(path) if scan is None else scan
             points, _ = detector.find(image)
         memory, seconds = max(memory, meter.memory), min(seconds, meter.seconds)
     size = 3 * image.shape[0] * image.shape[1] / 2**20

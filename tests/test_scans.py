@@ -15,7 +15,7 @@ from roottip import bands, batch, engine, images, places, scans
 from roottip.detector import load
 from roottip.engine import Task
 from roottip.errors import InputError
-from roottip.scans import Scan
+from roottip.scans import Scan, scan_of
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "images"
 RNG = np.random.default_rng(0)
@@ -207,7 +207,7 @@ def test_a_run_takes_scans_and_images_alike(tmp_path, monkeypatch):
         Image.fromarray(image).save(tmp_path / "in" / name)
     found = load("cnn", root_width=5)
     expected, rows = batch.run(tmp_path / "in", tmp_path / "whole", found, {})
-    monkeypatch.setattr(bands, "LARGE", plate.shape[0] * plate.shape[1])
+    monkeypatch.setattr(bands, "WHOLE", plate.shape[0] * plate.shape[1])
     monkeypatch.setattr(engine, "SCAN_PICTURE", 480)  # half of large.tif
     tips, images_ = batch.run(tmp_path / "in", tmp_path / "bands", found, {})
     assert len(tips) > 6
@@ -223,6 +223,18 @@ def test_a_run_takes_scans_and_images_alike(tmp_path, monkeypatch):
     x, y = tips.loc[tips["image"] == "large.tif", ["x", "y"]].to_numpy()[0] / 2
     ring = overlay[int(y) - 9 : int(y) + 10, int(x) - 9 : int(x) + 10].astype(int)
     assert (ring[..., 2] - ring[..., 0] > 60).sum() > 20
+
+
+def test_what_cannot_be_read_strip_by_strip_is_read_whole_if_it_may(tmp_path, monkeypatch):
+    pixels = COLOUR.shape[0] * COLOUR.shape[1]
+    plain = made(tmp_path / "a.tif", Image.fromarray(COLOUR))
+    interlaced = made(tmp_path / "b.jpg", Image.fromarray(COLOUR), progressive=True)
+    assert scan_of(plain, pixels) is None
+    assert scan_of(plain, pixels - 1).shape == COLOUR.shape
+    assert scan_of(interlaced, pixels - 1) is None
+    monkeypatch.setattr(scans, "LARGE", pixels - 1)
+    with pytest.raises(InputError, match="interlaced"):
+        scan_of(interlaced, pixels - 1)
 
 
 def test_a_file_is_told_by_one_hash(tmp_path):

@@ -29,7 +29,7 @@ PAIR = 30.0
 
 TIP_COLUMNS = ("x", "y", "ignore", "root_order", "cause", "root_id", "plant", "length", "width")
 
-_BORDER = 4.0  # px; a tip closer to the edge cannot be told from a root that goes on
+_BORDER = 4.0  # px; closer to an edge, or to a cover's, a tip is not told from a root that goes on
 _SMALL = 2.5  # px; a narrower tip is small, and so is a root shorter than five of these
 _FAINT = 9.0  # grey levels: the least contrast of a visible tip
 _GRAINY = 1.5  # and in units of the sensor's noise
@@ -102,10 +102,10 @@ def find_tips(scene: Scene) -> pd.DataFrame:
     -------
     DataFrame
         `TIP_COLUMNS`: ``x, y``, px; ``ignore`` 1 where the end cannot be seen: outside or on
-        the border, on, under or all along another root, under a clamp, label, seed or dirt, in
-        a mat of root hairs, or with next to no contrast to the ground and the noise;
-        ``root_order``; ``cause``, tags joined by ``;``, empty for a free tip; ``root_id``, the
-        same on every day; ``plant``; ``length`` and ``width`` of the root, px.
+        the border or at a clamp, rim or sticker, on, under or all along another root, under a
+        label, seed or dirt, in a mat of root hairs, or with next to no contrast to the ground
+        and the noise; ``root_order``; ``cause``, tags joined by ``;``, empty for a free tip;
+        ``root_id``, the same on every day; ``plant``; ``length`` and ``width`` of the root, px.
     """
     plate, drawn = scene.plate, scene.drawn
     if not drawn:
@@ -121,12 +121,13 @@ def find_tips(scene: Scene) -> pd.DataFrame:
     for n, stroke in enumerate(drawn):
         x, y = ends[n]
         border = min(x, y, plate.width - 1 - x, plate.height - 1 - y)
+        under = _window(scene.clutter.kind, x, y, _BORDER) == HIDDEN  # a clamp, rim or sticker
         others = np.array(around[n], dtype=int)
         others = others[owner[others] != n]
         gap = np.linalg.norm(cloud[others] - ends[n], axis=1) - radius[others]
         length = float(np.linalg.norm(np.diff(stroke.line, axis=0), axis=1).sum())
         causes = []
-        hidden = border < _BORDER
+        hidden = border < _BORDER or bool(under.any())
         if border < NEAR:
             causes.append("border")
         pairs = [m for m in tips.query_ball_point(ends[n], PAIR) if m != n]
