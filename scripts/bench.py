@@ -3,15 +3,15 @@
 python scripts/bench.py ../shared/data/osr/images/*.jpg
 
 On the first image, every window of stride 4: the net window by window (a row of windows a batch,
-every eighth row, times eight), as one convolution in torch and in ONNX Runtime, and as it ships,
-where its glance sees anything, in ONNX Runtime and, where it is installed, OpenVINO. On all
-images, an image at a time: decoding alone; the detectors from pixels to points; the usual
-alternative, the ends of a skeleton (scikit-image); and `roottip detect`'s own work from file to
-table, in this process and in one for each processor (four times as many images, for their start
-is counted). Prints the table, ratios to what ships, the largest difference between two scores of
-the same window, and the share of this machine's matrix-product peak that one convolution reaches;
-writes OUTPUT as JSON. The fastest of several repeats counts, taken in turns, so that a busy
-machine spoils no one alone.
+every eighth row, times eight), as one convolution in torch and in ONNX Runtime, and as it ships, in
+8 bits where its glance sees anything, in ONNX Runtime, without either, and, where it is installed,
+in OpenVINO. On all images, an image at a time: decoding alone; the detectors from pixels to
+points; the usual alternative, the ends of a skeleton (scikit-image); and `roottip detect`'s own
+work from file to table, in this process and in one for each processor (four times as many images,
+for their start is counted). Prints the table, ratios to what ships, the largest difference between
+two scores of the same window, and the share of this machine's matrix-product peak that one
+convolution reaches; writes OUTPUT as JSON. The fastest of several repeats counts, taken in turns,
+so that a busy machine spoils no one alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ from roottip.learning.export import restore, sizes
 from roottip.learning.net import TipNet
 from roottip.meter import Meter
 from roottip.scale import normalising_scale, resize
-from roottip.scorers.cnn import SHIPPED, CnnScorer, GlancingScorer, glance_of
+from roottip.scorers import cnn
+from roottip.scorers.cnn import SHIPPED, CnnScorer
 from roottip.windows import Image
 
 ROWS, COPIES = 8, 4
@@ -108,10 +109,16 @@ def of_one_image(image: Image, repeats: int) -> tuple[pd.DataFrame, float, int]:
     with FlopCounterMode(display=False) as counter:
         in_torch()
     ways: dict[str, Callable[[], object]] = {"one convolution, torch": in_torch}
-    for name, title in (("onnxruntime", "ONNX Runtime"), ("openvino", "OpenVINO")):
-        if find_spec(name) is not None:
-            hasty = GlancingScorer(*(CnnScorer(w, name) for w in (SHIPPED, glance_of(SHIPPED))))
-            ways[f"as shipped, {title}"] = lambda hasty=hasty: hasty(image, centres)
+    kinds = {
+        "as shipped, ONNX Runtime": {},
+        "as shipped but in float32, ONNX Runtime": {"int8": False},
+        "as shipped but all windows, ONNX Runtime": {"glance": False},
+    }
+    if find_spec("openvino") is not None:
+        kinds["as shipped, OpenVINO"] = {"runtime": "openvino"}
+    for name, settings in kinds.items():
+        shipped = cnn.scorer(**settings)
+        ways[name] = lambda shipped=shipped: shipped(image, centres)
     seconds = {
         **fastest(ways, repeats),
         "one convolution, ONNX Runtime": whole,

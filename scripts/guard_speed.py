@@ -21,7 +21,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from roottip import windows
 from roottip.images import read_image
 from roottip.scale import normalising_scale, resize
-from roottip.scorers.cnn import SHIPPED, CnnScorer, GlancingScorer, glance_of
+from roottip.scorers.cnn import SHIPPED, CnnScorer, scorer
 
 PLATE = Path(__file__).resolve().parents[1] / "data" / "sample" / "images" / "plate_0001.jpg"
 ROUNDS = 7
@@ -38,15 +38,10 @@ def centres(image: windows.Image) -> windows.Centres:
     return windows.grid(image.shape, 4)
 
 
-def scorers(runtime: str) -> tuple[CnnScorer, GlancingScorer]:
-    net = CnnScorer(SHIPPED, runtime)
-    return net, GlancingScorer(net, CnnScorer(glance_of(SHIPPED), runtime))
-
-
 def test_sliding_against_window_by_window(
     benchmark: BenchmarkFixture, image: windows.Image, centres: windows.Centres
 ) -> None:
-    net, _ = scorers("onnxruntime")
+    net = CnnScorer(SHIPPED)
     some = centres[:: len(centres) // 256]
 
     def one_by_one() -> None:
@@ -59,16 +54,24 @@ def test_sliding_against_window_by_window(
 def test_glance_against_all_windows(
     benchmark: BenchmarkFixture, image: windows.Image, centres: windows.Centres
 ) -> None:
-    net, hasty = scorers("onnxruntime")
+    hasty, net = scorer(int8=False), scorer(int8=False, glance=False)
     ratio = compared(benchmark, lambda: hasty(image, centres), lambda: net(image, centres))
     assert ratio > 1.8  # a small plate full of roots; photographs gain more
+
+
+def test_eight_bits_against_float32(
+    benchmark: BenchmarkFixture, image: windows.Image, centres: windows.Centres
+) -> None:
+    twin, net = scorer(glance=False), scorer(int8=False, glance=False)
+    ratio = compared(benchmark, lambda: twin(image, centres), lambda: net(image, centres))
+    assert ratio > 1.3
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
 def test_openvino_against_onnxruntime(
     benchmark: BenchmarkFixture, image: windows.Image, centres: windows.Centres
 ) -> None:
-    fast, slow = (scorers(runtime)[1] for runtime in ("openvino", "onnxruntime"))
+    fast, slow = (scorer(int8=False, runtime=name) for name in ("openvino", "onnxruntime"))
     ratio = compared(benchmark, lambda: fast(image, centres), lambda: slow(image, centres))
     assert ratio > 1.1  # on processors that multiply bfloat16 numbers
 

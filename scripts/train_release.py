@@ -5,8 +5,9 @@ python scripts/train_release.py ../shared/data/osr ../shared/data/tillmore --out
 It learns from the photographs of the train split, all groups, and from plates that it draws. The
 threshold is the best on the photographs and plates trained with: the net does not know them
 better than others (docs/accuracy.md). The split val is never read. Takes about 110 minutes on 2
-cores; when stopped, run it again and it goes on. The net and its glance, with their cards, are
-written to roottip/weights/; then scripts/measure_cnn.py prints the figures for MODEL_CARD.md.
+cores; when stopped, run it again and it goes on. The net, its twin in 8 bits and its glance, with
+their cards, are written to roottip/weights/; then scripts/measure_cnn.py prints the figures for
+MODEL_CARD.md.
 """
 
 from __future__ import annotations
@@ -77,9 +78,9 @@ def main() -> None:
         rate=5e-4,
         shares=[*[equal] * len(photographs), LAST_SHARE],
     )
-    for suffix in (".onnx", ".json"):
+    for suffix in (".onnx", ".json", ".int8.onnx", ".int8.json"):
         shutil.copyfile(path.with_suffix(suffix), SHIPPED.with_suffix(suffix))
-    print(f"{SHIPPED} and its card are written")
+    print(f"{SHIPPED}, its twin in 8 bits and their cards are written")
     print(f"{distil(SHIPPED, read_plates([*photographs, drawn]), GLANCES)} and its card too")
 
 

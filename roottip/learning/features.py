@@ -75,7 +75,7 @@ def fit(
     features, labels = np.empty((0, COUNT), np.float32), np.empty(0, np.float32)
     net: Net | None = None
     for number in range(rounds):
-        mined = None if net is None else false_alarms(detector_of(net), plates)
+        mined = None if net is None else false_alarms(detector_of(net), plates, (seed, number))
         more = windows_of(Samples(plates, length, seed, number, mined), (seed, number))
         features = np.concatenate([features, more[0] * seen])
         labels = np.concatenate([labels, more[1]])

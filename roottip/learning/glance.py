@@ -2,7 +2,8 @@
 
 It learns the large net's scores, window for window, on samples such as training makes of the
 same plates (Hinton et al. 2015, https://arxiv.org/abs/1503.02531). What it cannot tell apart,
-roots from hairs, it need not: the large net has the last word on all that it lets through.
+roots from hairs, it need not: the large net has the last word on all that it lets through. It
+computes in 8 bits, and its threshold is chosen so.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from tqdm import tqdm
 
 from roottip import __version__, windows
 from roottip.learning.export import export
-from roottip.learning.mining import RADIUS, TOLERANCE
+from roottip.learning.mining import LOOKS, RADIUS, TOLERANCE
 from roottip.learning.module import Learner
 from roottip.learning.net import STRIDE, GlanceNet
 from roottip.learning.patches import Samples
 from roottip.learning.plates import Plate, distance
+from roottip.learning.quantise import quantise, typical
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
 from roottip.scorers.cnn import CnnScorer, glance_of
@@ -82,6 +84,8 @@ def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) ->
     trainer.fit(pupil, DataLoader(Samples(plates, steps * BATCH, seed), BATCH, num_workers=1))
     path = glance_of(weights)
     export(pupil.net, path, {"threshold": 0.0, "radius": RADIUS, "steps": steps, "seed": seed})
+    card = CnnScorer(path).card
+    cards.write(path, quantise(read_weights(path, card), typical(plates, seed)), card)
     return _fit(path, weights, plates)
 
 
@@ -112,7 +116,8 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     """Write into the glance's card whose it is and from which score on it lets windows through."""
     net, glance = CnnScorer(weights), CnnScorer(path)
     of_hits, of_all = [], []
-    for plate in tqdm(plates, desc="glancing", leave=False):
+    order = np.random.default_rng(0).permutation(len(plates))
+    for plate in tqdm([plates[i] for i in order[:LOOKS]], desc="glancing", leave=False):
         centres = windows.grid(plate.image.shape, STRIDE)
         scores, seen = net(plate.image, centres), glance(plate.image, centres)
         likely = np.flatnonzero(scores >= net.card["threshold"])

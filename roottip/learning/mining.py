@@ -37,6 +37,10 @@ LEAST = 0.05
 MOST = 60
 """False alarms mined on one plate, the worst ones."""
 
+LOOKS = 400
+"""Plates that are looked at whole, drawn at random: of thousands a look at all of them between two
+rounds would take longer than the rounds."""
+
 THRESHOLDS = np.round(np.arange(0.05, 0.996, 0.01), 2)
 
 
@@ -49,18 +53,30 @@ def detector_of(net: TipNet) -> WindowDetector:
     return WindowDetector(scorer, STRIDE, LEAST, RADIUS, root_width=REFERENCE_WIDTH)
 
 
-def false_alarms(detector: WindowDetector, plates: Sequence[Plate]) -> list[Centres]:
+def false_alarms(
+    detector: WindowDetector, plates: Sequence[Plate], seed: Sequence[int], looks: int = LOOKS
+) -> list[Centres]:
     """Where a detector sees tips that are not there.
+
+    Parameters
+    ----------
+    detector : WindowDetector
+    plates : sequence of Plate
+    seed : sequence of int
+    looks : int
+        How many of the plates to look at, drawn at random.
 
     Returns
     -------
     list of (N, 2) int32
-        For each plate the worst `MOST` false alarms, px; none near a tip or an ignored point.
+        For each plate the worst `MOST` false alarms, px; none near a tip or an ignored point, and
+        none on plates that were not looked at.
     """
-    mined = []
-    for plate in tqdm(plates, desc="mining", leave=False):
-        points, _ = detector.find(plate.image)
-        mined.append(negatives(plate, np.round(points).astype(np.int32))[:MOST])
+    mined: list[Centres] = [np.empty((0, 2), np.int32)] * len(plates)
+    order = np.random.default_rng(seed).permutation(len(plates))
+    for number in tqdm(order[:looks], desc="mining", leave=False):
+        points, _ = detector.find(plates[number].image)
+        mined[number] = negatives(plates[number], np.round(points).astype(np.int32))[:MOST]
     return mined
 
 

@@ -30,6 +30,7 @@ from roottip.learning.mining import RADIUS, best, curves, detector_of, false_ala
 from roottip.learning.module import TipModule
 from roottip.learning.patches import R1, R2, Samples, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates
+from roottip.learning.quantise import write_int8
 from roottip.scorers.cnn import CnnScorer, glance_of
 
 Batches = DataLoader[Any]
@@ -76,7 +77,7 @@ def train(
         Dataset folders; of those with a column ``split`` the images with ``train``.
     output : path
         A folder for ``checkpoints/``, ``logs/`` (CSV and TensorBoard), and the best net as
-        ``model.ckpt``, ``model.onnx`` and its card ``model.json``.
+        ``model.ckpt``, ``model.onnx``, its quantised twin ``model.int8.onnx``, and their cards.
     dev : float
         Share of each dataset's groups to hold out. Where they have fewer than `ENOUGH` tips, the
         threshold is the best on all images of the train part together. With 0 it is too, and the
@@ -210,6 +211,7 @@ def train(
     if trainer.is_global_zero:
         shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
         export(module.net, path, card)
+        write_int8(path, [*training, *held_out], seed)
         if start is not None and glance_of(start).exists():
             adopt(start, path, [*training, *held_out])
         elif glance_steps > 0:
@@ -243,7 +245,8 @@ class Rounds(lightning.LightningDataModule):
         if number > 0:
             module = self.trainer.lightning_module
             assert isinstance(module, TipModule)
-            mined = false_alarms(detector_of(module.net), self._training)
+            seed = (self._seed, number)
+            mined = false_alarms(detector_of(module.net), self._training, seed)
         samples = Samples(self._training, self._length, self._seed, number, mined, self._shares)
         return DataLoader(samples, self._batch, num_workers=self._workers)
 

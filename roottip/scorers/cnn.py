@@ -226,7 +226,7 @@ class GlancingScorer:
         self.reach, self.runtime = net.reach, net.runtime
         self._net, self._glance = net, glance
         same = all(glance.card[key] == net.card[key] for key in ("window", "stride"))
-        if not same or glance.card.get("glance_of") != net.card["sha256"]:
+        if not same or glance.card.get("glance_of") != net.card.get("int8_of", net.card["sha256"]):
             raise InputError(
                 "the glance beside the net (NAME.glance.onnx) was made for another net; delete "
                 "it, or make one with roottip train"
@@ -245,12 +245,49 @@ def glance_of(weights: Path) -> Path:
     return weights.with_suffix(".glance.onnx")
 
 
+def int8_of(weights: Path) -> Path:
+    """Where a net's quantised twin lies: ``NAME.onnx`` to ``NAME.int8.onnx``."""
+    return weights.with_suffix(".int8.onnx")
+
+
+def scorer(
+    weights: Path = SHIPPED, glance: bool = True, int8: bool = True, runtime: str = "onnxruntime"
+) -> CnnScorer | GlancingScorer:
+    """Open a net with what lies beside it.
+
+    Parameters
+    ----------
+    weights : Path
+        ``NAME.onnx``, its card beside it.
+    glance, int8, runtime
+        As `detector` takes them.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged, or the twin or the glance is another net's.
+    """
+    if int8 and int8_of(weights).exists():
+        net = CnnScorer(int8_of(weights), runtime)
+        if net.card.get("int8_of") != read_card(weights, CARD_VERSION)["sha256"]:
+            raise InputError(
+                f"{int8_of(weights)} was made of another net than {weights.name}; delete it, or "
+                "make one with roottip train"
+            )
+    else:
+        net = CnnScorer(weights, runtime)
+    if glance and glance_of(weights).exists():
+        return GlancingScorer(net, CnnScorer(glance_of(weights), runtime))
+    return net
+
+
 def detector(
     weights: str | Path | None = None,
     threshold: float | None = None,
     radius: float | None = None,
     root_width: float | None = None,
     glance: bool = True,
+    int8: bool = True,
     runtime: str = "onnxruntime",
 ) -> WindowDetector:
     """Make the detector.
@@ -269,11 +306,11 @@ def detector(
     glance : bool
         Look closer only where the net's glance, if it has one, sees anything: four times as
         fast. Without it every window is scored.
+    int8 : bool
+        Compute with the net's quantised twin, if it has one, whose scores are some thousandths
+        off: up to twice as fast, more on new processors.
     runtime : str
         What computes the net, one of `runtime.RUNTIMES`.
     """
-    path = Path(SHIPPED if weights is None else weights)
-    net = CnnScorer(path, runtime)
-    hasty = glance and glance_of(path).exists()
-    scorer = GlancingScorer(net, CnnScorer(glance_of(path), runtime)) if hasty else net
-    return detector_of(scorer, net.card, threshold, radius, root_width)
+    opened = scorer(Path(SHIPPED if weights is None else weights), glance, int8, runtime)
+    return detector_of(opened, opened.card, threshold, radius, root_width)

@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from roottip.learning.module import TipModule
 from roottip.learning.patches import negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates
 from roottip.learning.train import train
-from roottip.scorers.cnn import CnnScorer, GlancingScorer, detector, glance_of
+from roottip.scorers.cnn import CnnScorer, GlancingScorer, detector, glance_of, int8_of
 from roottip.windows import Centres, Image, Scores, grid
 
 pytestmark = pytest.mark.filterwarnings(
@@ -85,6 +86,16 @@ def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
     assert card["threshold"] == card["training"]["dev"]["threshold"]
     assert card["threshold_from"] == "train"
     assert detector(weights).threshold == card["threshold"]
+    twin = CnnScorer(int8_of(weights))
+    assert twin.card["int8_of"] == card["sha256"]
+    plate = read_plates([drawn])[0].image
+    centres = grid(plate.shape, 4)
+    exact = CnnScorer(weights)(plate, centres)
+    assert np.ptp(exact) > 0.1
+    assert np.abs(twin(plate, centres) - exact).mean() < 0.01
+    assert np.array_equal(
+        detector(weights, glance=False).scorer(plate, centres), twin(plate, centres)
+    )
 
     logs = tmp_path / "logs" / "version_0"
     metrics = pd.read_csv(logs / "metrics.csv")
@@ -129,7 +140,7 @@ def test_the_threshold_is_the_best_on_held_out_groups_if_they_have_enough_tips(
     training, held_out = hold_out(read_plates([drawn]), dev, 0)
     by_themselves = dev > 0 and enough == 1
     judges = held_out if by_themselves else [*training, *held_out]
-    chosen, f1 = best(curves(detector(tmp_path / "model.onnx"), judges))
+    chosen, f1 = best(curves(detector(tmp_path / "model.onnx", int8=False), judges))
     assert card["threshold_from"] == ("held-out groups of train" if by_themselves else "train")
     assert card["threshold"] == chosen
     assert card["training"]["dev"]["f1"] == round(f1, 4)
@@ -197,9 +208,22 @@ def test_mining_finds_a_planted_false_alarm(drawn: Path) -> None:
     looking = WindowDetector(sees, threshold=mining.LEAST, root_width=5.0)
     found = looking.find(plates[0].image)[0]
     assert distance(planted[None], found)[0] < 2
-    (mined,) = mining.false_alarms(looking, plates)
+    (mined,) = mining.false_alarms(looking, plates, (0,))
     assert len(mined) == 1
     assert np.hypot(*(mined[0] - planted)) < 2
+
+
+def test_mining_looks_at_other_plates_each_round(drawn: Path) -> None:
+    (plate, *_) = read_plates([drawn])
+    plates = [replace(plate, tips=np.empty((0, 2)), ignored=np.empty((0, 2)))] * 20
+    looking = WindowDetector(lambda _, c: np.ones(len(c), np.float32), root_width=5.0)
+    seen = []
+    for number in range(4):
+        mined = mining.false_alarms(looking, plates, (0, number), looks=5)
+        assert len(mined) == 20
+        seen.append({i for i, points in enumerate(mined) if len(points)})
+    assert [len(some) for some in seen] == [5] * 4
+    assert len(set.union(*seen)) > 9
 
 
 def test_curves_of_a_perfect_and_of_a_blind_detector(drawn: Path) -> None:

@@ -192,6 +192,30 @@ def test_glance_of_another_net(weights: Path, scorer: CnnScorer, change: dict[st
         cnn.detector(weights)
 
 
+def test_detector_computes_with_the_twin_that_lies_beside_the_net(
+    weights: Path, scorer: CnnScorer, glance: CnnScorer
+) -> None:
+    sha = scorer.card["sha256"]
+    twin = CnnScorer(write_net(cnn.int8_of(weights), seed=2, threshold=0.5, int8_of=sha))
+    image = np.random.default_rng(5).integers(0, 256, (150, 130, 3), dtype=np.uint8)
+    centres = windows.grid(image.shape, STRIDE)
+    of_net, of_twin = scorer(image, centres), twin(image, centres)
+    assert np.abs(of_net - of_twin).max() > 0.1
+    for int8, expected in ((True, of_twin), (False, of_net)):
+        alone = cnn.scorer(weights, glance=False, int8=int8)
+        assert np.array_equal(alone(image, centres), expected)
+        scores = cnn.scorer(weights, int8=int8)(image, centres)
+        seen = glance(image, centres) >= 0.5
+        np.testing.assert_allclose(scores, np.where(seen, expected, 0), atol=1e-5, rtol=0)
+    assert cnn.detector(weights).scorer.card["sha256"] == twin.card["sha256"]
+
+
+def test_twin_of_another_net(weights: Path) -> None:
+    write_net(cnn.int8_of(weights), int8_of="another")
+    with pytest.raises(InputError, match=r"net.int8.onnx was made of another net than net.onnx"):
+        cnn.detector(weights)
+
+
 def test_detector_takes_the_card_unless_told(tmp_path: Path) -> None:
     path = write_net(tmp_path / "net.onnx", threshold=0.7, radius=6.0)
     found = cnn.detector(path)
