@@ -100,13 +100,16 @@ def test_help_teaches(capsys, command):
         assert "threshold: 0.6" in out
 
 
+NETS = ("cnn.glance.onnx", "cnn.int8.onnx", "cnn.onnx", "features.npz")
+
+
 def test_overview_and_version(capsys):
     _, out, _ = run(capsys)
     assert all(command in out for command in app.COMMANDS)
     assert run(capsys, "--help")[1] == out
     said = run(capsys, "--version")[1].splitlines()
     assert said[0] == f"roottip {__version__}"
-    for line, name in zip(said[1:], ("cnn.glance.onnx", "cnn.onnx", "features.npz"), strict=True):
+    for line, name in zip(said[1:], NETS, strict=True):
         digest = hashlib.sha256(resource(f"weights/{name}").read_bytes()).hexdigest()
         assert line.startswith(f"{Path(name).stem} weights {digest[:12]}, made by roottip ")
 

@@ -121,13 +121,12 @@ def find_tips(scene: Scene) -> pd.DataFrame:
     for n, stroke in enumerate(drawn):
         x, y = ends[n]
         border = min(x, y, plate.width - 1 - x, plate.height - 1 - y)
-        under = _window(scene.clutter.kind, x, y, _BORDER) == HIDDEN  # a clamp, rim or sticker
         others = np.array(around[n], dtype=int)
         others = others[owner[others] != n]
         gap = np.linalg.norm(cloud[others] - ends[n], axis=1) - radius[others]
         length = float(np.linalg.norm(np.diff(stroke.line, axis=0), axis=1).sum())
         causes = []
-        hidden = border < _BORDER or bool(under.any())
+        hidden = border < _BORDER
         if border < NEAR:
             causes.append("border")
         pairs = [m for m in tips.query_ball_point(ends[n], PAIR) if m != n]
@@ -199,8 +198,11 @@ def _on_it(scene: Scene, x: float, y: float, causes: list[str]) -> list[str]:
 
 
 def _hidden(scene: Scene, stroke: Stroke, end: Line) -> bool:
-    """Whether something covers an end, or it has next to no contrast."""
+    """Whether something covers an end or all beyond it, or it has next to no contrast."""
     plate = scene.plate
+    beyond = _window(scene.clutter.kind, end[0], end[1], _BORDER)
+    if (beyond == HIDDEN).any():  # a clamp, rim or sticker
+        return True
     x, y = end - 0.4 * stroke.width * stroke.ahead
     cover = _window(scene.clutter.paint[..., 3], x, y, max(1.0, 0.3 * stroke.width))
     if cover.size and cover.mean() > 0.5 * 255:
