@@ -175,10 +175,9 @@ def decode(data: bytes, path: Place) -> Picture:
             deep_colour = picture.mode.startswith(("RGB", "LA")) and ";16" in str(picture.tile)
             notes = _notes(picture, path)
             picture.load()  # raises on a file cut short, unlike cv2.imread
-            dots = _px_per_mm(picture)
             ImageOps.exif_transpose(picture, in_place=True)
             image = _read_deep_colour(data) if deep_colour else _as_displayed(picture)
-        return Picture(image, notes, dots)
+        return Picture(image, notes, _px_per_mm(picture))
     except UnidentifiedImageError as error:
         what = "not an image roottip reads" if data else "an empty file"
         raise InputError(f"{path} is {what} ({_ENDINGS})") from error

@@ -27,7 +27,7 @@ from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
 from roottip.images import read_image
 from roottip.interchange import read_dataset
 from roottip.learning.patches import window_patches
-from roottip.learning.plates import read_plates
+from roottip.learning.plates import Plate, read_plates
 from roottip.scorers.cnn import SHIPPED, CnnScorer, detector
 
 NEIGHBOUR = 30.0
@@ -123,13 +123,16 @@ def single_windows(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Scores of single windows, half of them of tips, and which these are."""
     plates = read_plates([folder], split)
-    scores, tips = [], []
-    for seed in range(DRAWS):
-        images, label = window_patches(plates, seed, kind).tensors
-        patches = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
-        scores.append(scorer.score_patches(patches))
-        tips.append(label.numpy().ravel() == 1)
+    scores, tips = zip(*(one_draw(plates, scorer, kind, n) for n in range(DRAWS)), strict=True)
     return np.concatenate(scores), np.concatenate(tips)
+
+
+def one_draw(
+    plates: list[Plate], scorer: CnnScorer, kind: str, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    images, label = window_patches(plates, seed, kind).tensors
+    patches = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
+    return scorer.score_patches(patches), label.numpy().ravel() == 1
 
 
 def most_right(scores: NDArray[np.float32], tip: NDArray[np.bool_]) -> float:

@@ -16,12 +16,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-from measure_cnn import most_right
+from measure_cnn import most_right, one_draw
 
 from roottip import app, table
-from roottip.learning.patches import window_patches
-from roottip.learning.plates import Plate, read_plates
+from roottip.learning.plates import read_plates
 from roottip.learning.train import train
 from roottip.scorers.cnn import SHIPPED, CnnScorer
 from roottip.synth.dataset import varied_plates, write_dataset
@@ -48,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=Path("season"))
+    parser.add_argument("--output", type=Path, default=Path("out/season"))
     output = parser.parse_args().output
     known, unknown = output / "train", output / "val"
     draw(known, 2000, 11, "train")
@@ -64,9 +62,10 @@ def main() -> None:
     causes = table.read(compared / "by_cause.csv")
     print(causes.to_string(index=False, float_format="%.3f"))
     scorer = CnnScorer(weights)
-    threshold = most_right(*single_windows(scorer, read_plates([known])[:400]))
+    threshold = most_right(*one_draw(read_plates([known])[:400], scorer, "near", 0))
+    plates = read_plates([unknown], "val")
     for kind in ("near", "anywhere"):
-        scores, tip = single_windows(scorer, read_plates([unknown], "val"), kind)
+        scores, tip = one_draw(plates, scorer, kind, 0)
         right = ((scores >= threshold) == tip).mean()
         print(f"{right:.4f} of {len(tip)} windows told right, those without a tip {kind}")
 
@@ -75,15 +74,6 @@ def draw(folder: Path, count: int, seed: int, split: str) -> None:
     if not (folder / "images.csv").exists():
         plates = varied_plates(count, seed, SIZE, SPECIES, PX_PER_MM, LAB)
         write_dataset(plates, seed, folder, split, workers=2)
-
-
-def single_windows(
-    scorer: CnnScorer, plates: list[Plate], kind: str = "near"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of windows, half of them of tips, and which these are."""
-    images, label = window_patches(plates, 0, kind).tensors
-    patches = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
-    return scorer.score_patches(patches), label.numpy().ravel() == 1
 
 
 if __name__ == "__main__":

@@ -145,8 +145,7 @@ def picture(plate: Plate, roots: Sequence[Root], seed: int) -> Picture:
         part = scene[:, rows]
         if shade is not None:
             part *= shade[rows]
-        for plane, value in zip(part, plate.root, strict=True):
-            plane += hairs.opacity[rows] * (np.float32(value) - plane)
+        _cover(part, hairs.opacity[rows], plate.root)
         for opacity, tone in layers:
             clear = 1 - opacity[rows]
             for plane, value in zip(part, plate.root, strict=True):
@@ -157,11 +156,9 @@ def picture(plate: Plate, roots: Sequence[Root], seed: int) -> Picture:
     for rows in bands:
         part = scene[:, rows]
         if shine is not None:
-            for plane in part:
-                plane += shine[rows] * np.float32(1 / 255) * (250 - plane)
+            _cover(part, shine[rows] * np.float32(1 / 255), (250, 250, 250))
         if water is not None:
-            for plane, value in zip(part, plate.paper, strict=True):
-                plane += water[rows] * (np.float32(0.75 * value + 25) - plane)
+            _cover(part, water[rows], [0.75 * value + 25 for value in plate.paper])
         paint = clutter.paint[rows]
         clear = 1 - paint[..., 3] * np.float32(1 / 255)
         for channel, plane in enumerate(part):
@@ -171,6 +168,12 @@ def picture(plate: Plate, roots: Sequence[Root], seed: int) -> Picture:
     image = _photograph(scene, plate, seed)
     tips = find_tips(known)
     return Picture(image, tips, find_distractors(known, tips), drawn)
+
+
+def _cover(part: Plane, opacity: Plane, colour: Sequence[float]) -> None:
+    """Lay a colour over some rows, (3, h, W), in place."""
+    for plane, value in zip(part, colour, strict=True):
+        plane += opacity * (np.float32(value) - plane)
 
 
 def _shadow(layers: Any, plate: Plate, source: float) -> Plane | None:
