@@ -93,9 +93,9 @@ def stage(data: list[Path], output: Path, **recipe: Any) -> Path:
     return train(data, output, resume=last.is_file(), dev=0.0, glance_steps=0, **recipe)
 
 
-def draw(folder: Path) -> None:
+def draw(folder: Path, count: int = DRAWN) -> None:
     """Plates to learn from: ends that people would hardly see are neither tips nor others."""
-    write_dataset(varied_plates(DRAWN, seed=7, size=800), 7, folder, "train", workers=2)
+    write_dataset(varied_plates(count, seed=7, size=800), 7, folder, "train", workers=2)
     tips = table.read(folder / "tips.csv")
     tags = tips["cause"].fillna("").str.split(";")
     faint = tags.map(lambda own: "small" in own and bool({"translucent", "film"} & {*own}))

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from roottip import __version__
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
-from roottip.learning.mining import LEAST, RADIUS, best, curves, false_alarms
+from roottip.learning.mining import LEAST, RADIUS, best, curves, false_alarms, finds_of
 from roottip.learning.patches import MIDDLES, R1, R2, SIDE, Samples
 from roottip.learning.plates import Plate, hold_out, read_plates
 from roottip.learning.train import summary
@@ -75,7 +75,11 @@ def fit(
     features, labels = np.empty((0, COUNT), np.float32), np.empty(0, np.float32)
     net: Net | None = None
     for number in range(rounds):
-        mined = None if net is None else false_alarms(detector_of(net), plates, (seed, number))
+        mined = (
+            None
+            if net is None
+            else false_alarms(finds_of(detector_of(net)), plates, (seed, number))
+        )
         more = windows_of(Samples(plates, length, seed, number, mined), (seed, number))
         features = np.concatenate([features, more[0] * seen])
         labels = np.concatenate([labels, more[1]])
@@ -108,7 +112,7 @@ def windows_of(samples: Samples, seed: Sequence[int]) -> tuple[Floats, Floats]:
         sheet = np.zeros((ROW * SIDE, ROW * SIDE, 3), np.uint8)
         centres = []
         for i in members:
-            image, label = samples[i]
+            image, label, _ = samples[i]
             corner = SIDE * np.array([i % ROW, (i - start) // ROW])
             sheet[corner[1] : corner[1] + SIDE, corner[0] : corner[0] + SIDE] = (
                 image.numpy().transpose(1, 2, 0)

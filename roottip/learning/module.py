@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics.classification import BinaryAccuracy
 
@@ -36,38 +37,28 @@ class Learner(pytorch_lightning.LightningModule):
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         self.accuracy = BinaryAccuracy()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: Sequence[Tensor], _: int) -> Tensor:
         """Weighted cross-entropy of all windows that are labelled."""
-        logits, label = self._labelled(batch)
-        weight = 1 + (self.tip_weight - 1) * label
-        loss = binary_cross_entropy_with_logits(logits, label, weight, reduction="sum")
-        loss = loss / weight.sum()
+        image, label = batch[:2]
+        loss = cross_entropy(
+            logits_of(self.net, image), self._target(image, label), self.tip_weight
+        )
         self.log("loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         """Accuracy of single windows, half of them tips."""
-        logits, label = self._labelled(batch)
-        self.accuracy(logits.sigmoid(), label.int())
+        image, label = batch
+        self.accuracy(logits_of(self.net, image).sigmoid(), label.int())
         self.log("patch_accuracy", self.accuracy, on_epoch=True, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with one rise and fall of the learning rate."""
-        optimizer = torch.optim.AdamW(self.parameters(), self.rate, weight_decay=self.decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.rate, total_steps=steps, pct_start=0.15
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return one_cycle(self, self.rate, self.decay)
 
-    def _labelled(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        image, label = batch
-        logits = self.net(image.contiguous(memory_format=torch.channels_last)).float()
-        known = ~label.isnan()
-        return logits[known], label[known]
+    def _target(self, image: Tensor, label: Tensor) -> Tensor:
+        """What is to be learned from a batch; here the labels."""
+        return label
 
 
 class TipModule(Learner):
@@ -94,3 +85,32 @@ class TipModule(Learner):
     ) -> None:
         super().__init__(TipNet(kernels, features, hidden), rate, decay, tip_weight)
         self.save_hyperparameters()
+
+
+def logits_of(net: nn.Module, image: Tensor) -> Tensor:
+    """What a net says of a batch, in float32, whatever it computes in."""
+    # oneDNN and cuDNN convolve twice as fast with the channels innermost
+    logits: Tensor = net(image.contiguous(memory_format=torch.channels_last))
+    return logits.float()
+
+
+def cross_entropy(logits: Tensor, target: Tensor, tip_weight: float) -> Tensor:
+    """Mean cross-entropy of the windows whose target is known (not NaN), tips weighing more.
+
+    Nothing is selected, only weighed with 0: a graphics card need not wait for how many there are.
+    """
+    known = ~target.isnan()
+    target = target.nan_to_num()
+    weight = known * (1 + (tip_weight - 1) * target)
+    loss = binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
+    return loss / weight.sum()
+
+
+def one_cycle(module: pytorch_lightning.LightningModule, rate: float, decay: float) -> Any:
+    """AdamW with one rise and fall of the learning rate, for Lightning."""
+    optimizer = torch.optim.AdamW(module.parameters(), rate, weight_decay=decay)
+    steps = int(module.trainer.estimated_stepping_batches)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=steps, pct_start=0.15
+    )
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import albumentations
 import cv2
@@ -156,7 +158,7 @@ def negatives(plate: Plate, centres: Centres) -> Centres:
     return centres[far]
 
 
-class Samples(Dataset[tuple[Tensor, Tensor]]):
+class Samples(Dataset[tuple[Tensor, Tensor, int]]):
     """The samples of one round of training.
 
     Sources are cut once for each round; a sample is a source, augmented. Sample ``i`` depends
@@ -180,6 +182,8 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     sample : (3, SIDE, SIDE) uint8
     label : (2 * MARGIN + 1, 2 * MARGIN + 1) float32
         Of each window, as from `labels`.
+    plate : int
+        Which plate it was cut from.
     """
 
     def __init__(
@@ -205,9 +209,8 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         self._pools: dict[str, dict[str, list[int]]] = {
             kind: {} for kind in ("tip", "near", "anywhere", "mined")
         }
-        for i, plate in enumerate(tqdm(plates, desc="cutting samples", leave=False)):
-            wanted = {kind: -(-most // images[plate.dataset]) for kind, most in PER_DATASET.items()}
-            kinds = _candidates(plate, wanted, rng)
+        every_kind = _each_candidates(plates, images, rng.spawn(len(plates)))
+        for i, (plate, kinds) in enumerate(zip(plates, every_kind, strict=True)):
             if mined is not None:
                 kinds["mined"] = mined[i]
             for kind, every in kinds.items():
@@ -231,7 +234,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor, int]:
         if not 0 <= i < self._length:
             raise IndexError(i)
         rng = np.random.default_rng((*self._seed, i))
@@ -240,10 +243,10 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         linear = place[:, :2]
         places = (MIDDLES - place[:, 2]) @ np.linalg.inv(linear).T + self._points[member]
         zoom = math.sqrt(abs(np.linalg.det(linear)))
-        label = labels(self._plates[self._plate_of[member]], places, zoom)
-        side = 2 * MARGIN + 1
+        number = self._plate_of[member]
+        label = labels(self._plates[number], places, zoom).reshape(2 * MARGIN + 1, 2 * MARGIN + 1)
         image = np.ascontiguousarray(sample.transpose(2, 0, 1))
-        return torch.from_numpy(image), torch.from_numpy(label.reshape(side, side))
+        return torch.from_numpy(image), torch.from_numpy(label), number
 
     def _negative_kind(self, rng: np.random.Generator) -> str:
         kinds = [kind for kind in SHARES if self._pools[kind]]
@@ -292,6 +295,21 @@ def window_patches(plates: Sequence[Plate], seed: int, kind: str = "near") -> Te
     planes = np.ascontiguousarray(np.concatenate(images).transpose(0, 3, 1, 2))
     answers = np.concatenate(label).astype(np.float32).reshape(-1, 1, 1)
     return TensorDataset(torch.from_numpy(planes), torch.from_numpy(answers))
+
+
+def _each_candidates(
+    plates: Sequence[Plate], images: Mapping[str, int], rngs: Sequence[np.random.Generator]
+) -> list[dict[str, Centres]]:
+    """`_candidates` of all plates, as many of each kind for a dataset as `PER_DATASET` says."""
+
+    def one(plate: Plate, rng: np.random.Generator) -> dict[str, Centres]:
+        wanted = {kind: -(-most // images[plate.dataset]) for kind, most in PER_DATASET.items()}
+        return _candidates(plate, wanted, rng)
+
+    # most of the work is OpenCV's, which lets other threads run
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(one, plates, rngs)
+        return list(tqdm(found, desc="cutting samples", total=len(plates), leave=False))
 
 
 def _candidates(

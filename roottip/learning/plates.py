@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,31 +65,38 @@ def read_plates(folders: Sequence[Path], split: str = "train") -> list[Plate]:
     InputError
         A folder is no dataset, an image cannot be read, or there is no tip at all.
     """
-    plates = []
+    plates: list[Plate] = []
     for folder in folders:
         dataset = read_dataset(folder)
         if "split" in dataset.images:
             dataset = read_dataset(folder, split)
         truth = dict(list(dataset.truth.groupby("image")))
         nothing = dataset.truth.iloc[:0]
-        for name, group in tqdm(dataset.groups.items(), desc=f"reading {folder.name}", leave=False):
-            image = read_image(dataset.root / name)
-            if image.ndim == 2:
-                image = np.repeat(image[:, :, None], 3, axis=2)
-            scaled = resize(image, normalising_scale(image))
-            ratio = np.array(scaled.shape[1::-1]) / np.array(image.shape[1::-1])
-            points = truth.get(name, nothing)
-            ignored = points["ignore"].to_numpy() == 1
-            targets = _targets(points, ratio)
-            plates.append(
-                Plate(str(folder), name, group, scaled, targets[~ignored], targets[ignored])
-            )
+        read = [
+            partial(_read, folder, dataset.root, name, group, truth.get(name, nothing))
+            for name, group in dataset.groups.items()
+        ]
+        # most of the work is OpenCV's, which lets other threads run
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            done = pool.map(lambda one: one(), read)
+            plates += tqdm(done, desc=f"reading {folder.name}", total=len(read), leave=False)
     if not any(len(plate.tips) for plate in plates):
         raise InputError(
             f"there is no tip to learn from in {', '.join(map(str, folders))}; "
             "tips.csv must mark some that are not to be ignored"
         )
     return plates
+
+
+def _read(folder: Path, root: Path, name: str, group: str, points: pd.DataFrame) -> Plate:
+    image = read_image(root / name)
+    if image.ndim == 2:
+        image = np.repeat(image[:, :, None], 3, axis=2)
+    scaled = resize(image, normalising_scale(image))
+    ratio = np.array(scaled.shape[1::-1]) / np.array(image.shape[1::-1])
+    ignored = points["ignore"].to_numpy() == 1
+    targets = _targets(points, ratio)
+    return Plate(str(folder), name, group, scaled, targets[~ignored], targets[ignored])
 
 
 def hold_out(plates: Sequence[Plate], share: float, seed: int) -> tuple[list[Plate], list[Plate]]:

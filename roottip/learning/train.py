@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
+from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
@@ -26,8 +27,9 @@ from roottip.errors import InputError
 from roottip.learning.calibration import calibrate
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.glance import adopt, distil
-from roottip.learning.mining import RADIUS, best, curves, detector_of, false_alarms
+from roottip.learning.mining import RADIUS, best, curves, detector_of, false_alarms, finder
 from roottip.learning.module import TipModule
+from roottip.learning.net import TipNet
 from roottip.learning.patches import R1, R2, Samples, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates
 from roottip.learning.quantise import write_int8
@@ -220,7 +222,18 @@ def train(
 
 
 class Rounds(lightning.LightningDataModule):
-    """A new set of samples for each round, with the false alarms of the net so far."""
+    """A new set of samples for each round, with the false alarms of the module's ``net`` so far.
+
+    Parameters
+    ----------
+    training, held_out : sequence of Plate
+    length : int
+        Samples in a round.
+    batch, workers, seed, shares
+        As `train` takes them; a share for each dataset by its name.
+    unmined : int
+        Rounds without false alarms, for a net that knows nothing yet.
+    """
 
     def __init__(
         self,
@@ -231,9 +244,10 @@ class Rounds(lightning.LightningDataModule):
         workers: int,
         seed: int,
         shares: Mapping[str, float],
+        unmined: int = 1,
     ) -> None:
         super().__init__()
-        self._shares = shares
+        self._shares, self._unmined = shares, unmined
         self._training, self._held_out = training, held_out
         self._length, self._batch, self._workers, self._seed = length, batch, workers, seed
 
@@ -242,13 +256,13 @@ class Rounds(lightning.LightningDataModule):
         assert self.trainer is not None
         number = self.trainer.current_epoch
         mined = None
-        if number > 0:
-            module = self.trainer.lightning_module
-            assert isinstance(module, TipModule)
-            seed = (self._seed, number)
-            mined = false_alarms(detector_of(module.net), self._training, seed)
+        if number >= self._unmined:
+            net = self.trainer.lightning_module.net
+            assert isinstance(net, TipNet)
+            mined = false_alarms(finder(net), self._training, (self._seed, number))
         samples = Samples(self._training, self._length, self._seed, number, mined, self._shares)
-        return DataLoader(samples, self._batch, num_workers=self._workers)
+        on_card = isinstance(self.trainer.accelerator, CUDAAccelerator)
+        return DataLoader(samples, self._batch, num_workers=self._workers, pin_memory=on_card)
 
     def val_dataloader(self) -> Batches | list[Batches]:
         """Single windows of the held-out plates, half of them tips, negatives near roots."""

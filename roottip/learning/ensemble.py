@@ -1,0 +1,96 @@
+"""Several nets trained at once on one stream of samples, each without some of the plates.
+
+Making samples is most of the work where a graphics card trains, so the nets of a
+cross-validation share them: each leaves out those of the plates that it is not to see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from roottip.learning.module import cross_entropy, logits_of, one_cycle
+from roottip.learning.net import TipNet
+
+
+class Ensemble(lightning.LightningModule):
+    """Trains nets side by side, each as `Learner` would train it alone.
+
+    Parameters
+    ----------
+    sees : mapping of str to (P,) bool
+        Names of the nets, and which plates each learns from. The false alarms of the last one
+        are mined for all.
+    features : int
+        Kernels of the nets' inner layers.
+    rate, decay, tip_weight : float
+        As `Learner` takes them.
+    """
+
+    def __init__(
+        self,
+        sees: Mapping[str, NDArray[np.bool_]],
+        features: int = 64,
+        rate: float = 2e-3,
+        decay: float = 1e-2,
+        tip_weight: float = 2.0,
+    ) -> None:
+        super().__init__()
+        self.rate, self.decay, self.tip_weight = rate, decay, tip_weight
+        self.named = {name: TipNet(features=features) for name in sees}
+        self.nets = nn.ModuleList(self.named.values()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        self._sees = [torch.from_numpy(plates) for plates in sees.values()]
+
+    @property
+    def net(self) -> TipNet:
+        """The last one."""
+        return list(self.named.values())[-1]
+
+    def on_before_batch_transfer(self, batch: Sequence[Tensor], _: int) -> Any:
+        """Find out which samples are whose while they are here: asking the card takes a wait."""
+        image, label, plate = batch
+        return image, label, [torch.nonzero(sees[plate]).ravel() for sees in self._sees]
+
+    def training_step(self, batch: tuple[Tensor, Tensor, list[Tensor]], _: int) -> Tensor:
+        """Sum of the nets' losses; no net's depends on another's numbers."""
+        image, label, rows = batch
+        losses = [
+            cross_entropy(logits_of(net, image[own]), label[own], self.tip_weight)
+            for net, own in zip(self.nets, rows, strict=True)
+        ]
+        loss = torch.stack(losses).sum()
+        self.log("loss", loss / len(losses), prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one rise and fall of the learning rate."""
+        return one_cycle(self, self.rate, self.decay)
+
+
+def folds(groups: Sequence[tuple[str, str]], count: int, seed: int) -> NDArray[np.int64]:
+    """Deal the groups of each dataset into folds.
+
+    Parameters
+    ----------
+    groups : sequence of (str, str)
+        Dataset and group of each image.
+    count, seed : int
+
+    Returns
+    -------
+    (N,) int
+        Each image's fold, from 0 on; images of one group share theirs.
+    """
+    rng = np.random.default_rng(seed)
+    fold_of: dict[tuple[str, str], int] = {}
+    for dataset in dict.fromkeys(dataset for dataset, _ in groups):
+        own = sorted({group for other, group in groups if other == dataset})
+        for place, group in enumerate(rng.permutation(own).tolist()):
+            fold_of[dataset, group] = place % count
+    return np.array([fold_of[pair] for pair in groups])

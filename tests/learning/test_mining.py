@@ -1,0 +1,32 @@
+"""Looking at plates: the quick way of a graphics card finds what the detector finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from roottip import windows
+from roottip.learning.mining import LEAST, RADIUS, peaks_of
+from roottip.learning.net import STRIDE, TipNet
+
+
+def test_peaks_are_the_highest_scores_of_all_windows() -> None:
+    torch.manual_seed(0)
+    net = TipNet(kernels=4, features=6, hidden=5).eval()
+    net.layers[-1].weight.data *= 8  # scores far apart
+    image = np.random.default_rng(0).integers(0, 256, (150, 131, 3), dtype=np.uint8)
+    y, x = np.mgrid[0:150:STRIDE, 0:131:STRIDE]
+    centres = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.int32)
+    patches = windows.patches(image, centres, 80).transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        scores = net(torch.from_numpy(np.ascontiguousarray(patches))).sigmoid().numpy().ravel()
+    peaks = {
+        tuple(centre): score
+        for centre, score in zip(centres.tolist(), scores, strict=True)
+        if score >= LEAST and score == scores[np.abs(centres - centre).max(axis=1) <= RADIUS].max()
+    }
+    assert len(peaks) > 3
+    found = [tuple(point) for point in peaks_of(net)(image).astype(int).tolist()]
+    assert set(found) == peaks.keys()
+    own = [peaks[point] for point in found]
+    np.testing.assert_allclose(own, sorted(own, reverse=True), atol=1e-5)  # some are that close
