@@ -21,7 +21,7 @@ from roottip.scorers import cnn, runtime
 from roottip.scorers.runtime import check, open_net
 
 # bfloat16 keeps 8 bits of a number
-TOLERANCE = {"onnxruntime": 1e-5, "openvino": 0.02}
+TOLERANCE = {"onnxruntime": 1e-5, "openvino": 0.02, "torch": 1e-5}
 
 
 @pytest.fixture(params=runtime.RUNTIMES)

@@ -1,0 +1,97 @@
+"""How fast the net is on a graphics card, and how near to the card's limit.
+
+python scripts/bench_gpu.py ../shared/data/osr/images/*.jpg
+
+On the first image, all windows of stride 4: the net alone, its pixels on the card already, and
+the whole way from pixels to scores; the floating-point operations that takes, and their share of
+what the card's half-precision matrix product does a second. On all images: pixels to points in
+this process, and `roottip detect`'s own work from file to table with a process for each processor
+(`--copies` times as many images), which read and measure images while the card computes others'.
+Says how far scores are from ONNX Runtime's on the processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from bench import file_to_table, torch_net
+from torch.utils.flop_counter import FlopCounterMode
+
+from roottip import engine, windows
+from roottip.detector import load
+from roottip.images import read_image
+from roottip.scale import normalising_scale, resize
+from roottip.scorers.cnn import SHIPPED, CnnScorer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", nargs="+", type=Path)
+    parser.add_argument("--copies", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=10)
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("there is no graphics card here that torch can compute on")
+    pictures = [read_image(path) for path in arguments.images]
+    first = resize(pictures[0], normalising_scale(pictures[0]))
+    scorer = CnnScorer(SHIPPED, "torch")
+    centres = windows.grid(first.shape, scorer.card["stride"])
+    net = torch_net(scorer, first).cuda().half()
+    padded = windows.pad(first, 40, 39)
+    planes = torch.from_numpy(padded).cuda().permute(2, 0, 1)[None]
+    with torch.inference_mode(), torch.autocast("cuda"), FlopCounterMode(display=False) as counter:
+        net(planes)
+    flop = counter.get_total_flops()
+
+    def alone() -> None:
+        with torch.inference_mode(), torch.autocast("cuda"):
+            net(planes)
+        torch.cuda.synchronize()
+
+    on_card = fastest(alone, arguments.repeats)
+    both = fastest(lambda: scorer(first, centres), arguments.repeats)
+    side = 8192
+    square = torch.rand(side, side, device="cuda", dtype=torch.float16)
+
+    def product() -> None:
+        square @ square
+        torch.cuda.synchronize()
+
+    peak = 2 * side**3 / fastest(product, arguments.repeats)
+    off = np.abs(scorer(first, centres) - CnnScorer(SHIPPED)(first, centres)).max()
+    print(f"{torch.cuda.get_device_name()}, {first.shape[1]} x {first.shape[0]} px")
+    print(
+        f"net alone {on_card:.4f} s, {flop / 1e9:.0f} GFLOP: {flop / on_card / 1e12:.1f} a ", end=""
+    )
+    print(f"picosecond, {flop / on_card / peak:.0%} of a matrix product's {peak / 1e12:.0f}")
+    print(f"pixels to scores {both:.4f} s, scores at most {off:.4f} off")
+    detector = load("cnn", runtime="torch")
+    each = fastest(lambda: [detector.find(picture) for picture in pictures], 3) / len(pictures)
+    print(f"pixels to points {each:.3f} s an image, one process")
+    begun = time.perf_counter()
+    file_to_table(arguments.images, detector, arguments.copies, engine.local())
+    count = arguments.copies * len(pictures)
+    print(f"file to table {count / (time.perf_counter() - begun):.1f} images a second, ", end="")
+    print(f"{count} images, a process for each processor, their start included")
+
+
+def fastest(work: Callable[[], object], repeats: int) -> float:
+    """The least seconds of several repeats; the first, which warms up, does not count."""
+    work()
+    seconds = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
+
+
+if __name__ == "__main__":
+    main()
