@@ -173,10 +173,14 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
 def _centre_lines(contrast: cv2.typing.MatLike, noise: float) -> NDArray[np.float64]:
     """(2, N) full width at half maximum and contrast at centre-line pixels of long structures."""
     top = cv2.dilate(contrast, np.ones((25, 25), np.uint8))
-    mask = ((contrast > top // 2) & (contrast > 5 * noise)).astype(np.uint8)
+    least = np.uint8(min(255, 5 * noise))
+    mask = cv2.compare(contrast, np.maximum(np.right_shift(top, 1), least), cv2.CMP_GT)
+    if not cv2.hasNonZero(mask):
+        return np.empty((2, 0))
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
-    centre = (inside > 0) & (inside >= cv2.dilate(inside, np.ones((3, 3), np.uint8)))
-    y, x = np.nonzero(centre)
+    x, y = cv2.findNonZero(mask).reshape(-1, 2).T
+    highest = inside[y, x] >= cv2.dilate(inside, np.ones((3, 3), np.uint8))[y, x]
+    x, y = x[highest], y[highest]
     count, labels = cv2.connectedComponents(mask, connectivity=8)
     component = labels[y, x]
     width = 2 * inside[y, x].astype(np.float64) - 1

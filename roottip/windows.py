@@ -9,6 +9,7 @@ All functions here are plain: arrays in, arrays out.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -127,9 +128,8 @@ def structures(image: Image, scale: int = 4) -> NDArray[np.float32]:
     small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA).astype(np.float32)
     fine = cv2.GaussianBlur(small, (0, 0), 2 / scale, borderType=BORDER)
     coarse = cv2.GaussianBlur(small, (0, 0), 8 / scale, borderType=BORDER)
-    structure = np.abs(fine - coarse)
-    largest = structure.max(axis=2) if structure.ndim == 3 else structure
-    return np.asarray(largest, dtype=np.float32)
+    channels = cv2.split(cv2.absdiff(fine, coarse))
+    return np.asarray(functools.reduce(cv2.max, channels), dtype=np.float32)
 
 
 def typical(maps: Sequence[NDArray[np.float32]]) -> float:
