@@ -148,7 +148,9 @@ def look(weights: Path, root: Path, names: list[str]) -> pd.DataFrame:
     """All finds of a net on some images, from the lowest score worth keeping on."""
     looking = detector(weights)
     images = tqdm(names, desc=weights.stem, disable=None)
-    return table.concat([looking.detect(read_image(root / name), name) for name in images])
+    return table.concat(
+        [looking.detect(read_image(root / name), name, threshold=FLOOR) for name in images]
+    )
 
 
 def above_thresholds(

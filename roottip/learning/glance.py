@@ -45,10 +45,9 @@ class Pupil(Learner):
         super().__init__(GlanceNet(), RATE, DECAY, TIP_WEIGHT)
         self._teacher = teacher
 
-    def _labelled(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        image = batch[0]
+    def _target(self, image: Tensor, label: Tensor) -> Tensor:
         scores = self._teacher.slide(np.ascontiguousarray(image.cpu().permute(0, 2, 3, 1)))
-        return super()._labelled((image, torch.from_numpy(scores).to(image.device)))
+        return torch.from_numpy(scores).to(image.device)
 
 
 def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) -> Path:
