@@ -159,8 +159,8 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
     for channel, small in enumerate(cv2.split(coarse)):
         background = cv2.medianBlur(small, 15)
         difference = cv2.absdiff(small, background)
-        noise = float(np.median(difference)) + 1
-        clarity = float(np.percentile(difference, 99)) / noise
+        noise = _quantile(difference, 0.5) + 1
+        clarity = _quantile(difference, 0.99) / noise
         if best is None or clarity > best[0]:
             best = (clarity, channel, background, noise)
     assert best is not None  # an image has a channel
@@ -168,6 +168,15 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
     smooth = np.asarray(cv2.blur(cv2.extractChannel(image, channel), (3, 3)), dtype=np.uint8)
     large = cv2.resize(background, (width, height), interpolation=cv2.INTER_LINEAR)
     return smooth, np.asarray(large, dtype=np.uint8), noise
+
+
+def _quantile(levels: cv2.typing.MatLike, share: float) -> float:
+    """As `numpy.quantile`, but counts the grey levels and sorts nothing, a tenth of the work."""
+    counts = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel()
+    below = np.cumsum(counts.astype(np.int64))
+    place = share * (levels.size - 1)
+    low, high = np.searchsorted(below, [np.floor(place), np.ceil(place)], side="right")
+    return float(low + (place - np.floor(place)) * (high - low))
 
 
 def _centre_lines(contrast: cv2.typing.MatLike, noise: float) -> NDArray[np.float64]:
