@@ -3,11 +3,10 @@
 python scripts/train_release.py ../shared/data/osr ../shared/data/tillmore --output release
 
 It learns from the photographs of the train split, all groups, and from plates that it draws. The
-threshold is the best on the photographs and plates trained with: the net does not know them
-better than others (docs/accuracy.md). The split val is never read. Takes about 110 minutes on 2
-cores; when stopped, run it again and it goes on. The net, its twin in 8 bits and its glance, with
-their cards, are written to roottip/weights/; then scripts/measure_cnn.py prints the figures for
-MODEL_CARD.md.
+threshold is the best on the photographs and plates trained with. The split val is never read.
+Takes about 110 minutes on 2 cores; when stopped, run it again and it goes on. The net, its twin in
+8 bits and its glance, with their cards, are written to roottip/weights/; then
+scripts/measure_cnn.py prints the figures for MODEL_CARD.md.
 """
 
 from __future__ import annotations
