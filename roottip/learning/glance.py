@@ -30,7 +30,7 @@ from roottip.learning.plates import Plate, distance
 from roottip.learning.quantise import quantise, typical
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
-from roottip.scorers.cnn import CnnScorer, glance_of
+from roottip.scorers.cnn import CnnScorer, glance_of, scorer
 
 BATCH, RATE, DECAY, TIP_WEIGHT = 64, 6e-3, 1e-2, 4.0
 
@@ -113,7 +113,7 @@ def adopt(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
 
 def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     """Write into the glance's card whose it is and from which score on it lets windows through."""
-    net, glance = CnnScorer(weights), CnnScorer(path)
+    net, glance = scorer(weights, glance=False), CnnScorer(path)
     of_hits, of_all = [], []
     order = np.random.default_rng(0).permutation(len(plates))
     for plate in tqdm([plates[i] for i in order[:LOOKS]], desc="glancing", leave=False):
@@ -126,12 +126,12 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
         of_all.append(seen)
     needed, every = np.concatenate(of_hits), np.concatenate(of_all)
     # of no hit nothing is known: look everywhere
-    least = float(np.quantile(needed, LOST)) if len(needed) else 0.0
+    least = float(np.quantile(needed, LOST, method="lower")) if len(needed) else 0.0
     measured = {
         "threshold": least,
         "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips found on the train part",
         "share_of_windows": round(float((every >= least).mean()), 4),
-        "glance_of": net.card["sha256"],
+        "glance_of": CnnScorer(weights).card["sha256"],
         "roottip": __version__,
     }
     cards.write(path, read_weights(path, glance.card), {**glance.card, **measured})

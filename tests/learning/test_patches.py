@@ -83,11 +83,11 @@ def test_labels_by_distance() -> None:
 
 
 def test_half_have_a_tip_in_the_middle(samples: Samples) -> None:
-    middle = np.array([label[patches.MARGIN, patches.MARGIN].item() for _, label in samples])
+    middle = np.array([label[patches.MARGIN, patches.MARGIN].item() for _, label, _ in samples])
     assert (middle[::2] == 1).all()
     # beside the image's edge a shift may put the middle outside, where it counts for nothing
     others = middle[1::2]
-    assert np.isnan(others).mean() < 0.05
+    assert np.isnan(others).mean() < 0.1
     assert np.nanmax(others) == 0
 
 

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.learning import mining
-from roottip.learning.mining import TOLERANCE, best, curves
+from roottip.learning.mining import TOLERANCE, best, curves, finds_of
 from roottip.learning.module import TipModule
 from roottip.learning.patches import negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates
@@ -208,7 +208,7 @@ def test_mining_finds_a_planted_false_alarm(drawn: Path) -> None:
     looking = WindowDetector(sees, threshold=mining.LEAST, root_width=5.0)
     found = looking.find(plates[0].image)[0]
     assert distance(planted[None], found)[0] < 2
-    (mined,) = mining.false_alarms(looking, plates, (0,))
+    (mined,) = mining.false_alarms(finds_of(looking), plates, (0,))
     assert len(mined) == 1
     assert np.hypot(*(mined[0] - planted)) < 2
 
@@ -219,7 +219,7 @@ def test_mining_looks_at_other_plates_each_round(drawn: Path) -> None:
     looking = WindowDetector(lambda _, c: np.ones(len(c), np.float32), root_width=5.0)
     seen = []
     for number in range(4):
-        mined = mining.false_alarms(looking, plates, (0, number), looks=5)
+        mined = mining.false_alarms(finds_of(looking), plates, (0, number), looks=5)
         assert len(mined) == 20
         seen.append({i for i, points in enumerate(mined) if len(points)})
     assert [len(some) for some in seen] == [5] * 4
