@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from bench import file_to_table, torch_net
+from bench import fastest, file_to_table, torch_net
 from torch.utils.flop_counter import FlopCounterMode
 
 from roottip import engine, windows
@@ -55,8 +54,6 @@ def main() -> None:
             net(planes)
         torch.cuda.synchronize()
 
-    on_card = fastest(alone, arguments.repeats)
-    both = fastest(lambda: scorer(first, centres), arguments.repeats)
     side = 8192
     square = torch.rand(side, side, device="cuda", dtype=torch.float16)
 
@@ -64,33 +61,27 @@ def main() -> None:
         square @ square
         torch.cuda.synchronize()
 
-    peak = 2 * side**3 / fastest(product, arguments.repeats)
+    ways = {"net": alone, "scores": lambda: scorer(first, centres), "product": product}
+    seconds = fastest(ways, arguments.repeats)
+    peak = 2 * side**3 / seconds["product"]
+    rate = flop / seconds["net"]
     off = np.abs(scorer(first, centres) - CnnScorer(SHIPPED)(first, centres)).max()
     print(f"{torch.cuda.get_device_name()}, {first.shape[1]} x {first.shape[0]} px")
     print(
-        f"net alone {on_card:.4f} s, {flop / 1e9:.0f} GFLOP: {flop / on_card / 1e12:.1f} a ", end=""
+        f"net alone {seconds['net']:.4f} s, {flop / 1e9:.0f} GFLOP, {rate / 1e12:.0f} TFLOP/s: ",
+        end="",
     )
-    print(f"picosecond, {flop / on_card / peak:.0%} of a matrix product's {peak / 1e12:.0f}")
-    print(f"pixels to scores {both:.4f} s, scores at most {off:.4f} off")
+    print(f"{rate / peak:.0%} of a matrix product's {peak / 1e12:.0f}")
+    print(f"pixels to scores {seconds['scores']:.4f} s, scores at most {off:.4f} off")
     detector = load("cnn", runtime="torch")
-    each = fastest(lambda: [detector.find(picture) for picture in pictures], 3) / len(pictures)
+    ways = {"points": lambda: [detector.find(picture) for picture in pictures]}
+    each = fastest(ways, 3)["points"] / len(pictures)
     print(f"pixels to points {each:.3f} s an image, one process")
     begun = time.perf_counter()
     file_to_table(arguments.images, detector, arguments.copies, engine.local())
     count = arguments.copies * len(pictures)
     print(f"file to table {count / (time.perf_counter() - begun):.1f} images a second, ", end="")
     print(f"{count} images, a process for each processor, their start included")
-
-
-def fastest(work: Callable[[], object], repeats: int) -> float:
-    """The least seconds of several repeats; the first, which warms up, does not count."""
-    work()
-    seconds = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
 
 
 if __name__ == "__main__":
