@@ -137,8 +137,12 @@ def typical(maps: Sequence[NDArray[np.float32]]) -> float:
     return max(1.0, float(np.median(np.concatenate([part.ravel() for part in maps]))))
 
 
-def pad(image: Image, before: int, after: int) -> Image:
-    """The image with its border reflected, `before` px above and left, `after` below and right."""
+def pad(image: Image, size: int) -> Image:
+    """The image with its border reflected, as far as a window of `size` px around a pixel reaches.
+
+    The window of the centre ``(x, y)`` starts at its pixel ``[y, x]``.
+    """
+    before, after = size // 2, size - 1 - size // 2
     return np.asarray(
         cv2.copyMakeBorder(image, before, after, before, after, BORDER), dtype=np.uint8
     )
@@ -160,8 +164,7 @@ def patches(image: Image, centres: Centres, size: int) -> Image:
     (N, size, size) or (N, size, size, 3) uint8
         Copies, in the order of `centres`.
     """
-    before = size // 2
-    padded = pad(image, before, size - 1 - before)
+    padded = pad(image, size)
     views = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(0, 1))
     cut = views[centres[:, 1], centres[:, 0]]
     return np.ascontiguousarray(np.moveaxis(cut, 1, -1) if image.ndim == 3 else cut)

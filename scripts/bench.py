@@ -97,8 +97,7 @@ def of_one_image(image: Image, repeats: int) -> tuple[pd.DataFrame, float, int]:
     centres = windows.grid(image.shape, scorer.card["stride"])
     whole, one_by_one, difference = both_ways(scorer, image, repeats, every=ROWS)
     net = torch_net(scorer, image)
-    before = scorer.card["window"] // 2
-    padded = windows.pad(image, before, scorer.card["window"] - 1 - before)
+    padded = windows.pad(image, scorer.card["window"])
     tensor = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)))[None]
     tensor = tensor.to(memory_format=torch.channels_last)
 

@@ -43,7 +43,7 @@ def main() -> None:
     scorer = CnnScorer(SHIPPED, "torch")
     centres = windows.grid(first.shape, scorer.card["stride"])
     net = torch_net(scorer, first).cuda().half()
-    padded = windows.pad(first, 40, 39)
+    padded = windows.pad(first, scorer.card["window"])
     planes = torch.from_numpy(padded).cuda().permute(2, 0, 1)[None]
     with torch.inference_mode(), torch.autocast("cuda"), FlopCounterMode(display=False) as counter:
         net(planes)

@@ -8,7 +8,7 @@ net without each set, and one with all. All of them learn from the same stream o
 photographs, of plates drawn by train_release.py and of pages of print. Every photograph is then
 looked at by the net of its fold, with a threshold chosen on the other folds; and by the net that
 has not seen its set, with the mean threshold of the other sets. Prints precision, recall and F1
-with intervals; nets, drawings, finds and OUTPUT/figures.csv stay in OUTPUT, and are not made again.
+with intervals; nets and drawings stay in OUTPUT and are not made again, the figures as figures.csv.
 
 Training wants a graphics card and processors to make samples: four minutes on an H200 with 16
 of them; on 2 processors some ten hours. Measuring takes five minutes on 2.
@@ -17,7 +17,7 @@ of them; on 2 processors some ten hours. Measuring takes five minutes on 2.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -62,23 +62,19 @@ def main() -> None:
     if not (output / "all.onnx").exists():
         recipe = {name: getattr(arguments, name) for name in ("workers", "rounds", "steps")}
         fit(list(sets), output, **recipe)
-    held_out = {folder: found_by_folds(folder, list(sets), output) for folder in sets}
+    datasets = {folder: read_dataset(folder, "train") for folder in sets}
     rows, thresholds = [], {}
-    for folder, found in held_out.items():
-        dataset, tolerance = read_dataset(folder, "train"), sets[folder]
-        found, thresholds[folder] = above_thresholds(found, dataset, tolerance)
-        rows.append(
-            {"set": folder.name, "held out": "a fold", **figures(found, dataset, tolerance)}
-        )
+    for folder, fold_of in folds_of(datasets).items():
+        dataset, tolerance = datasets[folder], sets[folder]
+        found, thresholds[folder] = by_folds(dataset, fold_of, tolerance, output)
+        own = figures(found, dataset, tolerance)
+        rows.append({"set": folder.name, "held out": "a fold", **own})
     for folder, tolerance in sets.items():
         others = [value for other, value in thresholds.items() if other != folder]
-        dataset = read_dataset(folder, "train")
-        net = output / f"without_{folder.name}.onnx"
-        found = look(net, dataset.root, list(dataset.groups))
-        found = found[found["score"] >= np.mean(others)]
-        rows.append(
-            {"set": folder.name, "held out": "the set", **figures(found, dataset, tolerance)}
-        )
+        dataset = datasets[folder]
+        found = look(output / f"without_{folder.name}.onnx", dataset, list(dataset.groups))
+        own = figures(found[found["score"] >= np.mean(others)], dataset, tolerance)
+        rows.append({"set": folder.name, "held out": "the set", **own})
     frame = pd.DataFrame(rows)
     frame.to_csv(output / "figures.csv", index=False)
     print(frame.to_string(index=False, float_format="%.3f"))
@@ -122,48 +118,50 @@ def seen(plates: list[Plate], photographs: list[Path]) -> dict[str, NDArray[np.b
     return {**sees, "all": np.ones(len(plates), dtype=bool)}
 
 
-def found_by_folds(folder: Path, photographs: list[Path], output: Path) -> pd.DataFrame:
-    """Finds on each photograph of a set by the net of its fold, and which fold that is."""
+def folds_of(datasets: Mapping[Path, Dataset]) -> dict[Path, dict[str, int]]:
+    """For each set of photographs the fold of each image, as in `seen`."""
     images = [
-        (str(photograph), group, name)
-        for photograph in photographs
-        for name, group in read_dataset(photograph, "train").groups.items()
+        (folder, name, group)
+        for folder, dataset in datasets.items()
+        for name, group in dataset.groups.items()
     ]
-    fold_of = {
-        name: fold
-        for (dataset, _, name), fold in zip(
-            images, folds([image[:2] for image in images], FOLDS, SEED), strict=True
-        )
-        if dataset == str(folder)
-    }
-    root = read_dataset(folder, "train").root
-    found = []
-    for number in range(FOLDS):
-        names = [name for name, fold in fold_of.items() if fold == number]
-        found.append(look(output / f"fold_{number}.onnx", root, names).assign(fold=number))
-    return pd.concat(found)
+    fold = folds([(str(folder), group) for folder, _, group in images], FOLDS, SEED)
+    fold_of: dict[Path, dict[str, int]] = {folder: {} for folder in datasets}
+    for (folder, name, _), number in zip(images, fold.tolist(), strict=True):
+        fold_of[folder][name] = number
+    return fold_of
 
 
-def look(weights: Path, root: Path, names: list[str]) -> pd.DataFrame:
+def by_folds(
+    dataset: Dataset, fold_of: Mapping[str, int], tolerance: float, output: Path
+) -> tuple[pd.DataFrame, float]:
+    """Finds by the net of each image's fold from a threshold on that the other folds chose.
+
+    Returns
+    -------
+    found : DataFrame
+    threshold : float
+        Their mean.
+    """
+    members = [[n for n, fold in fold_of.items() if fold == number] for number in range(FOLDS)]
+    found = pd.concat(
+        [look(output / f"fold_{n}.onnx", dataset, names) for n, names in enumerate(members)]
+    )
+    kept, thresholds = [], []
+    for names in members:
+        here = found["image"].isin(names)
+        curve = judged(found[~here], dataset, tolerance, fold_of.keys() - names).curve
+        thresholds.append(float(curve.loc[curve["f1"].idxmax(), "threshold"]))
+        kept.append(found[here & (found["score"] >= thresholds[-1])])
+    return pd.concat(kept), float(np.mean(thresholds))
+
+
+def look(weights: Path, dataset: Dataset, names: list[str]) -> pd.DataFrame:
     """All finds of a net on some images, from the lowest score worth keeping on."""
     looking = detector(weights)
-    images = tqdm(names, desc=weights.stem, disable=None)
-    return table.concat(
-        [looking.detect(read_image(root / name), name, threshold=FLOOR) for name in images]
-    )
-
-
-def above_thresholds(
-    found: pd.DataFrame, dataset: Dataset, tolerance: float
-) -> tuple[pd.DataFrame, float]:
-    """The finds above a threshold chosen on the other folds, and the mean threshold."""
-    kept, thresholds = [], []
-    for number in range(FOLDS):
-        names = set(found.loc[found["fold"] != number, "image"])
-        curve = judged(found[found["fold"] != number], dataset, tolerance, names).curve
-        thresholds.append(float(curve.loc[curve["f1"].idxmax(), "threshold"]))
-        kept.append(found[(found["fold"] == number) & (found["score"] >= thresholds[-1])])
-    return pd.concat(kept), float(np.mean(thresholds))
+    images = ((name, read_image(dataset.root / name)) for name in names)
+    bar = tqdm(images, desc=weights.stem, total=len(names), disable=None)
+    return table.concat([looking.detect(image, name, threshold=FLOOR) for name, image in bar])
 
 
 def judged(

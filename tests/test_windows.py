@@ -156,7 +156,8 @@ def test_no_window_near_a_marked_tip_is_dropped(shared, name):
 
 def test_reflection_is_opencvs_and_numpys():
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert np.array_equal(windows.pad(image, 5, 6), np.pad(image, (5, 6), mode="reflect"))
+    assert np.array_equal(windows.pad(image, 12), np.pad(image, (6, 5), mode="reflect"))
+    assert np.array_equal(windows.pad(image, 11), np.pad(image, (5, 5), mode="reflect"))
     assert windows.BORDER == cv2.BORDER_REFLECT_101
 
 

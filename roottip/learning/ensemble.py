@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from roottip.learning.module import cross_entropy, logits_of, one_cycle
+from roottip.learning.module import channels_last, cross_entropy, logits_of, one_cycle
 from roottip.learning.net import TipNet
 
 
@@ -44,7 +44,7 @@ class Ensemble(lightning.LightningModule):
         super().__init__()
         self.rate, self.decay, self.tip_weight = rate, decay, tip_weight
         self.named = {name: TipNet(features=features) for name in sees}
-        self.nets = nn.ModuleList(self.named.values()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        self.nets = channels_last(nn.ModuleList(self.named.values()))
         self._sees = [torch.from_numpy(plates) for plates in sees.values()]
 
     @property

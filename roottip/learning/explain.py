@@ -139,7 +139,7 @@ def features(
         Of the net's window and of its steps, px.
     """
     head = net[:layers]
-    padded = windows.pad(image, side // 2, side - 1 - side // 2)
+    padded = windows.pad(image, side)
     found: Floats | None = None
     for members in windows.tiles(centres, stride * _TILE):
         here = centres[members]

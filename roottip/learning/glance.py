@@ -131,7 +131,7 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
         "threshold": least,
         "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips found on the train part",
         "share_of_windows": round(float((every >= least).mean()), 4),
-        "glance_of": CnnScorer(weights).card["sha256"],
+        "glance_of": net.card.get("int8_of", net.card["sha256"]),
         "roottip": __version__,
     }
     cards.write(path, read_weights(path, glance.card), {**glance.card, **measured})

@@ -77,7 +77,7 @@ def peaks_of(net: TipNet) -> Find:
     device = next(net.parameters()).device
 
     def peaks(image: Image) -> Points:
-        padded = torch.from_numpy(windows.pad(image, WINDOW // 2, WINDOW - 1 - WINDOW // 2))
+        padded = torch.from_numpy(windows.pad(image, WINDOW))
         with torch.inference_mode(), torch.autocast(device.type, enabled=device.type == "cuda"):
             scores = looking(padded.to(device).permute(2, 0, 1)[None]).float().sigmoid()[0]
         side = 2 * int(RADIUS / STRIDE) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning
 import torch
@@ -12,6 +12,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics.classification import BinaryAccuracy
 
 from roottip.learning.net import Net, TipNet
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 class Learner(pytorch_lightning.LightningModule):
@@ -32,9 +34,7 @@ class Learner(pytorch_lightning.LightningModule):
     def __init__(self, net: Net, rate: float, decay: float, tip_weight: float) -> None:
         super().__init__()
         self.rate, self.decay, self.tip_weight = rate, decay, tip_weight
-        # oneDNN convolves twice as fast with the channels innermost
-        self.net = net
-        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        self.net = channels_last(net)
         self.accuracy = BinaryAccuracy()
 
     def training_step(self, batch: Sequence[Tensor], _: int) -> Tensor:
@@ -87,9 +87,14 @@ class TipModule(Learner):
         self.save_hyperparameters()
 
 
+def channels_last(net: _Module) -> _Module:
+    """The same net, its numbers laid out so that oneDNN and cuDNN convolve twice as fast."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    return net
+
+
 def logits_of(net: nn.Module, image: Tensor) -> Tensor:
     """What a net says of a batch, in float32, whatever it computes in."""
-    # oneDNN and cuDNN convolve twice as fast with the channels innermost
     logits: Tensor = net(image.contiguous(memory_format=torch.channels_last))
     return logits.float()
 

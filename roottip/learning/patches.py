@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import albumentations
 import cv2
@@ -22,12 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
-from tqdm import tqdm
 
 from roottip import windows
 from roottip.errors import InputError
 from roottip.learning.net import STRIDE, WINDOW
-from roottip.learning.plates import Plate, distance
+from roottip.learning.plates import Plate, distance, in_threads
 from roottip.windows import Centres, Image, Points
 
 Matrix = NDArray[np.float64]
@@ -209,8 +206,10 @@ class Samples(Dataset[tuple[Tensor, Tensor, int]]):
         self._pools: dict[str, dict[str, list[int]]] = {
             kind: {} for kind in ("tip", "near", "anywhere", "mined")
         }
-        every_kind = _each_candidates(plates, images, rng.spawn(len(plates)))
-        for i, (plate, kinds) in enumerate(zip(plates, every_kind, strict=True)):
+        grounds = in_threads(_grounds, plates, "cutting samples")
+        for i, plate in enumerate(plates):
+            wanted = {kind: -(-most // images[plate.dataset]) for kind, most in PER_DATASET.items()}
+            kinds = _candidates(plate, grounds[i], wanted, rng)
             if mined is not None:
                 kinds["mined"] = mined[i]
             for kind, every in kinds.items():
@@ -281,7 +280,8 @@ def window_patches(plates: Sequence[Plate], seed: int, kind: str = "near") -> Te
     images, label = [], []
     for plate in plates:
         count = len(plate.tips)
-        candidates = _candidates(plate, {"near": count, "anywhere": count}, rng)
+        wanted = {"near": count, "anywhere": count}
+        candidates = _candidates(plate, _grounds(plate), wanted, rng)
         tips, others = candidates["tip"], candidates[kind]
         bearing = rng.uniform(0, 2 * math.pi, size=len(tips))
         length = SHIFT * np.sqrt(rng.uniform(size=len(tips)))
@@ -297,30 +297,23 @@ def window_patches(plates: Sequence[Plate], seed: int, kind: str = "near") -> Te
     return TensorDataset(torch.from_numpy(planes), torch.from_numpy(answers))
 
 
-def _each_candidates(
-    plates: Sequence[Plate], images: Mapping[str, int], rngs: Sequence[np.random.Generator]
-) -> list[dict[str, Centres]]:
-    """`_candidates` of all plates, as many of each kind for a dataset as `PER_DATASET` says."""
-
-    def one(plate: Plate, rng: np.random.Generator) -> dict[str, Centres]:
-        wanted = {kind: -(-most // images[plate.dataset]) for kind, most in PER_DATASET.items()}
-        return _candidates(plate, wanted, rng)
-
-    # most of the work is OpenCV's, which lets other threads run
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(one, plates, rngs)
-        return list(tqdm(found, desc="cutting samples", total=len(plates), leave=False))
+def _grounds(plate: Plate) -> tuple[Centres, Centres]:
+    """Centres that are no tip, on a grid, and those of them near something."""
+    grid = negatives(plate, windows.grid(plate.image.shape, STRIDE))
+    return grid, grid[windows.foreground(plate.image, grid)]
 
 
 def _candidates(
-    plate: Plate, wanted: dict[str, int], rng: np.random.Generator
+    plate: Plate,
+    grounds: tuple[Centres, Centres],
+    wanted: dict[str, int],
+    rng: np.random.Generator,
 ) -> dict[str, Centres]:
     """Tips, and negatives drawn near something and anywhere."""
     shape = plate.image.shape
     # a mark may lie outside the image, or a fraction of a pixel past its edge
     tips = np.clip(np.round(plate.tips), 0, [shape[1] - 1, shape[0] - 1]).astype(np.int32)
-    grid = negatives(plate, windows.grid(shape, STRIDE))
-    near = grid[windows.foreground(plate.image, grid)]
+    grid, near = grounds
     return {
         "tip": tips[distance(plate.tips, plate.ignored) > (R2 + SHIFT) * ZOOM],
         "near": rng.permutation(near)[: wanted["near"]],

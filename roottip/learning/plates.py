@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,9 @@ from roottip.images import read_image
 from roottip.interchange import read_dataset
 from roottip.scale import normalising_scale, resize
 from roottip.windows import Centres, Image, Points
+
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
 
 BEHIND = 4.0
 """How far behind its very end a root's target lies, px, where tips and very ends (``x_end,
@@ -72,20 +76,26 @@ def read_plates(folders: Sequence[Path], split: str = "train") -> list[Plate]:
             dataset = read_dataset(folder, split)
         truth = dict(list(dataset.truth.groupby("image")))
         nothing = dataset.truth.iloc[:0]
-        read = [
+        reads = [
             partial(_read, folder, dataset.root, name, group, truth.get(name, nothing))
             for name, group in dataset.groups.items()
         ]
-        # most of the work is OpenCV's, which lets other threads run
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            done = pool.map(lambda one: one(), read)
-            plates += tqdm(done, desc=f"reading {folder.name}", total=len(read), leave=False)
+        plates += in_threads(lambda read: read(), reads, f"reading {folder.name}")
     if not any(len(plate.tips) for plate in plates):
         raise InputError(
             f"there is no tip to learn from in {', '.join(map(str, folders))}; "
             "tips.csv must mark some that are not to be ignored"
         )
     return plates
+
+
+def in_threads(work: Callable[[_Item], _Done], items: Sequence[_Item], label: str) -> list[_Done]:
+    """What `work` makes of each, in a thread for each processor, with a bar of that label.
+
+    For work that mostly is OpenCV's or NumPy's, which let other threads run.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(tqdm(pool.map(work, items), desc=label, total=len(items), leave=False))
 
 
 def _read(folder: Path, root: Path, name: str, group: str, points: pd.DataFrame) -> Plate:

@@ -231,8 +231,6 @@ class Rounds(lightning.LightningDataModule):
         Samples in a round.
     batch, workers, seed, shares
         As `train` takes them; a share for each dataset by its name.
-    unmined : int
-        Rounds without false alarms, for a net that knows nothing yet.
     """
 
     def __init__(
@@ -244,10 +242,9 @@ class Rounds(lightning.LightningDataModule):
         workers: int,
         seed: int,
         shares: Mapping[str, float],
-        unmined: int = 1,
     ) -> None:
         super().__init__()
-        self._shares, self._unmined = shares, unmined
+        self._shares = shares
         self._training, self._held_out = training, held_out
         self._length, self._batch, self._workers, self._seed = length, batch, workers, seed
 
@@ -256,7 +253,7 @@ class Rounds(lightning.LightningDataModule):
         assert self.trainer is not None
         number = self.trainer.current_epoch
         mined = None
-        if number >= self._unmined:
+        if number > 0:
             net = self.trainer.lightning_module.net
             assert isinstance(net, TipNet)
             mined = false_alarms(finder(net), self._training, (self._seed, number))

@@ -148,9 +148,7 @@ class CnnScorer:
         return self._net(images)
 
     def _scan(self, image: Image, centres: Centres) -> Scores:
-        before = self._window // 2
-        # the window of the centre (x, y) starts at pixel [y, x] of the padded image
-        padded = windows.pad(image, before, self._window - 1 - before)
+        padded = windows.pad(image, self._window)
         scores = np.empty(len(centres), dtype=np.float32)
         alike = defaultdict(list)
         for members in self._pieces(centres):
@@ -274,8 +272,9 @@ def scorer(
     InputError
         A file is missing or damaged, or the twin or the glance is another net's.
     """
-    whole = runtime == "torch"
-    if int8 and not whole and int8_of(weights).exists():
+    if runtime == "torch":
+        glance = int8 = False
+    if int8 and int8_of(weights).exists():
         net = CnnScorer(int8_of(weights), runtime)
         if net.card.get("int8_of") != read_card(weights, CARD_VERSION)["sha256"]:
             raise InputError(
@@ -284,7 +283,7 @@ def scorer(
             )
     else:
         net = CnnScorer(weights, runtime)
-    if glance and not whole and glance_of(weights).exists():
+    if glance and glance_of(weights).exists():
         return GlancingScorer(net, CnnScorer(glance_of(weights), runtime))
     return net
 

@@ -339,7 +339,7 @@ def uniform_patterns(grey: Image, reach: int) -> Image:
         9 where they are not.
     """
     height, width = grey.shape
-    padded = windows.pad(grey, reach, reach)
+    padded = windows.pad(grey, 2 * reach + 1)
     code = np.zeros((height, width), dtype=np.uint8)
     for bit, (dx, dy) in enumerate(_CIRCLE):
         top, left = reach * (1 + dy), reach * (1 + dx)

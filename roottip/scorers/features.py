@@ -93,7 +93,7 @@ class FeaturesScorer:
         if image.ndim == 2:
             image = np.repeat(image[:, :, None], 3, axis=2)
         half = WINDOW // 2
-        padded = windows.pad(image, half, half - 1)
+        padded = windows.pad(image, WINDOW)
         for tile in windows.tiles(centres[promising], _TILE):
             members = promising[tile]
             here = centres[members]

@@ -70,7 +70,8 @@ def test_overfits_a_toy_set(drawn: Path) -> None:
 
 
 def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
-    weights = train([drawn], tmp_path, **TINY)
+    # twice the steps: after 8, some processors' scores still are all alike
+    weights = train([drawn], tmp_path, **{**TINY, "steps": 16})
     card = json.loads(weights.with_suffix(".json").read_text())
     assert weights == tmp_path / "model.onnx"
     assert card["training"]["data"] == [
