@@ -156,8 +156,8 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
     quarter = (max(1, width // 4), max(1, height // 4))
     best: tuple[float, int, cv2.typing.MatLike, float] | None = None
     coarse = cv2.resize(image, quarter, interpolation=cv2.INTER_AREA)
-    for channel, small in enumerate(cv2.split(coarse)):
-        background = cv2.medianBlur(small, 15)
+    medians = cv2.split(cv2.medianBlur(coarse, 15))
+    for channel, (small, background) in enumerate(zip(cv2.split(coarse), medians, strict=True)):
         difference = cv2.absdiff(small, background)
         noise = _quantile(difference, 0.5) + 1
         clarity = _quantile(difference, 0.99) / noise
