@@ -31,11 +31,17 @@ _FOREGROUND_REACH = 48
 """How far `windows.foreground` looks around a centre, px: 3 blocks of 4 px, and 8 of its blur."""
 
 
+Look = Callable[[Image, Centres], tuple[Scores, Points]]
+
+
 class Scorer(Protocol):
     """Says of each window how much it believes that a tip is in its centre.
 
     Any function of two arguments will do. It is given the whole image and the windows'
     centres, so it may cut patches (`windows.patches`) or compute one map and read it there.
+    If it has a method ``look`` of the same arguments, which returns besides the scores where each
+    window sees a tip, ``(N, 2)`` px, that is asked: points then come closer to the tips, and
+    two tips beside each other are told apart.
     Of images larger than `bands.WHOLE` it is given bands, if its attribute ``reach`` says that
     it looks no further than that from a window's centre, px.
     """
@@ -135,31 +141,40 @@ class WindowDetector:
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
         if isinstance(image, Strips) or image.shape[0] * image.shape[1] > self.most_pixels:
-            centres, scores, scaled_size = self._score_bands(image, least)
+            centres, scores, places, scaled_size = self._look_in_bands(image, least)
         else:
             scaled = resize(image, normalising_scale(image, self.root_width))
             scaled_size = np.array(scaled.shape[1::-1])
             centres = windows.grid(scaled.shape, self.stride)
             centres = centres[windows.foreground(scaled, centres)]
-            scores = self.scorer(scaled, centres) if len(centres) else np.empty(0, np.float32)
+            scores, places = self._look(scaled, centres)
         candidates = np.flatnonzero(scores >= least)
-        kept = candidates[windows.suppress(centres[candidates], scores[candidates], self.radius)]
-        points = windows.refine(centres, scores, kept, self.stride)
+        kept = candidates[windows.suppress(places[candidates], scores[candidates], self.radius)]
+        points = windows.refine(centres, places, scores, kept, self.stride)
         to_border = np.minimum(points, scaled_size - 1 - points).min(axis=1)
         points, kept = points[to_border >= self.margin], kept[to_border >= self.margin]
         points = (points + 0.5) * size / scaled_size - 0.5  # a pixel's centre is at + 0.5
         return np.clip(points, 0, size - 1), scores[kept]
 
-    def _score_bands(
+    def _look(self, image: Image, centres: Centres) -> tuple[Scores, Points]:
+        """Scores of windows, and where each sees a tip: in its centre, if nobody says more."""
+        if len(centres) == 0:
+            return np.empty(0, np.float32), np.empty((0, 2))
+        look: Look | None = getattr(self.scorer, "look", None)
+        if look is None:
+            return self.scorer(image, centres), centres.astype(np.float64)
+        return look(image, centres)
+
+    def _look_in_bands(
         self, image: Image | Strips, least: float
-    ) -> tuple[Centres, Scores, NDArray[np.float64]]:
+    ) -> tuple[Centres, Scores, Points, NDArray[np.float64]]:
         """Score the windows of a large image band by band.
 
         What depends on all of an image, its scale and its noise, is measured on crops.
 
         Returns
         -------
-        centres, scores
+        centres, scores, places
             Of the windows whose score is `least` or more, and of those that `windows.refine`
             and the bands' borders need besides.
         scaled_size : (2,) float64
@@ -181,7 +196,7 @@ class WindowDetector:
         del crops
         height, width = (-(-side // eighths) * EIGHTH for side in image.shape[:2])
         strips = resized(bands.pieces(image), image.shape[0], eighths)
-        found = [(np.empty((0, 2), np.int32), np.empty(0, np.float32))]
+        found = [(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 2)))]
         for top, start, band in bands.in_bands(strips, BAND, HALO):
             centres = windows.grid((height, width), self.stride, top, top + BAND)
             here = centres - np.array([0, start], np.int32)
@@ -189,15 +204,16 @@ class WindowDetector:
             centres, here = centres[shown], here[shown]
             if len(centres) == 0:
                 continue
-            scores = self.scorer(band, here)
+            scores, places = self._look(band, here)
+            places = places + np.array([0, start])
             # the next band's candidates may need these
             needed = (centres[:, 1] < top + self.stride) | (
                 centres[:, 1] >= top + BAND - self.stride
             )
             needed |= windows.around(centres, scores >= least, self.stride)
-            found.append((centres[needed], scores[needed]))
-        centres, scores = (np.concatenate(part) for part in zip(*found, strict=True))
-        return centres, scores, np.array(image.shape[1::-1]) * (EIGHTH / eighths)
+            found.append((centres[needed], scores[needed], places[needed]))
+        centres, scores, places = (np.concatenate(part) for part in zip(*found, strict=True))
+        return centres, scores, places, np.array(image.shape[1::-1]) * (EIGHTH / eighths)
 
     def detect(
         self, image: Image | Strips, name: str = "", threshold: float | None = None

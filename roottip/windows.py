@@ -292,17 +292,25 @@ def _on_grid(
 
 
 def refine(
-    centres: Centres, scores: Scores, kept: NDArray[np.intp], stride: int, reach: int = 1
+    centres: Centres,
+    places: Points,
+    scores: Scores,
+    kept: NDArray[np.intp],
+    stride: int,
+    reach: int = 1,
 ) -> Points:
-    """Move each kept centre to the score-weighted mean of the windows around it.
+    """Move each kept place to the score-weighted mean of those of the windows around it.
 
     Neighbours on the grid, up to `reach` steps along each axis, count with their score; a
-    neighbour that is no window (beyond the border, on empty background) counts as nothing.
+    neighbour that is no window (beyond the border, on empty background) counts as nothing, and so
+    does one whose place is farther off than neighbours are: it sees another tip.
 
     Parameters
     ----------
     centres : (N, 2) int32
         All windows, on one grid of `stride`.
+    places : (N, 2) float64
+        Where each sees a tip, px; the centres themselves where nobody knows better.
     scores : (N,)
         Not negative.
     kept : (K,) intp
@@ -315,18 +323,19 @@ def refine(
     Returns
     -------
     (K, 2) float64
-        ``x, y`` in px; never further than ``reach * stride`` from the centre, along each axis.
+        ``x, y`` in px; less than ``1.5 * reach * stride`` from the place.
     """
     if len(kept) == 0:
         return np.empty((0, 2))
-    table, cell = _on_grid(centres, scores.astype(np.float64), stride, margin=reach)
+    numbers = np.arange(1, len(centres) + 1)
+    table, cell = _on_grid(centres, numbers, stride, margin=reach)
     steps = np.arange(-reach, reach + 1)
+    # 0 where there is no window
     around = table[
         cell[kept, 0, None, None] + steps[:, None], cell[kept, 1, None, None] + steps[None, :]
     ]
-    total = np.maximum(around.sum(axis=(1, 2)), np.finfo(np.float64).tiny)
-    shift = np.stack(
-        [(around.sum(axis=2) * steps).sum(axis=1), (around.sum(axis=1) * steps).sum(axis=1)],
-        axis=1,
-    )
-    return np.asarray(centres[kept] + stride * shift / total[:, None])
+    shift = places[around - 1] - places[kept, None, None]
+    near = (around > 0) & (np.linalg.norm(shift, axis=-1) < 1.5 * reach * stride)
+    weight = np.where(near, scores[around - 1], 0.0)
+    total = np.maximum(weight.sum(axis=(1, 2)), np.finfo(np.float64).tiny)
+    return np.asarray(places[kept] + (weight[..., None] * shift).sum(axis=(1, 2)) / total[:, None])

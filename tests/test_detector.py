@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import roottip
+from roottip import bands, detector
 from roottip.detector import WindowDetector, load
 from roottip.errors import InputError
 from roottip.images import read_image
@@ -40,6 +41,36 @@ def test_a_bright_dot_is_found_where_it_is(x, y):
     assert len(points) == 1
     assert np.abs(points[0] - (x, y)).max() < 1.5
     assert 0.3 <= scores[0] <= 1
+
+
+class Pointing:
+    """A scorer whose windows within 6 px of a white pixel see the nearest one, where it is."""
+
+    reach = 10
+
+    def __call__(self, image, centres):
+        return self.look(image, centres)[0]
+
+    def look(self, image, centres):
+        at = np.argwhere(image[..., 0] == 255)[:, ::-1]
+        apart = np.linalg.norm(centres[:, None] - at[None], axis=2)
+        scores = np.where(apart.min(axis=1) < 6, 0.9 - apart.min(axis=1) / 100, 0)
+        return scores.astype(np.float32), at[apart.argmin(axis=1)].astype(float)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_two_tips_that_windows_point_to_are_two_points(monkeypatch, large):
+    tips = [(60, 30), (67, 30), (63, 127), (63, 133)]  # some at a seam of two bands
+    image = np.zeros((250, 128, 3), np.uint8)
+    for x, y in tips:
+        image[y - 4 : y + 5, x - 4 : x + 5, 1] = 200  # no empty ground
+        image[y, x, 0] = 255
+    if large:
+        monkeypatch.setattr(bands, "WHOLE", 0)
+        monkeypatch.setattr(detector, "BAND", 128)
+    finder = WindowDetector(Pointing(), radius=4, root_width=REFERENCE_WIDTH)
+    points, _ = finder.find(image)
+    assert sorted(map(tuple, points.round(6).tolist())) == sorted(tips)
 
 
 @pytest.mark.parametrize("factor", [0.25, 0.5, 2.0])

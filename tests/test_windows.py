@@ -96,7 +96,7 @@ def test_refinement_moves_towards_the_true_peak(dx, dy):
     peak = np.array([20 + dx, 20 + dy])
     scores = np.exp(-((centres - peak) ** 2).sum(axis=1) / (2 * 3.0**2)).astype(np.float32)
     kept = windows.suppress(centres, scores, 100.0)
-    refined = windows.refine(centres, scores, kept, 4)[0]
+    refined = windows.refine(centres, centres.astype(float), scores, kept, 4)[0]
     before = np.abs(centres[kept[0]] - peak)
     assert (np.abs(refined - peak) <= before + 0.05).all()
     assert np.abs(refined - peak).max() < 0.5
@@ -104,12 +104,22 @@ def test_refinement_moves_towards_the_true_peak(dx, dy):
 
 def test_refinement_counts_a_missing_neighbour_as_nothing():
     centres = np.array([[0, 0], [4, 0]], dtype=np.int32)
-    refined = windows.refine(centres, np.array([0.75, 0.25], np.float32), np.array([0]), 4)
+    scores, kept = np.array([0.75, 0.25], np.float32), np.array([0])
+    refined = windows.refine(centres, centres.astype(float), scores, kept, 4)
     assert refined.tolist() == [[1.0, 0.0]]
 
 
+def test_refinement_counts_only_neighbours_that_see_the_same_tip():
+    centres = np.array([[0, 0], [4, 0], [0, 4]], dtype=np.int32)
+    places = np.array([[1.0, 1.0], [2.0, 3.0], [1.0, 9.0]])
+    scores = np.array([0.75, 0.25, 0.5], np.float32)
+    refined = windows.refine(centres, places, scores, np.array([0]), 4)
+    assert refined.tolist() == [[1.25, 1.5]]
+
+
 def test_nothing_found_refines_to_nothing():
-    none = windows.refine(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0, int), 4)
+    centres, nowhere = np.empty((0, 2), np.int32), np.empty((0, 2))
+    none = windows.refine(centres, nowhere, np.empty(0, np.float32), np.empty(0, int), 4)
     assert none.shape == (0, 2)
 
 
