@@ -74,8 +74,9 @@ def calibrate(
     assert isinstance(last, nn.Conv2d)
     assert last.bias is not None
     with torch.no_grad():
-        last.weight *= slope
-        last.bias.mul_(slope).add_(shift)
+        # the other outputs are offsets
+        last.weight[0] *= slope
+        last.bias[0] = last.bias[0] * slope + shift
     return {"slope": round(slope, 4), "shift": round(shift, 4), "finds": len(hits)}
 
 

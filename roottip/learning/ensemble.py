@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from roottip.learning.module import channels_last, cross_entropy, logits_of, one_cycle
+from roottip.learning.module import channels_last, one_cycle, tip_loss
 from roottip.learning.net import TipNet
 
 
@@ -54,15 +54,15 @@ class Ensemble(lightning.LightningModule):
 
     def on_before_batch_transfer(self, batch: Sequence[Tensor], _: int) -> Any:
         """Find out which samples are whose while they are here: asking the card takes a wait."""
-        image, label, plate = batch
-        return image, label, [torch.nonzero(sees[plate]).ravel() for sees in self._sees]
+        image, label, offset, plate = batch
+        return image, label, offset, [torch.nonzero(sees[plate]).ravel() for sees in self._sees]
 
-    def training_step(self, batch: tuple[Tensor, Tensor, list[Tensor]], _: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor, list[Tensor]], _: int) -> Tensor:
         """Sum of the nets' losses; no net's depends on another's numbers."""
-        image, label, rows = batch
+        image, label, offset, rows = batch
         losses = [
-            cross_entropy(logits_of(net, image[own]), label[own], self.tip_weight)
-            for net, own in zip(self.nets, rows, strict=True)
+            tip_loss(net, image[own], label[own], offset[own], self.tip_weight)
+            for net, own in zip(self.named.values(), rows, strict=True)
         ]
         loss = torch.stack(losses).sum()
         self.log("loss", loss / len(losses), prog_bar=True)

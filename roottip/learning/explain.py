@@ -52,13 +52,15 @@ def read_net(weights: Path) -> Net:
     graph = onnx.load(str(weights)).graph
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     layers: list[nn.Module] = []
-    for node in graph.node:
-        if node.op_type == "Conv":
-            weight, bias = (torch.from_numpy(stored[name].copy()) for name in node.input[1:])
-            strides = next((tuple(a.ints) for a in node.attribute if a.name == "strides"), (1, 1))
-            layer = nn.Conv2d(weight.shape[1], weight.shape[0], int(weight.shape[2]), strides)
-            layer.weight, layer.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
-            layers += [layer, nn.ReLU()]
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    for number, node in enumerate(convolutions):
+        weight, bias = (torch.from_numpy(stored[name].copy()) for name in node.input[1:])
+        if number == len(convolutions) - 1:
+            weight, bias = weight[:1], bias[:1]  # without the offsets
+        strides = next((tuple(a.ints) for a in node.attribute if a.name == "strides"), (1, 1))
+        layer = nn.Conv2d(weight.shape[1], weight.shape[0], int(weight.shape[2]), strides)
+        layer.weight, layer.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
+        layers += [layer, nn.ReLU()]
     net = nn.Sequential(*layers[:-1]).eval()
     side = scorer.card["window"]
     example = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)

@@ -29,9 +29,10 @@ def export(net: Net, path: Path, card: dict[str, Any]) -> None:
     """Write the net as ONNX and its card beside it.
 
     The graph takes ``image`` (N, H, W, 3) uint8 and gives ``score`` (N, rows, columns)
-    float32 in [0, 1]: what the caller has and wants, so that no one normalises twice. Batch
-    normalisation and the shift and scale of the grey levels are folded into the weights,
-    exactly, because nothing is padded.
+    float32 in [0, 1]; of a `TipNet` ``offset`` (N, rows, columns, 2) float32 too, ``x, y`` of the
+    tip seen from the window's centre, px. That is what the caller has and wants, so that no one
+    normalises twice. Batch normalisation and the shift and scale of the grey levels are folded
+    into the weights, exactly, because nothing is padded.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def restore(net: TipNet, weights: Path, images: Tensor) -> None:
     Parameters
     ----------
     net : TipNet
-        As large as the exported one.
+        As large as the exported one. If that one only scores, offsets are 0 until they are learnt.
     weights : Path
         ``NAME.onnx``; its card lies beside it.
     images : (N, 3, H, W) uint8
@@ -107,11 +108,18 @@ def restore(net: TipNet, weights: Path, images: Tensor) -> None:
         for tensor in onnx.load(str(weights)).graph.initializer
     }
     convolutions = [layer for layer in net.layers if isinstance(layer, nn.Conv2d)]
+    last = len(convolutions) - 1
+    for name in {f"weight{last}", f"bias{last}"} & stored.keys():
+        score = stored[name]
+        if len(score) == 1:
+            stored[name] = torch.cat([score, score.new_zeros(2, *score.shape[1:])])
     theirs = [stored[name].shape for name in stored if name.startswith("weight")]
     if theirs != [layer.weight.shape for layer in convolutions]:
         raise InputError(
             f"{weights} is a net of another make than this roottip's; train without start="
         )
+    for name in (f"weight{last}", f"bias{last}"):
+        stored[name][1:] /= STRIDE
     stored["bias0"] += MEAN * stored["weight0"].sum(dim=(1, 2, 3))
     stored["weight0"] *= SPREAD
     net.eval()
@@ -149,6 +157,8 @@ def _folded(net: Net) -> list[Layer]:
             if not folded:
                 weight = weight / SPREAD
                 bias = bias - MEAN * weight.sum(axis=(1, 2, 3))
+            if following is None:
+                weight[1:], bias[1:] = STRIDE * weight[1:], STRIDE * bias[1:]
             sides = {
                 "kernel_shape": list(layer.kernel_size),
                 "strides": list(layer.stride),
@@ -182,13 +192,20 @@ def _graph(convolutions: list[Layer]) -> onnx.GraphProto:
         if i < len(convolutions) - 1:
             nodes.append(helper.make_node("Relu", [value], [f"feature{i}"]))
             value = f"feature{i}"
-    nodes.append(helper.make_node("Sigmoid", [value], ["belief"]))
+    size: list[str | int] = ["N", "rows", "columns"]
+    answers = [helper.make_tensor_value_info("score", TensorProto.FLOAT, size)]
+    if len(convolutions[-1][1]) > 1:
+        constants.append(numpy_helper.from_array(np.array([1, 2], dtype=np.int64), "parts"))
+        nodes += [
+            helper.make_node("Split", [value, "parts"], ["evidence", "away"], axis=1),
+            helper.make_node("Transpose", ["away"], ["offset"], perm=[0, 2, 3, 1]),
+        ]
+        answers.append(helper.make_tensor_value_info("offset", TensorProto.FLOAT, [*size, 2]))
+        value = "evidence"
     constants.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "channel"))
-    nodes.append(helper.make_node("Squeeze", ["belief", "channel"], ["score"]))
-    return helper.make_graph(
-        nodes,
-        "roottip",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N", "rows", "columns"])],
-        initializer=constants,
-    )
+    nodes += [
+        helper.make_node("Sigmoid", [value], ["belief"]),
+        helper.make_node("Squeeze", ["belief", "channel"], ["score"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])
+    return helper.make_graph(nodes, "roottip", [image], answers, initializer=constants)

@@ -112,7 +112,7 @@ def windows_of(samples: Samples, seed: Sequence[int]) -> tuple[Floats, Floats]:
         sheet = np.zeros((ROW * SIDE, ROW * SIDE, 3), np.uint8)
         centres = []
         for i in members:
-            image, label, _ = samples[i]
+            image, label, *_ = samples[i]
             corner = SIDE * np.array([i % ROW, (i - start) // ROW])
             sheet[corner[1] : corner[1] + SIDE, corner[0] : corner[0] + SIDE] = (
                 image.numpy().transpose(1, 2, 0)

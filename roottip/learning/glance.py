@@ -23,7 +23,7 @@ from tqdm import tqdm
 from roottip import __version__, windows
 from roottip.learning.export import export
 from roottip.learning.mining import LOOKS, RADIUS, TOLERANCE
-from roottip.learning.module import Learner
+from roottip.learning.module import Learner, cross_entropy, logits_of
 from roottip.learning.net import STRIDE, GlanceNet
 from roottip.learning.patches import Samples
 from roottip.learning.plates import Plate, distance
@@ -45,9 +45,11 @@ class Pupil(Learner):
         super().__init__(GlanceNet(), RATE, DECAY, TIP_WEIGHT)
         self._teacher = teacher
 
-    def _target(self, image: Tensor, label: Tensor) -> Tensor:
+    def _loss(self, batch: Sequence[Tensor]) -> Tensor:
+        image = batch[0]
         scores = self._teacher.slide(np.ascontiguousarray(image.cpu().permute(0, 2, 3, 1)))
-        return torch.from_numpy(scores).to(image.device)
+        target = torch.from_numpy(scores).to(image.device)
+        return cross_entropy(logits_of(self.net, image), target, self.tip_weight)
 
 
 def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) -> Path:
@@ -118,10 +120,10 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     order = np.random.default_rng(0).permutation(len(plates))
     for plate in tqdm([plates[i] for i in order[:LOOKS]], desc="glancing", leave=False):
         centres = windows.grid(plate.image.shape, STRIDE)
-        scores, seen = net(plate.image, centres), glance(plate.image, centres)
+        (scores, places), seen = net.look(plate.image, centres), glance(plate.image, centres)
         likely = np.flatnonzero(scores >= net.card["threshold"])
-        kept = likely[windows.suppress(centres[likely], scores[likely], net.card["radius"])]
-        hits = kept[distance(centres[kept], plate.tips) <= TOLERANCE]
+        kept = likely[windows.suppress(places[likely], scores[likely], net.card["radius"])]
+        hits = kept[distance(places[kept], plate.tips) <= TOLERANCE]
         of_hits.append(seen[hits])
         of_all.append(seen)
     needed, every = np.concatenate(of_hits), np.concatenate(of_all)

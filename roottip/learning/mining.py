@@ -31,7 +31,11 @@ from roottip.windows import Centres, Image, Points
 Find = Callable[[Image], Points]
 
 RADIUS = 10.0
-"""px at the common root width: no two tips are found closer together."""
+"""px at the common root width: no two tips are found closer together by scores alone, which are
+high all around a tip."""
+
+APART = 5.0
+"""px at the common root width: no two tips are found closer together by a net that says where."""
 
 TOLERANCE = 2 * REFERENCE_WIDTH
 """px: two root widths off is not the same tip."""
@@ -53,9 +57,9 @@ def detector_of(net: TipNet) -> WindowDetector:
     """The detector that the net would be if it shipped now, on plates (no resizing)."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "net.onnx"
-        export(net, path, {"threshold": 0.5, "radius": RADIUS})
+        export(net, path, {"threshold": 0.5, "radius": APART})
         scorer = CnnScorer(path)
-    return WindowDetector(scorer, STRIDE, LEAST, RADIUS, root_width=REFERENCE_WIDTH)
+    return WindowDetector(scorer, STRIDE, LEAST, APART, root_width=REFERENCE_WIDTH)
 
 
 def finds_of(detector: WindowDetector) -> Find:

@@ -1,4 +1,4 @@
-"""The net in Lightning's hands: loss, optimiser, patch accuracy."""
+"""The net in Lightning's hands: losses, optimiser, patch accuracy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any, TypeVar
 import pytorch_lightning
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 from torchmetrics.classification import BinaryAccuracy
 
 from roottip.learning.net import Net, TipNet
 
 _Module = TypeVar("_Module", bound=nn.Module)
+
+OFFSET_WEIGHT = 0.2
+"""What a px of a window's offset weighs in the loss. Whether there is a tip comes first."""
 
 
 class Learner(pytorch_lightning.LightningModule):
@@ -38,11 +41,8 @@ class Learner(pytorch_lightning.LightningModule):
         self.accuracy = BinaryAccuracy()
 
     def training_step(self, batch: Sequence[Tensor], _: int) -> Tensor:
-        """Weighted cross-entropy of all windows that are labelled."""
-        image, label = batch[:2]
-        loss = cross_entropy(
-            logits_of(self.net, image), self._target(image, label), self.tip_weight
-        )
+        """The loss of all windows that are labelled."""
+        loss = self._loss(batch)
         self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -56,9 +56,9 @@ class Learner(pytorch_lightning.LightningModule):
         """AdamW with one rise and fall of the learning rate."""
         return one_cycle(self, self.rate, self.decay)
 
-    def _target(self, image: Tensor, label: Tensor) -> Tensor:
-        """What is to be learned from a batch; here the labels."""
-        return label
+    def _loss(self, batch: Sequence[Tensor]) -> Tensor:
+        """Of a batch of `patches.Samples`."""
+        raise NotImplementedError
 
 
 class TipModule(Learner):
@@ -86,6 +86,10 @@ class TipModule(Learner):
         super().__init__(TipNet(kernels, features, hidden), rate, decay, tip_weight)
         self.save_hyperparameters()
 
+    def _loss(self, batch: Sequence[Tensor]) -> Tensor:
+        image, label, offset = batch[:3]
+        return tip_loss(self.net, image, label, offset, self.tip_weight)
+
 
 def channels_last(net: _Module) -> _Module:
     """The same net, its numbers laid out so that oneDNN and cuDNN convolve twice as fast."""
@@ -99,6 +103,15 @@ def logits_of(net: nn.Module, image: Tensor) -> Tensor:
     return logits.float()
 
 
+def tip_loss(
+    net: TipNet, image: Tensor, label: Tensor, offset: Tensor, tip_weight: float
+) -> Tensor:
+    """What a net gets wrong of a batch of `patches.Samples`: what its windows are, and where."""
+    logits, offsets = net.look(image.contiguous(memory_format=torch.channels_last))
+    apart = offset_error(offsets.float(), offset)
+    return cross_entropy(logits.float(), label, tip_weight) + OFFSET_WEIGHT * apart
+
+
 def cross_entropy(logits: Tensor, target: Tensor, tip_weight: float) -> Tensor:
     """Mean cross-entropy of the windows whose target is known (not NaN), tips weighing more.
 
@@ -109,6 +122,13 @@ def cross_entropy(logits: Tensor, target: Tensor, tip_weight: float) -> Tensor:
     weight = known * (1 + (tip_weight - 1) * target)
     loss = binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
     return loss / weight.sum()
+
+
+def offset_error(offsets: Tensor, target: Tensor) -> Tensor:
+    """Mean smooth L1 error, px, of the offsets whose target is known; marks err by some px."""
+    known = ~target.isnan()
+    error = smooth_l1_loss(offsets, target.nan_to_num(), reduction="none") * known
+    return error.sum() / known.sum().clamp(min=1)
 
 
 def one_cycle(module: pytorch_lightning.LightningModule, rate: float, decay: float) -> Any:

@@ -1,7 +1,7 @@
 """The net that looks at a window: a bare torch module.
 
-Nothing is padded, so the same weights see one window (one number comes out) or a whole image
-(one number for every window, `STRIDE` apart): a scan *is* the windows, cut one by one.
+Nothing is padded, so the same weights see one window (one answer comes out) or a whole image
+(one answer for every window, `STRIDE` apart): a scan *is* the windows, cut one by one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ score must not depend on what lies outside the window."""
 
 
 class TipNet(nn.Module):
-    """Tip or not: unpadded convolutions down to one pixel with many features, then one number.
+    """Tip or not, and where: unpadded convolutions down to one pixel with many features.
+
+    Where a window's tip is, an offset, was learnt in Hough forests (Gall et al. 2011, IEEE TPAMI
+    33) and since: windows that see one tip point to one place, those between two to either.
 
     Parameters
     ----------
@@ -42,10 +45,14 @@ class TipNet(nn.Module):
         for _ in range(8):
             layers += _layer(features, features, 3)
         layers += _layer(features, hidden, 1)
-        self.layers = nn.Sequential(*layers, nn.Conv2d(hidden, 1, 1))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(hidden, 3, 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits of all windows.
+        """Return the logits of all windows, as `look` does."""
+        return self.look(image)[0]
+
+    def look(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Look at all windows.
 
         Parameters
         ----------
@@ -54,13 +61,16 @@ class TipNet(nn.Module):
 
         Returns
         -------
-        (N, rows, columns) float
+        logits : (N, rows, columns) float
             ``rows = (H - WINDOW) // STRIDE + 1``; entry ``[i, j]`` is the window whose
             top-left pixel is ``(x, y) = (STRIDE * j, STRIDE * i)``.
+        offsets : (N, 2, rows, columns) float
+            ``x, y`` of the tip seen from the window's centre, px; means nothing where the logit
+            says that there is none.
         """
         level = (image.float() - MEAN) / SPREAD
-        logits: Tensor = self.layers(level)
-        return logits[:, 0]
+        answer: Tensor = self.layers(level)
+        return answer[:, 0], STRIDE * answer[:, 1:]
 
 
 class GlanceNet(nn.Module):
@@ -82,7 +92,7 @@ class GlanceNet(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(features, 1, 2))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits of all windows, as `TipNet.forward` does."""
+        """Return the logits of all windows, as `TipNet.look` does."""
         logits: Tensor = self.layers((image.float() - MEAN) / SPREAD)
         return logits[:, 0]
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
@@ -155,7 +156,32 @@ def negatives(plate: Plate, centres: Centres) -> Centres:
     return centres[far]
 
 
-class Samples(Dataset[tuple[Tensor, Tensor, int]]):
+def offsets(plate: Plate, places: Points, linear: Matrix) -> NDArray[np.float32]:
+    """Where the nearest tip is, seen from windows of a plate.
+
+    Parameters
+    ----------
+    plate : Plate
+    places : (N, 2) float
+        ``x, y`` of the windows' middles, px of the plate.
+    linear : (2, 2) float
+        From px of the plate to px of the sample, without the shift.
+
+    Returns
+    -------
+    (N, 2) float32
+        ``x, y``, px of the sample; NaN beyond `R2` of all tips, and near ignored points.
+    """
+    if len(plate.tips) == 0:
+        return np.full((len(places), 2), np.nan, np.float32)
+    zoom = math.sqrt(abs(np.linalg.det(linear)))
+    apart, nearest = cKDTree(plate.tips).query(places)
+    known = (zoom * apart <= R2) & (zoom * distance(places, plate.ignored) > R2)
+    offset = (plate.tips[nearest] - places) @ linear.T
+    return np.where(known[:, None], offset, np.nan).astype(np.float32)
+
+
+class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     """The samples of one round of training.
 
     Sources are cut once for each round; a sample is a source, augmented. Sample ``i`` depends
@@ -179,6 +205,8 @@ class Samples(Dataset[tuple[Tensor, Tensor, int]]):
     sample : (3, SIDE, SIDE) uint8
     label : (2 * MARGIN + 1, 2 * MARGIN + 1) float32
         Of each window, as from `labels`.
+    offset : (2, 2 * MARGIN + 1, 2 * MARGIN + 1) float32
+        Of each window, as from `offsets`.
     plate : int
         Which plate it was cut from.
     """
@@ -233,7 +261,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, int]]):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor, int]:
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor, Tensor, int]:
         if not 0 <= i < self._length:
             raise IndexError(i)
         rng = np.random.default_rng((*self._seed, i))
@@ -243,9 +271,11 @@ class Samples(Dataset[tuple[Tensor, Tensor, int]]):
         places = (MIDDLES - place[:, 2]) @ np.linalg.inv(linear).T + self._points[member]
         zoom = math.sqrt(abs(np.linalg.det(linear)))
         number = self._plate_of[member]
-        label = labels(self._plates[number], places, zoom).reshape(2 * MARGIN + 1, 2 * MARGIN + 1)
+        side = 2 * MARGIN + 1
+        label = labels(self._plates[number], places, zoom).reshape(side, side)
+        offset = offsets(self._plates[number], places, linear).T.reshape(2, side, side)
         image = np.ascontiguousarray(sample.transpose(2, 0, 1))
-        return torch.from_numpy(image), torch.from_numpy(label), number
+        return torch.from_numpy(image), torch.from_numpy(label), torch.from_numpy(offset), number
 
     def _negative_kind(self, rng: np.random.Generator) -> str:
         kinds = [kind for kind in SHARES if self._pools[kind]]

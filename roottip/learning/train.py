@@ -27,7 +27,7 @@ from roottip.errors import InputError
 from roottip.learning.calibration import calibrate
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.glance import adopt, distil
-from roottip.learning.mining import RADIUS, best, curves, detector_of, false_alarms, finder
+from roottip.learning.mining import APART, best, curves, detector_of, false_alarms, finder
 from roottip.learning.module import TipModule
 from roottip.learning.net import TipNet
 from roottip.learning.patches import R1, R2, Samples, window_patches
@@ -149,6 +149,7 @@ def train(
     module = TipModule(**size, rate=rate, tip_weight=tip_weight)
     if start is not None:
         restore(module.net, start, window_patches(training, seed).tensors[0][:SOME])
+        module.train()  # Lightning trains in the mode it finds
     if shares is not None and not (len(shares) == len(data) and min(shares) > 0):
         raise InputError(
             f"shares={list(shares)} must be a number above 0 for each of {len(data)} data"
@@ -183,7 +184,7 @@ def train(
     module.load_state_dict(_weights_of(Path(checkpoints.best_model_path)))
     card: dict[str, Any] = {
         "threshold": threshold,
-        "radius": RADIUS,
+        "radius": APART,
         "roottip": __version__,
         "training": {
             "data": summary(training),

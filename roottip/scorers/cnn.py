@@ -19,7 +19,7 @@ from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.scorers.card import detector_of, read_card, read_weights
 from roottip.scorers.runtime import check, open_net
-from roottip.windows import Centres, Image, Scores
+from roottip.windows import Centres, Image, Points, Scores
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "cnn.onnx"
 """Made by ``scripts/train_release.py``; ``MODEL_CARD.md`` beside it says what it can do."""
@@ -110,14 +110,25 @@ class CnnScorer:
         (N,) float32
             In [0, 1].
         """
-        if len(centres) == 0:
-            return np.empty(0, dtype=np.float32)
-        if image.ndim == 2:
-            image = np.repeat(image[:, :, None], 3, axis=2)
-        phase = centres % self._stride
-        if bool((phase == phase[0]).all()):
-            return self._scan(image, centres)
-        return self._cut(image, centres)
+        return self._answers(image, centres)[:, 0]
+
+    def look(self, image: Image, centres: Centres) -> tuple[Scores, Points]:
+        """Score windows, and say where the tip is that each of them sees.
+
+        Parameters
+        ----------
+        image, centres
+            As when called.
+
+        Returns
+        -------
+        scores : (N,) float32
+            In [0, 1].
+        places : (N, 2) float64
+            ``x, y``, px; the centre itself where the net was not taught offsets.
+        """
+        answers = self._answers(image, centres)
+        return answers[:, 0], centres.astype(np.float64) + answers[:, 1:]
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process or machine needs: all but the open net, which cannot travel."""
@@ -145,11 +156,21 @@ class CnnScorer:
         (N, rows, columns) float32
             ``rows = (H - window) // stride + 1``.
         """
-        return self._net(images)
+        return self._net(images)[0]
 
-    def _scan(self, image: Image, centres: Centres) -> Scores:
+    def _answers(self, image: Image, centres: Centres) -> Scores:
+        """(N, 3): the scores, and ``x, y`` from the centre to the tip, 0 if the net has no say."""
+        if image.ndim == 2:
+            image = np.repeat(image[:, :, None], 3, axis=2)
+        answers = np.zeros((len(centres), 3), dtype=np.float32)
+        if len(centres):
+            phase = centres % self._stride
+            fill = self._scan if bool((phase == phase[0]).all()) else self._cut
+            fill(image, centres, answers)
+        return answers
+
+    def _scan(self, image: Image, centres: Centres, answers: Scores) -> None:
         padded = windows.pad(image, self._window)
-        scores = np.empty(len(centres), dtype=np.float32)
         alike = defaultdict(list)
         for members in self._pieces(centres):
             left, top, width, height = _box(centres[members])
@@ -158,10 +179,12 @@ class CnnScorer:
             most = max(1, _PIXELS // (height * width))
             for some in (pieces[i : i + most] for i in range(0, len(pieces), most)):
                 cut = np.stack([padded[y : y + height, x : x + width] for _, x, y in some])
-                for (members, *start), of_piece in zip(some, self.slide(cut), strict=True):
+                score, *offset = self._net(cut)
+                for number, (members, *start) in enumerate(some):
                     column, row = ((centres[members] - start) // self._stride).T
-                    scores[members] = of_piece[row, column]
-        return scores
+                    answers[members, 0] = score[number, row, column]
+                    for of_pieces in offset:
+                        answers[members, 1:] = of_pieces[number, row, column]
 
     def _pieces(self, centres: Centres) -> Iterator[NDArray[np.intp]]:
         """Which windows to scan together; decided tile by tile, so bands of an image agree."""
@@ -175,11 +198,13 @@ class CnnScorer:
             else:
                 yield from (tile[c] for c in windows.clusters(here, self._stride, _REACH))
 
-    def _cut(self, image: Image, centres: Centres) -> Scores:
-        parts = np.split(centres, range(_BATCH, len(centres), _BATCH))
-        return np.concatenate(
-            [self.score_patches(windows.patches(image, part, self._window)) for part in parts]
-        )
+    def _cut(self, image: Image, centres: Centres, answers: Scores) -> None:
+        for start in range(0, len(centres), _BATCH):
+            part = slice(start, start + _BATCH)
+            score, *offset = self._net(windows.patches(image, centres[part], self._window))
+            answers[part, 0] = score[:, 0, 0]
+            for of_patches in offset:
+                answers[part, 1:] = of_patches[:, 0, 0]
 
     def _check_fit(self) -> None:
         """The net must look at just the card's window and step by the card's stride."""
@@ -239,10 +264,14 @@ class GlancingScorer:
 
     def __call__(self, image: Image, centres: Centres, /) -> Scores:
         """Score windows, as `CnnScorer` does."""
-        scores = np.zeros(len(centres), dtype=np.float32)
+        return self.look(image, centres)[0]
+
+    def look(self, image: Image, centres: Centres) -> tuple[Scores, Points]:
+        """Score windows and say where their tips are, as `CnnScorer.look` does."""
+        scores, places = np.zeros(len(centres), dtype=np.float32), centres.astype(np.float64)
         seen = self._glance(image, centres) >= self._glance.card["threshold"]
-        scores[seen] = self._net(image, centres[seen])
-        return scores
+        scores[seen], places[seen] = self._net.look(image, centres[seen])
+        return scores, places
 
 
 def glance_of(weights: Path) -> Path:

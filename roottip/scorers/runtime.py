@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from roottip.errors import InputError
 from roottip.windows import Image
 
-Net = Callable[[Image], NDArray[np.float32]]
+Net = Callable[[Image], list[NDArray[np.float32]]]
+"""From images to the model's outputs, in its order."""
 
 RUNTIMES = ("onnxruntime", "openvino", "torch")
 """The first has torch's scores to within 1e-5 on every machine. The second computes in bfloat16
@@ -40,7 +41,7 @@ def check(runtime: str) -> str:
 
 
 def open_net(model: bytes, runtime: str) -> Net:
-    """Open an ONNX model with one input, ``image``, and one output.
+    """Open an ONNX model with one input, ``image``.
 
     It computes with as many threads as OpenCV: who shares a machine sets one number for all.
 
@@ -64,7 +65,9 @@ def _onnxruntime(model: bytes) -> Net:
     # rest of the detector, from the processor
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return lambda images: np.asarray(session.run(None, {"image": images})[0], dtype=np.float32)
+    return lambda images: [
+        np.asarray(output, dtype=np.float32) for output in session.run(None, {"image": images})
+    ]
 
 
 def _openvino(model: bytes) -> Net:
@@ -81,7 +84,9 @@ def _openvino(model: bytes) -> Net:
     }
     request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
     # the result is the request's own memory, which the next image overwrites
-    return lambda images: np.array(request.infer({"image": images})[0], dtype=np.float32)
+    return lambda images: [
+        np.array(output, dtype=np.float32) for output in request.infer({"image": images}).values()
+    ]
 
 
 def _torch(model: bytes) -> Net:
@@ -116,11 +121,12 @@ def _torch(model: bytes) -> Net:
     net = nn.Sequential(*layers).eval().to(device, number)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
 
-    def compute(images: Image) -> NDArray[np.float32]:
+    def compute(images: Image) -> list[NDArray[np.float32]]:
         with torch.inference_mode():
             # a view: in memory the channels are innermost already
             planes = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
-            scores = net(planes.to(number))[:, 0].float().sigmoid()
-        return np.asarray(scores.cpu().numpy())
+            answer = net(planes.to(number)).float().cpu()
+            score, offset = answer[:, 0].sigmoid(), answer[:, 1:].permute(0, 2, 3, 1)
+        return [output.numpy() for output in (score, offset)[: len(graph.output)]]
 
     return compute

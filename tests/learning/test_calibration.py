@@ -66,12 +66,14 @@ def test_a_nets_last_layer_takes_the_scaling(drawn: Path, monkeypatch: pytest.Mo
     torch.manual_seed(0)
     net = TipNet(kernels=4, features=4, hidden=4).eval()
     images = torch.randint(0, 256, (4, 3, WINDOW, WINDOW), dtype=torch.uint8)
-    before = net(images).detach()
+    before = [part.detach() for part in net.look(images)]
     monkeypatch.setattr(calibration, "platt", lambda *_: (0.5, -2.0))
     monkeypatch.setattr(calibration, "FEWEST", 0)
     plates = read_plates([drawn])
     assert calibrate(net, plates)["slope"] == 0.5
-    torch.testing.assert_close(net(images), 0.5 * before - 2.0)
+    logits, offsets = net.look(images)
+    torch.testing.assert_close(logits, 0.5 * before[0] - 2.0)
+    torch.testing.assert_close(offsets, before[1])
 
 
 def test_too_few_to_fit_leave_the_net(drawn: Path) -> None:

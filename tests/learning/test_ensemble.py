@@ -12,13 +12,15 @@ from roottip.learning.ensemble import Ensemble, folds
 from roottip.learning.patches import SIDE
 
 
-def gradients(image: torch.Tensor, label: torch.Tensor) -> dict[str, list[torch.Tensor]]:
+def gradients(
+    image: torch.Tensor, label: torch.Tensor, offset: torch.Tensor
+) -> dict[str, list[torch.Tensor]]:
     """Of the first step, for a batch of four samples from plates 0, 1, 2 and 0."""
     pytorch_lightning.seed_everything(0, verbose=False)
     sees = {"part": np.array([True, False, True]), "all": np.array([True, True, True])}
     module = Ensemble(sees, features=4)
     module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]  # no trainer here
-    batch = module.on_before_batch_transfer([image, label, torch.tensor([0, 1, 2, 0])], 0)
+    batch = module.on_before_batch_transfer([image, label, offset, torch.tensor([0, 1, 2, 0])], 0)
     module.training_step(batch, 0).backward()
     return {
         name: [p.grad for p in net.parameters() if p.grad is not None]
@@ -31,10 +33,12 @@ def test_a_net_learns_nothing_from_plates_it_is_not_to_see() -> None:
     image = torch.randint(0, 256, (4, 3, SIDE, SIDE), generator=rng, dtype=torch.uint8)
     label = torch.randint(0, 2, (4, 7, 7), generator=rng).float()
     label[0, 0, 0] = float("nan")
-    other = image.clone(), label.clone()
+    offset = torch.where(label[:, None] == 1, 2.0, float("nan")).expand(-1, 2, -1, -1)
+    other = image.clone(), label.clone(), offset.clone()
     other[0][1] = 255 - image[1]
     other[1][1] = 1 - label[1]
-    before, after = gradients(image, label), gradients(*other)
+    other[2][1] = -offset[1]
+    before, after = gradients(image, label, offset), gradients(*other)
     assert all(torch.equal(*pair) for pair in zip(before["part"], after["part"], strict=True))
     assert not any(torch.equal(*pair) for pair in zip(before["all"], after["all"], strict=True))
 

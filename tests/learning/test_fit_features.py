@@ -48,7 +48,7 @@ def test_windows_of_samples_are_described_as_if_alone(plates: list[Plate]) -> No
     features, labels = windows_of(samples, (1, 0))
     assert features.shape == (len(labels), COUNT)
     assert set(labels) == {0, 1}
-    image, label, _ = samples[29]  # the last of its sheet
+    image, label, *_ = samples[29]  # the last of its sheet
     flat = label.numpy().ravel()
     chosen = np.flatnonzero(~np.isnan(flat))
     alone = describe(

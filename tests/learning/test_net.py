@@ -4,12 +4,13 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 import pytorch_lightning
 import torch
 
 from roottip import windows
-from roottip.learning.export import export, restore
-from roottip.learning.module import TipModule
+from roottip.learning.export import export, restore, sizes
+from roottip.learning.module import TipModule, offset_error
 from roottip.learning.net import STRIDE, WINDOW, TipNet
 from roottip.scorers.cnn import CnnScorer
 
@@ -28,6 +29,11 @@ def small_net(seed: int = 0) -> TipNet:
     return net.eval()
 
 
+def write(net: TipNet, path: Path) -> Path:
+    export(net, path, {"threshold": 0.5, "radius": 8.0})
+    return path
+
+
 def test_receptive_field_is_the_window() -> None:
     net = small_net()
     for layer in net.modules():  # positive weights and no ReLU: no gradient can vanish
@@ -36,7 +42,7 @@ def test_receptive_field_is_the_window() -> None:
     layers = [layer for layer in net.layers if not isinstance(layer, torch.nn.ReLU)]
     image = torch.zeros(1, 3, WINDOW + 2 * STRIDE, WINDOW + 2 * STRIDE, requires_grad=True)
     logits = torch.nn.Sequential(*layers)(image)
-    assert logits.shape == (1, 1, 3, 3)
+    assert logits.shape == (1, 3, 3, 3)
     logits[0, 0, 1, 1].backward()
     assert image.grad is not None
     rows, columns = (image.grad[0, 0] != 0).nonzero(as_tuple=True)
@@ -62,15 +68,16 @@ def test_an_image_gives_what_its_windows_give() -> None:
     net = small_net()
     image = torch.randint(0, 256, (1, 3, WINDOW + 13, WINDOW + 22), dtype=torch.uint8)
     with torch.no_grad():
-        scan = net(image)
-        assert scan.shape == (1, 13 // STRIDE + 1, 22 // STRIDE + 1)
-        for row in range(scan.shape[1]):
-            for column in range(scan.shape[2]):
+        logits, offsets = net.look(image)
+        assert torch.equal(net(image), logits)
+        assert logits.shape == (1, 13 // STRIDE + 1, 22 // STRIDE + 1)
+        for row in range(logits.shape[1]):
+            for column in range(logits.shape[2]):
                 top, left = STRIDE * row, STRIDE * column
                 window = image[..., top : top + WINDOW, left : left + WINDOW]
-                torch.testing.assert_close(
-                    net(window)[0, 0, 0], scan[0, row, column], atol=1e-5, rtol=0
-                )
+                logit, offset = (part[..., 0, 0] for part in net.look(window))
+                here = logits[..., row, column], offsets[..., row, column]
+                torch.testing.assert_close((logit, offset), here, atol=1e-5, rtol=0)
 
 
 def test_onnx_equals_torch(tmp_path: Path) -> None:
@@ -81,9 +88,22 @@ def test_onnx_equals_torch(tmp_path: Path) -> None:
     centres = windows.grid(image.shape, STRIDE)
     patches = windows.patches(image, centres, WINDOW).transpose(0, 3, 1, 2)
     with torch.no_grad():
-        expected = net(torch.from_numpy(patches.copy())).sigmoid().numpy()[:, 0, 0]
+        logits, offsets = net.look(torch.from_numpy(patches.copy()))
+    expected, away = logits.sigmoid().numpy()[:, 0, 0], offsets.numpy()[..., 0, 0]
     assert expected.std() > 1e-3
-    np.testing.assert_allclose(scorer(image, centres), expected, atol=1e-5, rtol=0)
+    assert away.std() > 1e-2
+    scores, places = scorer.look(image, centres)
+    assert np.array_equal(scorer(image, centres), scores)
+    np.testing.assert_allclose(scores, expected, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(places - centres, away, atol=1e-4, rtol=0)
+    apart = np.array([[3, 5], [4, 40], [76, 89]], np.int32)  # of no grid: cut one by one
+    one_by_one = [windows.patches(image, centre[None], WINDOW) for centre in apart]
+    with torch.no_grad():
+        away = [
+            net.look(torch.from_numpy(one.transpose(0, 3, 1, 2).copy()))[1][0, :, 0, 0].numpy()
+            for one in one_by_one
+        ]
+    np.testing.assert_allclose(scorer.look(image, apart)[1] - apart, away, atol=1e-4, rtol=0)
 
 
 def test_export_is_reproducible_and_leaves_the_net_alone(tmp_path: Path) -> None:
@@ -116,8 +136,43 @@ def test_a_restored_net_is_the_exported_one_and_can_learn(tmp_path: Path) -> Non
     again = TipNet(kernels=4, features=6, hidden=5)
     restore(again, tmp_path / "net.onnx", images)
     with torch.no_grad():
-        expected = net(images)
-        assert expected.std() > 1e-3
-        torch.testing.assert_close(again(images), expected, atol=1e-4, rtol=1e-4)
+        expected = net.look(images)
+        assert expected[0].std() > 1e-3
+        torch.testing.assert_close(again.look(images), expected, atol=1e-4, rtol=1e-4)
         # with the statistics of the batch, as in training, on the images they were taken from
-        torch.testing.assert_close(again.train()(images), expected, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(again.train().look(images), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_a_net_that_only_scored_learns_offsets_from_0(tmp_path: Path) -> None:
+    net = small_net()
+    last = net.layers[-1]
+    assert isinstance(last, torch.nn.Conv2d)
+    assert last.bias is not None
+    assert sizes(write(net, tmp_path / "all.onnx")) == {"kernels": 4, "features": 6, "hidden": 5}
+    images = torch.randint(0, 256, (8, 3, WINDOW + 8, WINDOW + 8), dtype=torch.uint8)
+    expected = net(images).detach()
+    net.layers[-1] = torch.nn.Conv2d(5, 1, 1)
+    net.layers[-1].weight, net.layers[-1].bias = (
+        torch.nn.Parameter(part[:1]) for part in (last.weight, last.bias)
+    )
+    path = write(net, tmp_path / "scores.onnx")
+    assert CnnScorer(path).look(images[0].permute(1, 2, 0).numpy(), np.array([[40, 40]]))[
+        1
+    ].tolist() == [[40, 40]]
+    again = TipNet(kernels=4, features=6, hidden=5)
+    restore(again, path, images)
+    logits, offsets = again.look(images)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    assert not offsets.any()
+
+
+def test_the_loss_asks_for_offsets_only_where_they_are_known() -> None:
+    offsets = torch.tensor([[[[1.0, 5.0, -3.0]], [[0.5, 7.0, 2.0]]]], requires_grad=True)
+    target = torch.tensor([[[[1.0, float("nan"), -3.0]], [[0.0, float("nan"), 6.0]]]])
+    # half of the square below 1 px, the length less a half from there on
+    error = offset_error(offsets, target)
+    assert error.item() == pytest.approx((0 + 0 + 0.125 + 3.5) / 4)
+    error.backward()
+    assert offsets.grad is not None
+    assert offsets.grad[0, :, 0, 1].tolist() == [0, 0]
+    assert offset_error(offsets, torch.full_like(target, float("nan"))) == 0

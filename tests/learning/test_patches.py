@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roottip import windows
 from roottip.errors import InputError
@@ -82,8 +85,33 @@ def test_labels_by_distance() -> None:
     np.testing.assert_array_equal(patches.labels(blank, places[:2]), [0, 0])
 
 
+@given(st.floats(0, 6.3), st.floats(-0.3, 0.3), st.sampled_from([-1.0, 1.0]))
+def test_offsets_lead_to_the_nearest_tip_in_the_sample(
+    angle: float, log_zoom: float, mirror: float
+) -> None:
+    zoom = np.exp(log_zoom)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = zoom * turn * [mirror, 1.0]
+    tips = np.array([[50.0, 50.0], [58.0, 50.0]])
+    plate = Plate("d", "n", "g", np.zeros((100, 100, 3), np.uint8), tips, np.array([[50.0, 66.0]]))
+    places = np.array([[53.0, 52.0], [55.0, 48.0], [50.0, 58.0], [90.0, 90.0]])
+    found = patches.offsets(plate, places, linear)
+    to_sample = places @ linear.T + found
+    np.testing.assert_allclose(to_sample[:2], tips @ linear.T, atol=1e-4)
+    # near an ignored point, and far from all tips
+    assert np.isnan(found[2:]).all()
+    assert np.isnan(patches.offsets(replace(plate, tips=tips[:0]), places, linear)).all()
+
+
+def test_a_samples_offsets_fit_its_labels(samples: Samples) -> None:
+    for _, label, offset, _ in samples:
+        length = np.linalg.norm(offset, axis=0)
+        assert (length[label == 1] <= R1 + 1e-4).all()
+        assert np.isnan(length[label == 0]).all()
+
+
 def test_half_have_a_tip_in_the_middle(samples: Samples) -> None:
-    middle = np.array([label[patches.MARGIN, patches.MARGIN].item() for _, label, _ in samples])
+    middle = np.array([label[patches.MARGIN, patches.MARGIN].item() for _, label, *_ in samples])
     assert (middle[::2] == 1).all()
     # beside the image's edge a shift may put the middle outside, where it counts for nothing
     others = middle[1::2]

@@ -138,13 +138,13 @@ def test_places_without_windows_are_not_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     computed = []
-    slide = CnnScorer.slide
+    net = scorer._net
 
-    def counted(self: CnnScorer, images: np.ndarray) -> np.ndarray:
+    def counted(images: np.ndarray) -> list[np.ndarray]:
         computed.append(images[..., 0].size)
-        return slide(self, images)
+        return net(images)
 
-    monkeypatch.setattr(CnnScorer, "slide", counted)
+    monkeypatch.setattr(scorer, "_net", counted)
     scorer(np.zeros((2000, 2000, 3), dtype=np.uint8), np.array(centres, dtype=np.int32))
     assert sum(computed) == pixels
 

@@ -39,7 +39,7 @@ def elsewhere(work: Callable[..., Any], *arguments: object) -> Any:
 
 def first_of_two(model: bytes, name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     net = open_net(model, name)
-    scores = net(first)
+    (scores,) = net(first)
     net(second)  # must not write into the scores above
     return scores
 
