@@ -35,7 +35,7 @@ from roottip.images import read_image
 from roottip.interchange import Dataset, read_dataset
 from roottip.learning.ensemble import Ensemble, folds
 from roottip.learning.export import export
-from roottip.learning.mining import RADIUS
+from roottip.learning.mining import APART
 from roottip.learning.plates import Plate, read_plates
 from roottip.learning.train import Rounds
 from roottip.scorers.cnn import detector
@@ -105,7 +105,7 @@ def fit(photographs: list[Path], output: Path, workers: int, rounds: int, steps:
     trainer.fit(module, Rounds(plates, [], steps * BATCH, BATCH, workers, SEED, share_of))
     # the one that is asked for, `all`, comes last
     for name, net in module.named.items():
-        export(net, output / f"{name}.onnx", {"threshold": FLOOR, "radius": RADIUS})
+        export(net, output / f"{name}.onnx", {"threshold": FLOOR, "radius": APART})
 
 
 def seen(plates: list[Plate], photographs: list[Path]) -> dict[str, NDArray[np.bool_]]:
