@@ -39,11 +39,7 @@ LAB = {
 }  # fmt: skip
 """What is the same on all plates; ages, laterals, clamps, seeds and the rest vary."""
 
-STAGES = [
-    {"rounds": 4, "steps": 1200, "batch": 64, "rate": 5e-4, "patience": 4, "dev": 0.05},
-    {"rounds": 2, "steps": 1000, "batch": 64, "rate": 2e-4, "patience": 2, "dev": 0.05},
-]
-"""The second goes on from the net that the first made."""
+RECIPE = {"rounds": 4, "steps": 1200, "batch": 64, "rate": 5e-4, "patience": 4, "dev": 0.05}
 
 
 def main() -> None:
@@ -61,13 +57,10 @@ def main() -> None:
     known, unknown = output / "train", output / "val"
     draw(known, 2000, 11, "train")
     draw(unknown, 1000, 12, "val")
-    weights = SHIPPED
-    for number, recipe in enumerate(STAGES, 1):
-        fit, start = output / f"fit_{number}", weights
-        weights = fit / "model.onnx"
-        if not weights.is_file():
-            resume = (fit / "checkpoints" / "last.ckpt").is_file()
-            train([known], fit, start=start, resume=resume, precision=precision, **recipe)
+    weights = output / "fit" / "model.onnx"
+    if not weights.is_file():
+        resume = (output / "fit" / "checkpoints" / "last.ckpt").is_file()
+        train([known], output / "fit", start=SHIPPED, resume=resume, precision=precision, **RECIPE)
     compared = output / "comparison"
     app.compare(
         unknown, "val", ["baseline", "cnn", str(weights)], tolerance=TOLERANCE, output=compared
