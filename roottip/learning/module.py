@@ -15,8 +15,9 @@ from roottip.learning.net import Net, TipNet
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
-OFFSET_WEIGHT = 0.2
-"""What a px of a window's offset weighs in the loss. Whether there is a tip comes first."""
+OFFSET_WEIGHT = 0.02
+"""What a px of a window's offset weighs in the loss. Whether there is a tip comes first: at 0.2 a
+net fitted to ten photographs finds fewer."""
 
 
 class Learner(pytorch_lightning.LightningModule):
