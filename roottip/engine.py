@@ -165,8 +165,8 @@ def light_and_focus(image: Image) -> tuple[float, float]:
     Sharpness is the Laplacian's standard deviation over the image's own, at 1024 px: low
     where the image is out of focus, to be compared within a run only.
     """
-    small = report.shrink(image, 1024)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+    grey = report.shrink(np.asarray(grey, dtype=np.uint8), 1024)
     spread = float(cv2.Laplacian(grey, cv2.CV_32F).std()) / (float(np.std(grey)) + 1)
     return round(float(np.mean(grey)), 2), round(spread, 4)
 

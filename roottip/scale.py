@@ -155,7 +155,9 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
     height, width = image.shape[:2]
     quarter = (max(1, width // 4), max(1, height // 4))
     best: tuple[float, int, cv2.typing.MatLike, float] | None = None
-    coarse = cv2.resize(image, quarter, interpolation=cv2.INTER_AREA)
+    # of whole blocks of 4 x 4 px OpenCV makes a pixel each in a third of the time
+    blocks = image[: 4 * quarter[1], : 4 * quarter[0]]
+    coarse = cv2.resize(blocks, quarter, interpolation=cv2.INTER_AREA)
     medians = cv2.split(cv2.medianBlur(coarse, 15))
     for channel, (small, background) in enumerate(zip(cv2.split(coarse), medians, strict=True)):
         difference = cv2.absdiff(small, background)

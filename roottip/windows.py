@@ -186,9 +186,10 @@ def tiles(centres: Centres, side: int) -> list[NDArray[np.intp]]:
     """
     if len(centres) == 0:
         return []
-    tile = centres // side
-    order = np.lexsort((tile[:, 0], tile[:, 1]))
-    return np.split(order, np.flatnonzero(np.diff(tile[order], axis=0).any(axis=1)) + 1)
+    column, row = centres.T // side
+    tile = row * (column.max() + 1) + column
+    order = np.argsort(tile, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(tile[order])) + 1)
 
 
 def suppress(points: Points | Centres, scores: Scores, radius: float) -> NDArray[np.intp]:

@@ -6,10 +6,10 @@ On the first image, every window of stride 4: the net window by window (a row of
 every eighth row, times eight), as one convolution in torch and in ONNX Runtime, and as it ships, in
 8 bits where its glance sees anything, in ONNX Runtime, without either, and, where it is installed,
 in OpenVINO. On all images, an image at a time: decoding alone; the detectors from pixels to
-points; the usual alternative, the ends of a skeleton (scikit-image); and `roottip detect`'s own
-work from file to table, in this process and in one for each processor (four times as many images,
-for their start is counted). Prints the table, ratios to what ships, the largest difference between
-two scores of the same window, and the share of this machine's matrix-product peak that one
+points; the usual alternative, the ends of a skeleton (scikit-image); `roottip detect`'s own work
+from file to table; and the command itself, which works with all processors (COPIES times as many
+images, for its start is counted). Prints the table, ratios to what ships, the largest difference
+between two scores of the same window, and the share of this machine's matrix-product peak that one
 convolution reaches; writes OUTPUT as JSON. The fastest of several repeats counts, taken in turns,
 so that a busy machine spoils no one alone.
 """
@@ -19,6 +19,8 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -38,7 +40,7 @@ from skimage.filters import threshold_local
 from skimage.morphology import remove_small_objects, skeletonize
 from torch.utils.flop_counter import FlopCounterMode
 
-from roottip import batch, engine, windows
+from roottip import batch, windows
 from roottip.detector import Detector, load
 from roottip.images import read_image
 from roottip.learning.export import restore, sizes
@@ -49,7 +51,7 @@ from roottip.scorers import cnn
 from roottip.scorers.cnn import SHIPPED, CnnScorer
 from roottip.windows import Image
 
-ROWS, COPIES = 8, 4
+ROWS = 8
 
 
 def main() -> None:
@@ -58,13 +60,16 @@ def main() -> None:
     )
     parser.add_argument("images", nargs="+", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--copies", type=int, default=4, help="of the images, that the command gets"
+    )
     parser.add_argument("--output", type=Path, default=Path("out/bench.json"))
     arguments = parser.parse_args()
     first = read_image(arguments.images[0])
     first = resize(first, normalising_scale(first))
 
     scans, difference, flop = of_one_image(first, arguments.repeats)
-    works = of_all_images(arguments.images, arguments.repeats)
+    works = of_all_images(arguments.images, arguments.repeats, arguments.copies)
     peak = matrix_peak()
     whole = scans.loc["one convolution, ONNX Runtime", "seconds"]
     scans["times the shipped"] = scans["seconds"] / scans.loc["as shipped, ONNX Runtime", "seconds"]
@@ -127,7 +132,7 @@ def of_one_image(image: Image, repeats: int) -> tuple[pd.DataFrame, float, int]:
     return frame, difference, counter.get_total_flops()
 
 
-def of_all_images(paths: list[Path], repeats: int) -> pd.DataFrame:
+def of_all_images(paths: list[Path], repeats: int, copies: int) -> pd.DataFrame:
     """Seconds an image, and MiB at the peak besides the image, of each detector."""
     pictures = [read_image(path) for path in paths]
     detectors = {
@@ -146,11 +151,12 @@ def of_all_images(paths: list[Path], repeats: int) -> pd.DataFrame:
         "skeleton ends (scikit-image)": on_all(skeleton_ends),
         **{f"{name}, pixels to points": on_all(d.find) for name, d in detectors.items()},
     }
-    parallel = []
+    commands = []
     for name in list(detectors)[2:]:
         ways[f"{name}, file to table"] = partial(file_to_table, paths, detectors[name])
-        parallel.append(f"{name}, file to table, all processors")
-        ways[parallel[-1]] = partial(file_to_table, paths, detectors[name], COPIES, engine.local())
+        commands.append(f"{name}, roottip detect")
+        runtime = detectors[name].scorer.runtime
+        ways[commands[-1]] = partial(command, paths, copies, runtime)
     memory = {}
     for name, work in ways.items():
         meter = Meter()
@@ -158,22 +164,35 @@ def of_all_images(paths: list[Path], repeats: int) -> pd.DataFrame:
             work()
         memory[name] = meter.memory
     seconds = {name: value / len(paths) for name, value in fastest(ways, repeats).items()}
-    seconds |= {name: seconds[name] / COPIES for name in parallel}
-    memory |= dict.fromkeys(parallel, np.nan)  # of this process only, which does not look
+    seconds |= {name: seconds[name] / copies for name in commands}
+    memory |= dict.fromkeys(commands, np.nan)  # of this process only, which does not look
     return pd.DataFrame({"seconds": seconds, "MiB": memory})
 
 
-def file_to_table(
-    paths: list[Path], detector: Detector, copies: int = 1, work: engine.Engine = engine.here
-) -> None:
-    """What `roottip detect` does after its own start."""
+def file_to_table(paths: list[Path], detector: Detector) -> None:
+    """What `roottip detect` does with images after its own start, in this process."""
     with TemporaryDirectory() as folder:
-        source = Path(folder) / "in"
-        source.mkdir()
-        for copy in range(copies):
-            for path in paths:
-                (source / f"{copy}_{path.name}").symlink_to(path.resolve())
-        batch.run(source, Path(folder) / "out", detector, {"name": "cnn"}, False, work=work)
+        source = linked(paths, 1, Path(folder))
+        batch.run(source, Path(folder) / "out", detector, {"name": "cnn"}, False)
+
+
+def command(paths: list[Path], copies: int, runtime: str) -> None:
+    """`roottip detect`, without overlays."""
+    with TemporaryDirectory() as folder:
+        source, output = linked(paths, copies, Path(folder)), Path(folder) / "out"
+        settings = (f"input={source}", f"output={output}", f"detector.runtime={runtime}")
+        words = [sys.executable, "-m", "roottip", "detect", *settings, "overlays=false"]
+        subprocess.run(words, check=True, capture_output=True)
+
+
+def linked(paths: list[Path], copies: int, folder: Path) -> Path:
+    """A folder of links to the images, each so many times."""
+    source = folder / "in"
+    source.mkdir()
+    for copy in range(copies):
+        for path in paths:
+            (source / f"{copy}_{path.name}").symlink_to(path.resolve())
+    return source
 
 
 def skeleton_ends(image: Image) -> NDArray[np.intp]:

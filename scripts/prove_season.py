@@ -39,7 +39,11 @@ LAB = {
 }  # fmt: skip
 """What is the same on all plates; ages, laterals, clamps, seeds and the rest vary."""
 
-RECIPE = {"rounds": 4, "steps": 1200, "batch": 64, "rate": 5e-4, "patience": 4, "dev": 0.05}
+RECIPE = {
+    "rounds": 4, "steps": 1200, "batch": 64, "rate": 5e-4, "patience": 4, "dev": 0.05,
+    "offset_weight": 0.2,
+}  # fmt: skip
+"""Drawn tips are marked exactly, so that offsets may weigh more than with photographs."""
 
 
 def main() -> None:

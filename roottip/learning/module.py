@@ -16,8 +16,8 @@ from roottip.learning.net import Net, TipNet
 _Module = TypeVar("_Module", bound=nn.Module)
 
 OFFSET_WEIGHT = 0.02
-"""What a px of a window's offset weighs in the loss. Whether there is a tip comes first: at 0.2 a
-net fitted to ten photographs finds fewer."""
+"""What a px of a window's offset weighs in the loss where not told. Whether there is a tip comes
+first: at 0.2 a net fitted to ten photographs finds fewer."""
 
 
 class Learner(pytorch_lightning.LightningModule):
@@ -71,6 +71,8 @@ class TipModule(Learner):
         Of the net.
     rate, decay, tip_weight : float
         As `Learner` takes them.
+    offset_weight : float
+        What a px of a window's offset weighs in the loss.
     """
 
     net: TipNet
@@ -83,13 +85,15 @@ class TipModule(Learner):
         rate: float = 2e-3,
         decay: float = 1e-2,
         tip_weight: float = 2.0,
+        offset_weight: float = OFFSET_WEIGHT,
     ) -> None:
         super().__init__(TipNet(kernels, features, hidden), rate, decay, tip_weight)
+        self.offset_weight = offset_weight
         self.save_hyperparameters()
 
     def _loss(self, batch: Sequence[Tensor]) -> Tensor:
         image, label, offset = batch[:3]
-        return tip_loss(self.net, image, label, offset, self.tip_weight)
+        return tip_loss(self.net, image, label, offset, self.tip_weight, self.offset_weight)
 
 
 def channels_last(net: _Module) -> _Module:
@@ -105,12 +109,17 @@ def logits_of(net: nn.Module, image: Tensor) -> Tensor:
 
 
 def tip_loss(
-    net: TipNet, image: Tensor, label: Tensor, offset: Tensor, tip_weight: float
+    net: TipNet,
+    image: Tensor,
+    label: Tensor,
+    offset: Tensor,
+    tip_weight: float,
+    offset_weight: float = OFFSET_WEIGHT,
 ) -> Tensor:
     """What a net gets wrong of a batch of `patches.Samples`: what its windows are, and where."""
     logits, offsets = net.look(image.contiguous(memory_format=torch.channels_last))
     apart = offset_error(offsets.float(), offset)
-    return cross_entropy(logits.float(), label, tip_weight) + OFFSET_WEIGHT * apart
+    return cross_entropy(logits.float(), label, tip_weight) + offset_weight * apart
 
 
 def cross_entropy(logits: Tensor, target: Tensor, tip_weight: float) -> Tensor:

@@ -156,7 +156,12 @@ class CnnScorer:
         (N, rows, columns) float32
             ``rows = (H - window) // stride + 1``.
         """
-        return self._net(images)[0]
+        # pixels that belong to no window; a net in 8 bits wants an even number of them
+        sides = [
+            self._window + (side - self._window) // self._stride * self._stride
+            for side in images.shape[1:3]
+        ]
+        return self._net(np.ascontiguousarray(images[:, : sides[0], : sides[1]]))[0]
 
     def _answers(self, image: Image, centres: Centres) -> Scores:
         """(N, 3): the scores, and ``x, y`` from the centre to the tip, 0 if the net has no say."""

@@ -10,7 +10,7 @@ import torch
 
 from roottip import windows
 from roottip.learning.export import export, restore, sizes
-from roottip.learning.module import TipModule, offset_error
+from roottip.learning.module import TipModule, cross_entropy, offset_error
 from roottip.learning.net import STRIDE, WINDOW, TipNet
 from roottip.scorers.cnn import CnnScorer
 
@@ -164,6 +164,18 @@ def test_a_net_that_only_scored_learns_offsets_from_0(tmp_path: Path) -> None:
     logits, offsets = again.look(images)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
     assert not offsets.any()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.2])
+def test_a_px_of_offset_weighs_in_the_loss_as_told(weight: float) -> None:
+    module = TipModule(kernels=4, features=6, hidden=5, tip_weight=3.0, offset_weight=weight)
+    image = torch.randint(0, 256, (2, 3, WINDOW, WINDOW), dtype=torch.uint8)
+    label, offset = torch.tensor([1.0, 0.0])[:, None, None], torch.full((2, 2, 1, 1), 2.5)
+    with torch.no_grad():
+        logits, offsets = module.eval().net.look(image)
+        expected = cross_entropy(logits, label, 3.0) + weight * offset_error(offsets, offset)
+        loss = module._loss((image, label, offset))
+    torch.testing.assert_close(loss, expected)
 
 
 def test_the_loss_asks_for_offsets_only_where_they_are_known() -> None:

@@ -66,13 +66,36 @@ def test_computes_what_the_reference_computes(weights: Path) -> None:
     np.testing.assert_allclose(scores, expected, atol=0.05, rtol=0)
 
 
-def test_whole_numbers_but_in_the_first_and_last_convolution(weights: Path) -> None:
+@pytest.mark.parametrize("side", [WINDOW, WINDOW + STRIDE + 1])
+def test_the_first_convolution_is_the_nets(weights: Path, side: int) -> None:
+    """Over blocks of pixels or not: of a net that is nothing but one, rounded."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, size=(side, WINDOW, 3), dtype=np.uint8)
+    model = onnx.load_from_string(quantise(weights.read_bytes(), [image]))
+    kernel = next(node for node in model.graph.node if node.op_type == "Conv")
+    follow = next(node for node in model.graph.node if node.input[:1] == kernel.output[:1])
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    scale, zero = (stored[name] for name in follow.input[1:])
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(follow.output[0]))
+    first = open_net(model.SerializeToString(), "onnxruntime")(image[None])[-1][0]
+    net = {
+        t.name: onnx.numpy_helper.to_array(t).astype(np.float64)
+        for t in onnx.load(str(weights)).graph.initializer
+    }
+    views = np.lib.stride_tricks.sliding_window_view(image, (6, 6), axis=(0, 1))[::2, ::2]
+    exact = np.einsum("yxcij,kcij->kyx", views, net["weight0"]) + net["bias0"][:, None, None]
+    level = np.clip(np.round(exact / scale) + float(zero), 0, 255)
+    assert len(np.unique(first)) > 100
+    assert np.abs(first - level).mean() < 1
+
+
+def test_whole_numbers_but_in_the_last_convolution(weights: Path) -> None:
     image = read_image(SAMPLE / "plate_0001.jpg")
     graph = onnx.load_from_string(quantise(weights.read_bytes(), [image])).graph
     eight = [
         t for t in graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) > 1
     ]
-    assert len(eight) == sum(n.op_type == "Conv" for n in graph.node) - 2
+    assert len(eight) == sum(n.op_type == "Conv" for n in graph.node) - 1
     for tensor in eight:  # 7 bits: pairs of products must fit into 16
         assert np.abs(onnx.numpy_helper.to_array(tensor)).max() <= 64
 
