@@ -68,7 +68,7 @@ def test_computes_what_the_reference_computes(weights: Path) -> None:
 
 @pytest.mark.parametrize("side", [WINDOW, WINDOW + STRIDE + 1])
 def test_the_first_convolution_is_the_nets(weights: Path, side: int) -> None:
-    """Over blocks of pixels or not: of a net that is nothing but one, rounded."""
+    """Over blocks of 2 x 2 px it gives the sums of 6 x 6 px, of an odd number of rows too."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, size=(side, WINDOW, 3), dtype=np.uint8)
     model = onnx.load_from_string(quantise(weights.read_bytes(), [image]))
