@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 import cv2
 import numpy as np
@@ -66,28 +65,36 @@ def in_bands(strips: Iterable[Image], step: int, halo: int) -> Iterator[tuple[in
     start : int
         The row of the image that is the band's first.
     band : (h, W) or (h, W, 3) uint8
+        A view, until the next is asked for: of what is as wide as a scan one copy is enough.
     """
-    held: list[Image] = []
+    room: Image | None = None
     top = start = end = 0
-    for strip in chain(strips, [None]):
-        if strip is not None:
-            held.append(strip)
-            end += len(strip)
-        while end >= top + step + halo or (strip is None and top < end):
-            rows = held[0] if len(held) == 1 else np.concatenate(held)
-            yield top, start, rows[: top + step + halo - start]
-            top += step
-            first = max(0, top - halo)
-            held, start = [rows[first - start :].copy()], first
-            del rows
+    for strip in strips:
+        if room is None:
+            room = np.empty((step + 2 * halo, *strip.shape[1:]), np.uint8)
+        taken = 0
+        while taken < len(strip):
+            part = strip[taken : taken + top + step + halo - end]
+            room[end - start : end - start + len(part)] = part
+            taken, end = taken + len(part), end + len(part)
+            if end == top + step + halo:
+                yield top, start, room[: end - start]
+                top += step
+                first = max(0, top - halo)
+                room[: end - first] = room[first - start : end - start]
+                start = first
+    while room is not None and top < end:
+        first = max(0, top - halo)
+        yield top, first, room[first - start : end - start]
+        top += step
 
 
 def crops(image: Image | Strips) -> list[Image]:
     """Crops, evenly spread, that stand for a large image where all of it would be too much."""
     height, width = image.shape[:2]
     (rows, tall), (columns, wide) = _places(height), _places(width)
-    shape = (tall, wide, *image.shape[2:])
-    made = [[np.empty(shape, np.uint8) for _ in columns] for _ in rows]
+    # one array, which goes back to the system when the crops are done with; small ones may stay
+    made = np.empty((len(rows), len(columns), tall, wide, *image.shape[2:]), np.uint8)
     start = 0
     for strip in pieces(image):
         for row, across in zip(rows, made, strict=True):

@@ -20,12 +20,8 @@ from roottip.errors import InputError
 from roottip.scale import EIGHTH, in_eighths, normalising_scale, resize, resized
 from roottip.windows import Centres, Image, Points, Scores
 
-BAND = 1024
-"""Rows of a large image whose windows are scored at a time."""
-
-HALO = 512
-"""Rows above and below that the scorer sees besides. With it bands begin at whole multiples of
-512 px, so a scorer that works in tiles of that size cuts the tiles it would cut from the whole."""
+PIECE = 1024
+"""Rows and columns of a large image whose windows are scored at a time."""
 
 _FOREGROUND_REACH = 48
 """How far `windows.foreground` looks around a centre, px: 3 blocks of 4 px, and 8 of its blur."""
@@ -42,7 +38,7 @@ class Scorer(Protocol):
     If it has a method ``look`` of the same arguments, which returns besides the scores where each
     window sees a tip, ``(N, 2)`` px, that is asked: points then come closer to the tips, and
     two tips beside each other are told apart.
-    Of images larger than `bands.WHOLE` it is given bands, if its attribute ``reach`` says that
+    Of images larger than `bands.WHOLE` it is given pieces, if its attribute ``reach`` says that
     it looks no further than that from a window's centre, px.
     """
 
@@ -116,7 +112,7 @@ class WindowDetector:
 
     @property
     def most_pixels(self) -> int:
-        """Pixels of the largest image that is looked at whole, not in bands."""
+        """Pixels of the largest image that is looked at whole, not in pieces."""
         return bands.LARGE if getattr(self.scorer, "reach", None) is None else bands.WHOLE
 
     def find(self, image: Image | Strips, threshold: float | None = None) -> tuple[Points, Scores]:
@@ -125,7 +121,7 @@ class WindowDetector:
         Parameters
         ----------
         image : (H, W) or (H, W, 3) uint8, or Strips
-            RGB order. One of more pixels than `bands.WHOLE` is worked through in bands, if the
+            RGB order. One of more pixels than `bands.WHOLE` is worked through in pieces, if the
             scorer can; one of more than `bands.LARGE` only so.
         threshold : float, optional
             In place of the detector's own.
@@ -141,7 +137,7 @@ class WindowDetector:
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
         if isinstance(image, Strips) or image.shape[0] * image.shape[1] > self.most_pixels:
-            centres, scores, places, scaled_size = self._look_in_bands(image, least)
+            centres, scores, places, scaled_size = self._look_in_pieces(image, least)
         else:
             scaled = resize(image, normalising_scale(image, self.root_width))
             scaled_size = np.array(scaled.shape[1::-1])
@@ -165,10 +161,10 @@ class WindowDetector:
             return self.scorer(image, centres), centres.astype(np.float64)
         return look(image, centres)
 
-    def _look_in_bands(
+    def _look_in_pieces(
         self, image: Image | Strips, least: float
     ) -> tuple[Centres, Scores, Points, NDArray[np.float64]]:
-        """Score the windows of a large image band by band.
+        """Score the windows of a large image piece by piece, from left to right in each band.
 
         What depends on all of an image, its scale and its noise, is measured on crops.
 
@@ -176,16 +172,16 @@ class WindowDetector:
         -------
         centres, scores, places
             Of the windows whose score is `least` or more, and of those that `windows.refine`
-            and the bands' borders need besides.
+            and the pieces' borders need besides.
         scaled_size : (2,) float64
             Width and height of the resized image, without what was reflected to fill its last
             block.
         """
         reach: int | None = getattr(self.scorer, "reach", None)
-        if reach is None or max(reach, _FOREGROUND_REACH) > HALO:
+        if reach is None:
             raise InputError(
                 f"this detector judges windows by all of an image, and one of more than "
-                f"{bands.LARGE // 1_000_000} megapixels is seen in bands; use detector=cnn, or "
+                f"{bands.LARGE // 1_000_000} megapixels is seen in pieces; use detector=cnn, or "
                 "cut the image into parts"
             )
         crops = bands.crops(image)
@@ -196,22 +192,24 @@ class WindowDetector:
         del crops
         height, width = (-(-side // eighths) * EIGHTH for side in image.shape[:2])
         strips = resized(bands.pieces(image), image.shape[0], eighths)
+        # whole blocks, or the foreground of a piece would be another than that of the image
+        halo = -(-max(reach, _FOREGROUND_REACH) // EIGHTH) * EIGHTH
         found = [(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 2)))]
-        for top, start, band in bands.in_bands(strips, BAND, HALO):
-            centres = windows.grid((height, width), self.stride, top, top + BAND)
-            here = centres - np.array([0, start], np.int32)
-            shown = windows.foreground(band, here, noise=noise)
-            centres, here = centres[shown], here[shown]
-            if len(centres) == 0:
-                continue
-            scores, places = self._look(band, here)
-            places = places + np.array([0, start])
-            # the next band's candidates may need these
-            needed = (centres[:, 1] < top + self.stride) | (
-                centres[:, 1] >= top + BAND - self.stride
-            )
-            needed |= windows.around(centres, scores >= least, self.stride)
-            found.append((centres[needed], scores[needed], places[needed]))
+        for top, above, band in bands.in_bands(strips, PIECE, halo):
+            for left in range(0, width, PIECE):
+                start = np.array([max(0, left - halo), above], np.int32)
+                piece = np.ascontiguousarray(band[:, start[0] : left + PIECE + halo])
+                own = (top, top + PIECE), (left, left + PIECE)
+                centres = windows.grid((height, width), self.stride, *own)
+                centres = centres[windows.foreground(piece, centres - start, noise=noise)]
+                if len(centres) == 0:
+                    continue
+                scores, places = self._look(piece, centres - start)
+                # the pieces beside it may need those along the border
+                inside = (centres - (left, top)).T
+                needed = ((inside < self.stride) | (inside >= PIECE - self.stride)).any(axis=0)
+                needed |= windows.around(centres, scores >= least, self.stride)
+                found.append((centres[needed], scores[needed], places[needed] + start))
         centres, scores, places = (np.concatenate(part) for part in zip(*found, strict=True))
         return centres, scores, places, np.array(image.shape[1::-1]) * (EIGHTH / eighths)
 

@@ -38,6 +38,9 @@ EIGHTH = 8
 """Large images are resized by 8 / n with a whole n: n of their rows become 8 rows, whatever the
 band they are in. The steps are finer than what `_SNAP` leaves as it is."""
 
+_BLOCKS = 4
+"""Rows of such blocks that are resized at a time: few, for they are as wide as the image."""
+
 
 def normalising_scale(image: Image | Sequence[Image], root_width: float | None = None) -> float:
     """By what factor to resize an image so that its roots become `REFERENCE_WIDTH` wide.
@@ -59,7 +62,7 @@ def normalising_scale(image: Image | Sequence[Image], root_width: float | None =
     parts = [image] if isinstance(image, np.ndarray) else image
     scale = 1.0
     for _ in range(2):  # the measure is truest near the reference width: measure, resize, again
-        width = measured_width(*(resize(part, scale) for part in parts))
+        width = measured_width(resize(part, scale) for part in parts)
         if width is None:
             return 1.0
         scale = float(np.clip(scale * REFERENCE_WIDTH / width, SMALLEST, LARGEST))
@@ -101,7 +104,7 @@ def resized(strips: Iterable[Image], height: int, eighths: int) -> Iterator[Imag
     (h, W') or (h, W', 3) uint8
         All rows of the resized image; its sides are ``ceil(side / eighths) * EIGHTH``.
     """
-    step = 32 * eighths
+    step = _BLOCKS * eighths
     # a block of neighbours: for enlarged pixels, and to reflect when a last band has too few rows
     for top, start, band in in_bands(strips, step, halo=eighths):
         below = -height % eighths if start + len(band) == height else 0
@@ -112,13 +115,14 @@ def resized(strips: Iterable[Image], height: int, eighths: int) -> Iterator[Imag
             method = cv2.INTER_AREA if eighths > EIGHTH else cv2.INTER_CUBIC
             whole = cv2.resize(whole, size, interpolation=method)
         first = (top - start) * EIGHTH // eighths
-        yield np.asarray(whole[first : first + 32 * EIGHTH], dtype=np.uint8)
+        yield np.asarray(whole[first : first + _BLOCKS * EIGHTH], dtype=np.uint8)
 
 
-def measured_width(*parts: Image) -> float | None:
+def measured_width(parts: Iterable[Image]) -> float | None:
     """Typical width of the long thin structures in an image, in px; None where there are none.
 
-    The image may come in several crops; each has a channel and a noise of its own.
+    The image may come in several crops, one after another; each has a channel and a noise of its
+    own.
 
     Pixels above half of the local contrast to a median-filtered background form a mask; twice
     its distance transform on the mask's centre lines is the local full width at half maximum.

@@ -29,8 +29,8 @@ _EMPTY = 200
 """Pixels that a byte of the file may stand for. Scanners' noise needs a byte for some 20; a file
 with less in it is a plain surface, or made to fill a memory."""
 
-_ROWS = 256
-"""Of a strip."""
+_ROWS = 16
+"""Of a strip. libvips works on some ten strips at a time, as wide as the scan."""
 
 _LOADERS = {"jpegload": "JPEG", "pngload": "PNG", "tiffload": "TIFF"}
 
@@ -92,16 +92,19 @@ class Scan(Strips):
 
         shown = self._shown()
         region = pyvips.Region.new(shown)
-        for top in range(0, shown.height, _ROWS):
-            rows = min(_ROWS, shown.height - top)
-            try:
+        try:
+            for top in range(0, shown.height, _ROWS):
+                rows = min(_ROWS, shown.height - top)
                 data = region.fetch(0, top, shown.width, rows)
-            except pyvips.Error as error:
-                raise InputError(
-                    f"{self.path} cannot be read, it may be cut short or damaged: {_said(error)}"
-                ) from error
-            kind = np.uint16 if self._deep else np.uint8
-            yield np.frombuffer(data, dtype=kind).reshape(rows, *self.shape[1:])
+                kind = np.uint16 if self._deep else np.uint8
+                yield np.frombuffer(data, dtype=kind).reshape(rows, *self.shape[1:])
+        except pyvips.Error as error:
+            raise InputError(
+                f"{self.path} cannot be read, it may be cut short or damaged: {_said(error)}"
+            ) from error
+        finally:
+            del region, shown
+            _forget()
 
     def _shown(self) -> Any:
         """The image as displayed, still to be decoded."""
@@ -208,6 +211,15 @@ def _header(path: Path) -> Any:
 
 def _field(header: Any, name: str, otherwise: Any) -> Any:
     return header.get(name) if header.get_typeof(name) else otherwise
+
+
+def _forget() -> None:
+    """Have libvips give back what it keeps of images read before, strips as wide as they were."""
+    import pyvips
+
+    most = pyvips.cache_get_max()
+    pyvips.cache_set_max(0)
+    pyvips.cache_set_max(most)
 
 
 def _said(error: Exception) -> str:

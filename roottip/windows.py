@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -24,7 +23,6 @@ Image = NDArray[np.uint8]
 Centres = NDArray[np.int32]
 Points = NDArray[np.float64]
 Scores = NDArray[np.float32]
-_Number = TypeVar("_Number", bound=np.generic)
 
 BORDER = cv2.BORDER_REFLECT_101
 
@@ -51,7 +49,12 @@ def lattice(length: int, stride: int) -> NDArray[np.int32]:
     return np.arange((length - 1) % stride // 2, length, stride, dtype=np.int32)
 
 
-def grid(shape: tuple[int, ...], stride: int, top: int = 0, bottom: int | None = None) -> Centres:
+def grid(
+    shape: tuple[int, ...],
+    stride: int,
+    rows: tuple[int, int] | None = None,
+    columns: tuple[int, int] | None = None,
+) -> Centres:
     """Centres of all windows over an image, row by row.
 
     Parameters
@@ -60,17 +63,20 @@ def grid(shape: tuple[int, ...], stride: int, top: int = 0, bottom: int | None =
         The image's shape, ``(H, W)`` or ``(H, W, 3)``.
     stride : int
         Pixels between neighbouring centres, along both axes.
-    top, bottom : int
-        Only those with ``top <= y < bottom``, of the very same grid.
+    rows, columns : (first, end), optional
+        Only those with ``first <= y < end``, or ``x``, of the very same grid.
 
     Returns
     -------
     (N, 2) int32
         ``x, y`` of each centre; along each axis every pixel is within half a stride of one.
     """
-    rows = lattice(shape[0], stride)
-    first, last = np.searchsorted(rows, [top, shape[0] if bottom is None else bottom])
-    x, y = np.meshgrid(lattice(shape[1], stride), rows[first:last])
+    along = []
+    for length, limits in ((shape[1], columns), (shape[0], rows)):
+        centres = lattice(length, stride)
+        first, last = np.searchsorted(centres, limits or (0, length))
+        along.append(centres[first:last])
+    x, y = np.meshgrid(*along)
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
@@ -277,19 +283,11 @@ def _grown(
     centres: Centres, chosen: NDArray[np.bool_], stride: int, reach: int
 ) -> tuple[cv2.typing.MatLike, Centres]:
     """A mask of the grid, 1 up to `reach` steps from chosen windows, and each window's place."""
-    table, cell = _on_grid(centres, chosen.astype(np.uint8), stride)
+    cell = (centres - centres.min(axis=0)) // stride
+    table = np.zeros(cell.max(axis=0) + 1, dtype=np.uint8)
+    table[cell[:, 0], cell[:, 1]] = chosen
     side = 2 * reach + 1
     return cv2.dilate(table, np.ones((side, side), np.uint8)), cell
-
-
-def _on_grid(
-    centres: Centres, values: NDArray[_Number], stride: int, margin: int = 0
-) -> tuple[NDArray[_Number], Centres]:
-    """Values laid out as on the grid, 0 where no window is, and each window's place there."""
-    cell = (centres - centres.min(axis=0)) // stride + margin
-    table = np.zeros(cell.max(axis=0) + 1 + margin, dtype=values.dtype)
-    table[cell[:, 0], cell[:, 1]] = values
-    return table, cell
 
 
 def refine(
@@ -328,15 +326,20 @@ def refine(
     """
     if len(kept) == 0:
         return np.empty((0, 2))
-    numbers = np.arange(1, len(centres) + 1)
-    table, cell = _on_grid(centres, numbers, stride, margin=reach)
+    column, row = (centres.astype(np.int64) - centres.min(axis=0)).T // stride
+    row_length = column.max() + 1 + 2 * reach  # so that no row goes on in the next
+    cell = row * row_length + column
     steps = np.arange(-reach, reach + 1)
-    # 0 where there is no window
-    around = table[
-        cell[kept, 0, None, None] + steps[:, None], cell[kept, 1, None, None] + steps[None, :]
-    ]
-    shift = places[around - 1] - places[kept, None, None]
-    near = (around > 0) & (np.linalg.norm(shift, axis=-1) < 1.5 * reach * stride)
-    weight = np.where(near, scores[around - 1], 0.0)
+    beside = cell[kept, None, None] + steps[:, None] + row_length * steps
+    # looked up in a list: a map of all windows would be as large as the scan that they are of
+    wanted, place = np.unique(beside, return_inverse=True)
+    at = np.minimum(np.searchsorted(wanted, cell), len(wanted) - 1)
+    asked = wanted[at] == cell
+    number = np.full(len(wanted), -1)  # where there is no window
+    number[at[asked]] = np.flatnonzero(asked)
+    around = number[place].reshape(beside.shape)
+    shift = places[around] - places[kept, None, None]
+    near = (around >= 0) & (np.linalg.norm(shift, axis=-1) < 1.5 * reach * stride)
+    weight = np.where(near, scores[around], 0.0)
     total = np.maximum(weight.sum(axis=(1, 2)), np.finfo(np.float64).tiny)
     return np.asarray(places[kept] + (weight[..., None] * shift).sum(axis=(1, 2)) / total[:, None])

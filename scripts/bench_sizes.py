@@ -1,13 +1,13 @@
 """Time and memory against the pixels of an image: a line for the time, memory flat.
 
-python scripts/bench_sizes.py ../shared/data/osr/images/*.jpg
+python scripts/bench_sizes.py ../shared/data/osr/images/A_osr_0049.jpg
 
-Images of 1 to 200 megapixels are put together of the photographs' pieces of 1000 x 1000 px, so
-that each has about as many roots a megapixel, written as TIFF and searched by the default
-detector, file to points, each in a process of its own, those of more than 40 megapixels strip by
-strip as `roottip detect` does; the fastest of REPEATS counts. Prints and writes the seconds, the
-MiB that the process grew by and those of the image, and the power of the pixels that the time
-grows by, 1 for a line; OUTPUT.csv and OUTPUT.png.
+Images of 1 to 200 megapixels are made of one photograph and its mirror images, so that each has
+about as many roots a megapixel, written as TIFF and searched by the default detector, file to
+points, each in a process of its own, those of more than 40 megapixels strip by strip as `roottip
+detect` does; the fastest of REPEATS counts. Prints and writes the seconds, the MiB that the
+process grew by and those of the image, and the power of the pixels that the time grows by, 1 for
+a line; OUTPUT.csv and OUTPUT.png.
 """
 
 from __future__ import annotations
@@ -28,26 +28,24 @@ from roottip.images import read_image
 from roottip.meter import Meter
 from roottip.scans import scan_of
 
-SIDE = 1000
-SHAPES = [(1, 1), (2, 2), (4, 4), (7, 7), (10, 10), (12, 12), (14, 14)]
-"""Rows and columns of pieces: megapixels."""
+SIDES = [1000, 2000, 4000, 6000, 7000, 10_000, 12_000, 14_000]
+"""px"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", nargs="+", type=Path)
+    parser.add_argument("photograph", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("out/sizes"))
     arguments = parser.parse_args()
-    pieces = [piece for path in arguments.images for piece in cut(path)]
-    np.random.default_rng(0).shuffle(pieces)
+    photograph = read_image(arguments.photograph)
     rows = []
     with TemporaryDirectory() as folder:
-        for shape in tqdm(SHAPES, disable=None):
+        for side in tqdm(SIDES, disable=None):
             path = Path(folder) / "image.tif"
-            cv2.imwrite(str(path), mosaic(pieces, shape))
+            cv2.imwrite(str(path), enlarged(photograph, side)[..., ::-1])
             # a fresh process: what an earlier image took from the system would count for this one
             with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
                 rows.append(fresh.submit(measure, path, arguments.repeats).result())
@@ -61,25 +59,18 @@ def main() -> None:
     draw(table, arguments.output.with_suffix(".png"))
 
 
-def cut(path: Path) -> list[np.ndarray]:
-    """An image's whole pieces, RGB."""
-    image = read_image(path)
-    rows, columns = (length // SIDE for length in image.shape[:2])
-    starts = [(y * SIDE, x * SIDE) for y in range(rows) for x in range(columns)]
-    return [image[y : y + SIDE, x : x + SIDE] for y, x in starts]
+def enlarged(image: np.ndarray, side: int) -> np.ndarray:
+    """A square of `side` px: the photograph beside its mirror images, again and again, or a part.
 
-
-def mosaic(pieces: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    """Pieces side by side, again and again, BGR."""
-    rows, columns = shape
-    own = [pieces[i % len(pieces)] for i in range(rows * columns)]
-    whole = np.vstack([np.hstack(own[i * columns : (i + 1) * columns]) for i in range(rows)])
-    return np.ascontiguousarray(whole[:, :, ::-1])
+    Mirrored, it goes on without a seam, which would be taken for a wide root.
+    """
+    more = [(0, max(0, side - length)) for length in image.shape[:2]]
+    return np.pad(image, [*more, (0, 0)], mode="symmetric")[:side, :side]
 
 
 def measure(path: Path, repeats: int) -> dict[str, float]:
     detector = load("cnn")
-    detector.find(np.zeros((SIDE, SIDE, 3), np.uint8))  # the program and the net, not the image
+    detector.find(np.zeros((1000, 1000, 3), np.uint8))  # the program and the net, not the image
     memory, seconds = 0.0, np.inf
     for _ in range(repeats):
         with Meter() as meter:

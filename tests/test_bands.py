@@ -56,7 +56,7 @@ def drawn(height, width, eighths=8):
 def all_large(monkeypatch):
     monkeypatch.setattr(bands, "WHOLE", 0)
     monkeypatch.setattr(bands, "LARGE", 0)
-    monkeypatch.setattr(detector, "BAND", 256)
+    monkeypatch.setattr(detector, "PIECE", 256)
 
 
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 15), st.integers(0, 9))
@@ -140,7 +140,7 @@ def test_bands_of_any_height_give_one_result(all_large, monkeypatch):
     image = drawn(1241, 1507)[3:, 5:]  # no multiples of anything
     found = load("cnn", threshold=0.3)
     points, scores = found.find(Cut(image))
-    monkeypatch.setattr(detector, "BAND", 10_000)
+    monkeypatch.setattr(detector, "PIECE", 10_000)
     whole_points, whole_scores = found.find(image)
     assert len(points) > 10
     assert np.abs(points - whole_points).max() < 1e-3
@@ -184,10 +184,12 @@ def test_scorers_that_look_at_all_of_an_image_are_given_all_that_can_be_read(mon
     assert np.array_equal(found.find(image)[0], expected)
 
 
-def test_windows_of_a_band_are_those_of_the_image():
+def test_windows_of_the_pieces_are_those_of_the_image():
     whole = windows.grid((103, 41), 4)
-    parts = [windows.grid((103, 41), 4, top, top + 10) for top in range(0, 103, 10)]
+    parts = [windows.grid((103, 41), 4, rows=(top, top + 10)) for top in range(0, 103, 10)]
     assert np.array_equal(np.concatenate(parts), whole)
+    columns = [windows.grid((103, 41), 4, columns=(left, left + 7)) for left in range(0, 41, 7)]
+    assert sorted(np.concatenate(columns).tolist()) == sorted(whole.tolist())
 
 
 MEMORY = """
@@ -198,16 +200,16 @@ from roottip import bands
 from roottip.bands import Strips
 from roottip.detector import load
 
-class Tall(Strips):
-    def __init__(self, height):
-        self.shape = (height, 3000, 3)
-        self.part = np.random.default_rng(0).integers(90, 99, (200, 3000, 3), np.uint8)
-        self.part[100:, 1500:1505] = 220
+class Large(Strips):
+    def __init__(self, height, width):
+        self.shape = (height, width, 3)
+        self.part = np.random.default_rng(0).integers(90, 99, (50, width, 3), np.uint8)
+        self.part[25:, 1500:1505] = 220
     def __iter__(self):
-        return (self.part.copy() for _ in range(self.shape[0] // 200))
+        return (self.part.copy() for _ in range(self.shape[0] // 50))
 
 bands.WHOLE = 0
-found, image = load("cnn", root_width=5), Tall(int(sys.argv[1]))
+found, image = load("cnn", root_width=5), Large(*map(int, sys.argv[1:]))
 found.find(image)
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
@@ -215,15 +217,18 @@ with open("/proc/self/status") as status:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for the peak")
-def test_memory_does_not_grow_with_the_rows():
-    def peak(height):
+def test_memory_does_not_grow_with_the_image():
+    def peak(*shape):
         done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(height)],
+            [sys.executable, "-c", MEMORY, *map(str, shape)],
             capture_output=True,
             text=True,
             check=True,
         )
         return int(done.stdout) / 1024
 
+    small = peak(4_000, 3_000)
     # 108 MB more of pixels
-    assert peak(16_000) < peak(4_000) + 40
+    assert peak(16_000, 3_000) < small + 40
+    # besides the piece that is searched a band is held, of 1,120 rows
+    assert peak(4_000, 12_000) < small + 60

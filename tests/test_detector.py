@@ -67,7 +67,7 @@ def test_two_tips_that_windows_point_to_are_two_points(monkeypatch, large):
         image[y, x, 0] = 255
     if large:
         monkeypatch.setattr(bands, "WHOLE", 0)
-        monkeypatch.setattr(detector, "BAND", 128)
+        monkeypatch.setattr(detector, "PIECE", 128)
     finder = WindowDetector(Pointing(), radius=4, root_width=REFERENCE_WIDTH)
     points, _ = finder.find(image)
     assert sorted(map(tuple, points.round(6).tolist())) == sorted(tips)

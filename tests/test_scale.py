@@ -20,7 +20,7 @@ def roots(width: int, side: int = 900) -> np.ndarray:
 @pytest.mark.parametrize("width", [8, 12, 16, 20])
 def test_wide_roots_become_the_reference_width(width):
     scaled = resize(roots(width), normalising_scale(roots(width)))
-    assert measured_width(scaled) == pytest.approx(REFERENCE_WIDTH, rel=0.25)
+    assert measured_width([scaled]) == pytest.approx(REFERENCE_WIDTH, rel=0.25)
 
 
 def test_wider_roots_are_made_smaller():
@@ -42,7 +42,7 @@ def test_a_known_width_is_taken_as_it_is():
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2, 3), (200, 300), (200, 300, 3)])
 def test_without_roots_nothing_is_resized(shape):
     image = np.full(shape, 90, np.uint8)
-    assert measured_width(image) is None
+    assert measured_width([image]) is None
     assert normalising_scale(image) == 1
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     assert normalising_scale(noise) == 1

@@ -192,10 +192,11 @@ class CnnScorer:
                         answers[members, 1:] = of_pieces[number, row, column]
 
     def _pieces(self, centres: Centres) -> Iterator[NDArray[np.intp]]:
-        """Which windows to scan together; decided tile by tile, so bands of an image agree."""
+        """Which windows to scan together."""
         side = self._stride * _TILE
-        for tile in windows.tiles(centres, side):
-            here = centres[tile] % side
+        inside = centres - centres.min(axis=0)
+        for tile in windows.tiles(inside, side):
+            here = inside[tile]
             _, _, width, height = _box(here)
             spanned = (width // self._stride + 1) * (height // self._stride + 1)
             if len(tile) >= _SPARSE * spanned:
