@@ -4,7 +4,7 @@ python scripts/bench_sizes.py ../shared/data/osr/images/A_osr_0049.jpg
 
 Images of 1 to 200 megapixels are made of one photograph and its mirror images, so that each has
 about as many roots a megapixel, written as TIFF and searched by the default detector, file to
-points, each in a process of its own, those of more than 40 megapixels strip by strip as `roottip
+points, each in a process of its own, those of more than 16 megapixels strip by strip as `roottip
 detect` does; the fastest of REPEATS counts. Prints and writes the seconds, the MiB that the
 process grew by and those of the image, and the power of the pixels that the time grows by, 1 for
 a line; OUTPUT.csv and OUTPUT.png.
