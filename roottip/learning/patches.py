@@ -48,9 +48,6 @@ SHIFT = R1 - 1
 """The farthest that a sample's point is from its middle, px: a whole number of pixels names the
 point, which may be 0.7 px off, and the middle window must stay within `R1` at every zoom."""
 
-SOURCE = 2 * math.ceil((SIDE / math.sqrt(2) + SHIFT) * ZOOM)
-"""px of what is cut from the plate: a sample of any turn, shift and zoom lies inside."""
-
 MIDDLES = WINDOW // 2 + STRIDE * np.stack(
     np.meshgrid(np.arange(2 * MARGIN + 1), np.arange(2 * MARGIN + 1)), axis=-1
 ).reshape(-1, 2).astype(np.float64)
@@ -61,23 +58,25 @@ SHARES = {"mined": 0.5, "near": 0.35, "anywhere": 0.15}
 middle (roots, hairs, seeds, writing), any windows."""
 
 PER_DATASET = {"tip": 12_000, "near": 3000, "anywhere": 700, "mined": 12_000}
-"""How many sources of a kind are cut for each dataset in a round; bounds the memory."""
+"""How many places of a kind the samples of each dataset are cut around in a round."""
 
 
-def augment(source: Image, seed: int) -> tuple[Image, Matrix]:
-    """Vary a sample as cameras, light and plants do. The same seed gives the same bytes.
+def augment(image: Image, point: Centres, seed: int) -> tuple[Image, Matrix]:
+    """Cut a sample, varied as cameras, light and plants do. The same seed gives the same bytes.
 
     Parameters
     ----------
-    source : (SOURCE, SOURCE, 3) uint8
-        Cut around the sample's point, which is pixel ``[SOURCE // 2, SOURCE // 2]``.
+    image : (H, W, 3) uint8
+    point : (2,) int32
+        ``x, y`` of the pixel of the image that the sample is cut around.
     seed : int
 
     Returns
     -------
     sample : (SIDE, SIDE, 3) uint8
         Turned, mirrored, resized and shifted (the point stays within `SHIFT` of the middle),
-        then changed in colour, light, sharpness, noise and compression.
+        then changed in colour, light, sharpness, noise and compression. Beyond its border the
+        image is reflected.
     place : (2, 3) float64
         Affine map from px relative to the sample's point to px of the sample.
     """
@@ -89,9 +88,11 @@ def augment(source: Image, seed: int) -> tuple[Image, Matrix]:
     length = SHIFT * math.sqrt(rng.uniform())
     middle = SIDE // 2 + length * np.array([math.cos(bearing), math.sin(bearing)])
     place = np.column_stack([zoom * turn * [mirror, 1.0], middle])
-    from_source = place.copy()
-    from_source[:, 2] -= place[:, :2].sum(axis=1) * (SOURCE // 2)
-    sample = cv2.warpAffine(source, from_source, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+    from_image = place.copy()
+    from_image[:, 2] -= place[:, :2] @ point
+    sample = cv2.warpAffine(
+        image, from_image, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=windows.BORDER
+    )
     light = _light()
     light.set_random_seed(int(rng.integers(2**31)))
     return light(image=sample)["image"], place
@@ -184,9 +185,9 @@ def offsets(plate: Plate, places: Points, linear: Matrix) -> NDArray[np.float32]
 class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     """The samples of one round of training.
 
-    Sources are cut once for each round; a sample is a source, augmented. Sample ``i`` depends
-    on the seed, the round and ``i`` only, not on which worker makes it. Even ones have a tip
-    in the middle window, odd ones have none; a dataset's share does not depend on how many it has.
+    They are cut around places that are drawn once for each round. Sample ``i`` depends on the
+    seed, the round and ``i`` only, not on which worker makes it. Even ones have a tip in the
+    middle window, odd ones have none; a dataset's share does not depend on how many it has.
 
     Parameters
     ----------
@@ -228,13 +229,12 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         for i, plate in enumerate(plates):
             there["tip", plate.dataset] += len(plate.tips)
             there["mined", plate.dataset] += 0 if mined is None else len(mined[i])
-        sources: list[Image] = []
         plate_of: list[int] = []
         points: list[NDArray[np.int32]] = []
         self._pools: dict[str, dict[str, list[int]]] = {
             kind: {} for kind in ("tip", "near", "anywhere", "mined")
         }
-        grounds = in_threads(_grounds, plates, "cutting samples")
+        grounds = in_threads(_grounds, plates, "looking for places")
         for i, plate in enumerate(plates):
             wanted = {kind: -(-most // images[plate.dataset]) for kind, most in PER_DATASET.items()}
             kinds = _candidates(plate, grounds[i], wanted, rng)
@@ -247,8 +247,6 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
                 pool.extend(range(len(points), len(points) + len(centres)))
                 points.extend(centres)
                 plate_of.extend([i] * len(centres))
-                sources.append(windows.patches(plate.image, centres, SOURCE))
-        self._sources = np.concatenate(sources)
         self._points, self._plate_of = np.array(points), plate_of
         for kind, pools in self._pools.items():
             self._pools[kind] = {dataset: pool for dataset, pool in pools.items() if pool}
@@ -266,14 +264,15 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
             raise IndexError(i)
         rng = np.random.default_rng((*self._seed, i))
         member = self._draw("tip" if i % 2 == 0 else self._negative_kind(rng), rng)
-        sample, place = augment(self._sources[member], int(rng.integers(2**31)))
+        number, point = self._plate_of[member], self._points[member]
+        plate = self._plates[number]
+        sample, place = augment(plate.image, point, int(rng.integers(2**31)))
         linear = place[:, :2]
-        places = (MIDDLES - place[:, 2]) @ np.linalg.inv(linear).T + self._points[member]
+        places = (MIDDLES - place[:, 2]) @ np.linalg.inv(linear).T + point
         zoom = math.sqrt(abs(np.linalg.det(linear)))
-        number = self._plate_of[member]
         side = 2 * MARGIN + 1
-        label = labels(self._plates[number], places, zoom).reshape(side, side)
-        offset = offsets(self._plates[number], places, linear).T.reshape(2, side, side)
+        label = labels(plate, places, zoom).reshape(side, side)
+        offset = offsets(plate, places, linear).T.reshape(2, side, side)
         image = np.ascontiguousarray(sample.transpose(2, 0, 1))
         return torch.from_numpy(image), torch.from_numpy(label), torch.from_numpy(offset), number
 

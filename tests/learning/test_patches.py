@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from roottip import windows
 from roottip.errors import InputError
 from roottip.learning import patches
 from roottip.learning.net import WINDOW
-from roottip.learning.patches import R1, R2, SIDE, SOURCE, Samples
+from roottip.learning.patches import R1, R2, SIDE, Samples
 from roottip.learning.plates import Plate, distance, read_plates
 
 
@@ -28,23 +29,24 @@ def samples(plates: list[Plate]) -> Samples:
 
 
 def test_augmentation_is_seeded() -> None:
-    source = np.random.default_rng(0).integers(0, 256, (SOURCE, SOURCE, 3), dtype=np.uint8)
-    first, place = patches.augment(source, 5)
-    patches.augment(source, 6)
-    again, same_place = patches.augment(source, 5)
+    image = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    point = np.array([90, 120], np.int32)
+    first, place = patches.augment(image, point, 5)
+    patches.augment(image, point, 6)
+    again, same_place = patches.augment(image, point, 5)
     assert first.tobytes() == again.tobytes()
     assert place.tolist() == same_place.tolist()
-    assert any(patches.augment(source, i)[0].tobytes() != first.tobytes() for i in range(3))
+    assert any(patches.augment(image, point, i)[0].tobytes() != first.tobytes() for i in range(3))
 
 
 def test_augmentation_says_where_a_pixel_went(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patches, "_light", lambda: _NoLight())
-    source = np.zeros((SOURCE, SOURCE, 3), np.uint8)
+    image, point = np.zeros((300, 250, 3), np.uint8), np.array([120, 170], np.int32)
     offset = np.array([12, -7])
-    x, y = SOURCE // 2 + offset
-    source[y - 1 : y + 2, x - 1 : x + 2] = 255
+    x, y = point + offset
+    image[y - 1 : y + 2, x - 1 : x + 2] = 255
     for seed in range(20):
-        sample, place = patches.augment(source, seed)
+        sample, place = patches.augment(image, point, seed)
         weight = sample[..., 0].astype(float)
         rows, columns = np.indices(weight.shape)
         centroid = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
@@ -62,11 +64,20 @@ class _NoLight:
         return {"image": image}
 
 
-def test_the_source_holds_every_sample() -> None:
-    source = np.full((SOURCE, SOURCE, 3), 255, np.uint8)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(patches, "_light", lambda: _NoLight())
-        assert all(patches.augment(source, seed)[0].min() == 255 for seed in range(200))
+def test_beyond_its_border_the_image_is_reflected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a scan: a sample in a corner is one of the padded image."""
+    monkeypatch.setattr(patches, "_light", lambda: _NoLight())
+    image = cv2.blur(
+        np.random.default_rng(0).integers(0, 256, (120, 90, 3), dtype=np.uint8), (5, 5)
+    )
+    point, size = np.array([88, 3], np.int32), 2 * SIDE + 1
+    padded = windows.pad(image, size)
+    for seed in range(20):
+        sample, place = patches.augment(image, point, seed)
+        expected, same_place = patches.augment(padded, point + SIDE, seed)
+        assert np.array_equal(place, same_place)
+        # OpenCV places pixels to some 1/32 of a pixel
+        assert np.abs(sample.astype(int) - expected).max() <= 8
 
 
 def test_labels_by_distance() -> None:
@@ -139,7 +150,7 @@ def test_mined_points_are_half_of_the_negatives(plates: list[Plate]) -> None:
     assert 0.45 < kinds.count("mined") / 1000 < 0.55
 
 
-def test_sources_are_bounded_and_drawn_from_all_plates(
+def test_places_are_bounded_and_drawn_from_all_plates(
     plates: list[Plate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mined = [np.tile(np.array([[60, 60]], np.int32), (400, 1)) for _ in plates]
