@@ -52,6 +52,20 @@ def test_tiffs_are_what_the_reader_shows(tmp_path, shape, options, deep):
     assert np.array_equal(whole(path), np.concatenate(list(scan)))  # each pass from the top
 
 
+def test_libvips_keeps_nothing_of_a_pass(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, COLOUR, photometric="rgb")
+    pyvips = pytest.importorskip("pyvips")
+    most = pyvips.cache_get_max()
+    assert most > 0
+    strips = iter(Scan(path))
+    next(strips)
+    assert pyvips.cache_get_size() > 0
+    assert sum(len(strip) for strip in strips) == len(COLOUR) - scans._ROWS
+    assert pyvips.cache_get_size() == 0
+    assert pyvips.cache_get_max() == most
+
+
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P"])
 def test_files_are_what_the_reader_shows(tmp_path, ending, mode):
