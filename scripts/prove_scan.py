@@ -71,17 +71,18 @@ def watch(process: subprocess.Popen[bytes]) -> tuple[dict[int, float], float]:
 
 
 def compare(block: pyvips.Image, path: Path, width: int, height: int) -> None:
-    """A part of the scan in bands and whole, at the scale that bands take."""
+    """A part of the scan in pieces and whole, at the scale that pieces take."""
     write(block, path, width, height)
     eighths = in_eighths(normalising_scale(bands.crops(Scan(path))))
     # whole blocks, so that the resizing of the whole is by the very same factor
     write(block, path, width // eighths * eighths, height // eighths * eighths)
     scan, image = Scan(path), images.read_image(path)
+    assert image.shape[0] * image.shape[1] <= bands.WHOLE, "in pieces both times"
     found = load("cnn", root_width=REFERENCE_WIDTH * eighths / EIGHTH)
     points, scores = found.find(scan)
     expected, expected_scores = found.find(image)
     print(f"{image.shape[1]} x {image.shape[0]} px, resized by {EIGHTH}/{eighths}: "
-          f"{len(points)} tips in bands, {len(expected)} untiled", end="")  # fmt: skip
+          f"{len(points)} tips in pieces, {len(expected)} untiled", end="")  # fmt: skip
     if len(points) == len(expected):
         print(f"; largest difference {np.abs(points - expected).max():.2g} px, "
               f"of scores {np.abs(scores - expected_scores).max():.2g}", end="")  # fmt: skip
@@ -92,7 +93,7 @@ def main(width: int = 30_000, height: int = 20_000, form: str = "tif") -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         block = drawn(folder / "plates")
-        compare(block, folder / f"part.{form}", min(width, 6000), min(height, 4000))
+        compare(block, folder / f"part.{form}", min(width, 4800), min(height, 3200))
         path = folder / "in" / f"scan.{form}"
         path.parent.mkdir()
         write(block, path, width, height)
