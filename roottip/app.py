@@ -23,6 +23,9 @@ OK, BAD_INPUT, IMAGES_FAILED, INTERRUPTED = 0, 2, 3, 130
 MOST_REASONS = 20
 """Failed images whose reasons the terminal shows; images.csv has all."""
 
+BLIND = 0.1
+"""F1 below which a trained net has not begun to tell tips from anything else."""
+
 
 def detect(
     input: Path | str,  # noqa: A002 - the contract's name
@@ -154,7 +157,8 @@ def train(
     """Train a net on annotated images, choose its threshold and export it."""
     try:
         from roottip.learning.train import train as learn
-        from roottip.scorers.cnn import SHIPPED
+        from roottip.scorers.card import read_card
+        from roottip.scorers.cnn import CARD_VERSION, SHIPPED
     except ModuleNotFoundError as error:
         raise InputError(
             f"training needs {error.name}, which is not installed; pip install 'roottip[train]'"
@@ -165,6 +169,17 @@ def train(
     model = learn(
         data, output, dev=dev, threshold=threshold, start=start, resume=resume, seed=seed, **trainer
     )
+    # none where a threshold was given and nothing held out
+    judged = read_card(model, CARD_VERSION)["training"].get("dev")
+    if judged is not None:
+        print(f"F1 {judged['f1']:.3f} on the images that the threshold was chosen on")
+        if judged["f1"] < BLIND:
+            print(
+                "this net hardly finds a tip: it says none everywhere, as every net does at first. "
+                "Train longer (trainer.rounds=…), let tips weigh more (trainer.tip_weight=6), or "
+                "begin with a net that knows tips (start=shipped)",
+                file=sys.stderr,
+            )
     print(f"use it: roottip detect input=… output=… detector=cnn detector.weights={model}")
     return OK
 

@@ -17,6 +17,7 @@ import torch
 import yaml
 from torch.utils.data import DataLoader
 
+from roottip.app import main
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.learning import mining
@@ -195,6 +196,20 @@ def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
     assert third.read_bytes() == second.read_bytes()
     with pytest.raises(InputError, match="no_such"):
         train([drawn], tmp_path / "fourth", **still, start=tmp_path / "no_such.onnx")
+
+
+@pytest.mark.parametrize("start", [[], ["start=shipped", "trainer.rate=0"]], ids=["anew", "fit"])
+def test_says_how_good_a_net_became(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], start: list[str]
+) -> None:
+    short = "dev=0 trainer=quick trainer.precision=32-true trainer.rounds=1 trainer.steps=1"
+    words = [*short.split(), "trainer.batch=8", "trainer.workers=0", *start]
+    assert main(["train", f"data=[{drawn}]", f"output={tmp_path / 'net'}", *words]) == 0
+    said = capsys.readouterr()
+    card = json.loads((tmp_path / "net" / "model.json").read_text())
+    assert f"F1 {card['training']['dev']['f1']:.3f} on the images" in said.out
+    # of one step a net learns nothing; the shipped one knows these
+    assert ("hardly finds a tip" in said.err) == (start == [])
 
 
 def test_nothing_to_resume_or_to_choose_on(drawn: Path, tmp_path: Path) -> None:
