@@ -36,6 +36,7 @@ from roottip.interchange import Dataset, read_dataset
 from roottip.learning.ensemble import Ensemble, folds
 from roottip.learning.export import export
 from roottip.learning.mining import APART
+from roottip.learning.module import precision_of
 from roottip.learning.plates import Plate, read_plates
 from roottip.learning.train import Rounds
 from roottip.scorers.cnn import detector
@@ -95,7 +96,7 @@ def fit(photographs: list[Path], output: Path, workers: int, rounds: int, steps:
     lightning.seed_everything(SEED, workers=True, verbose=False)
     module = Ensemble(seen(plates, photographs), FEATURES, RATE)
     trainer = lightning.Trainer(
-        precision="bf16-mixed",
+        precision=precision_of("auto"),
         max_epochs=rounds,
         reload_dataloaders_every_n_epochs=1,
         logger=False,

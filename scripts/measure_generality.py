@@ -31,7 +31,7 @@ from roottip.scorers.cnn import detector
 DRAWN_SHARE = 0.4
 """How many of the samples come from drawn plates: there is less else than in the release."""
 
-RECIPE = {"rounds": 6, "tip_weight": 2.0}
+RECIPE = {"rounds": 6, "tip_weight": 2.0, "precision": "auto"}
 
 FITTING = {"rounds": 4, "steps": 100, "batch": 64, "rate": 5e-4}
 """conf/trainer/finetune.yaml"""
@@ -45,11 +45,6 @@ def main() -> None:
     parser.add_argument("--images", default="5,10,20", help="to fit to")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("out/generality"))
-    parser.add_argument(
-        "--precision",
-        default="bf16-mixed",
-        help="32-true where the processor cannot multiply bfloat16 numbers: far faster there",
-    )
     arguments = parser.parse_args()
     output: Path = arguments.output
     drawn = output / "drawn"
@@ -62,8 +57,7 @@ def main() -> None:
         photographs = [other for other in sets if other != folder]
         shares = [(1 - DRAWN_SHARE) / len(photographs)] * len(photographs) + [DRAWN_SHARE]
         recipe = {"dev": 0.0, "glance_steps": 0, "seed": arguments.seed}
-        learn = {"shares": shares, "precision": arguments.precision, **RECIPE, **recipe}
-        net = trained([*photographs, drawn], own / "net", **learn)
+        net = trained([*photographs, drawn], own / "net", shares=shares, **RECIPE, **recipe)
         parts = subsets(folder, own, arguments.images, arguments.seed)
         used = set(max(parts.values(), key=len))
         for path, names in {net: [], **parts}.items():

@@ -41,7 +41,7 @@ LAB = {
 
 RECIPE = {
     "rounds": 4, "steps": 1200, "batch": 64, "rate": 5e-4, "patience": 4, "dev": 0.05,
-    "offset_weight": 0.2,
+    "offset_weight": 0.2, "precision": "auto",
 }  # fmt: skip
 """Drawn tips are marked exactly, so that offsets may weigh more than with photographs."""
 
@@ -51,20 +51,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, default=Path("out/season"))
-    parser.add_argument(
-        "--precision",
-        default="bf16-mixed",
-        help="32-true where the processor cannot multiply bfloat16 numbers: far faster there",
-    )
     arguments = parser.parse_args()
-    output, precision = arguments.output, arguments.precision
+    output: Path = arguments.output
     known, unknown = output / "train", output / "val"
     draw(known, 2000, 11, "train")
     draw(unknown, 1000, 12, "val")
     weights = output / "fit" / "model.onnx"
     if not weights.is_file():
         resume = (output / "fit" / "checkpoints" / "last.ckpt").is_file()
-        train([known], output / "fit", start=SHIPPED, resume=resume, precision=precision, **RECIPE)
+        train([known], output / "fit", start=SHIPPED, resume=resume, **RECIPE)
     compared = output / "comparison"
     app.compare(
         unknown, "val", ["baseline", "cnn", str(weights)], tolerance=TOLERANCE, output=compared

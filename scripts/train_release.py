@@ -43,13 +43,7 @@ def main() -> None:
     )
     parser.add_argument("data", nargs="+", type=Path, help="dataset folders")
     parser.add_argument("--output", type=Path, default=Path("release"))
-    parser.add_argument(
-        "--precision",
-        default="bf16-mixed",
-        help="32-true where the processor cannot multiply bfloat16 numbers: far faster there",
-    )
     arguments = parser.parse_args()
-    precision = arguments.precision
     output, photographs = arguments.output, arguments.data
     drawn = output / "drawn"
     if not (drawn / "images.csv").exists():
@@ -60,7 +54,6 @@ def main() -> None:
     net = stage(
         [*photographs, drawn],
         output / "net",
-        precision=precision,
         rounds=18,
         features=96,
         shares=[*shares.tolist(), SHARE],
@@ -70,7 +63,6 @@ def main() -> None:
     path = stage(
         [*photographs, drawn],
         output / "settled",
-        precision=precision,
         start=net,
         rounds=4,
         steps=300,
@@ -89,7 +81,9 @@ def stage(data: list[Path], output: Path, **recipe: Any) -> Path:
     path = output / "model.onnx"
     if path.is_file():
         return path
-    return train(data, output, resume=last.is_file(), dev=0.0, glance_steps=0, **recipe)
+    return train(
+        data, output, resume=last.is_file(), dev=0.0, glance_steps=0, precision="auto", **recipe
+    )
 
 
 def draw(folder: Path, count: int = DRAWN) -> None:

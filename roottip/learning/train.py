@@ -28,7 +28,7 @@ from roottip.learning.calibration import calibrate
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.glance import adopt, distil
 from roottip.learning.mining import APART, best, curves, detector_of, false_alarms, finder
-from roottip.learning.module import OFFSET_WEIGHT, TipModule
+from roottip.learning.module import OFFSET_WEIGHT, TipModule, precision_of
 from roottip.learning.net import TipNet
 from roottip.learning.patches import R1, R2, Samples, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates
@@ -109,8 +109,10 @@ def train(
         images.
     workers : int
         Processes that make samples.
-    accelerator, devices, num_nodes, precision
+    accelerator, devices, num_nodes
         Lightning's.
+    precision : str
+        Lightning's, or ``auto``, as `module.precision_of` says.
     threshold : float, optional
         In place of the best one.
     shares : sequence of float, optional
@@ -141,6 +143,7 @@ def train(
         )
     if resume:
         _weights_of(last)
+    precision = precision_of(precision, accelerator)
     lightning.seed_everything(seed, workers=True, verbose=False)
     plates = read_plates([Path(folder) for folder in data])
     training, held_out = hold_out(plates, dev, seed)

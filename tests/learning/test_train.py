@@ -22,7 +22,7 @@ from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.learning import mining
 from roottip.learning.mining import LEAST, TOLERANCE, best, curves, finds_of
-from roottip.learning.module import TipModule
+from roottip.learning.module import TipModule, precision_of
 from roottip.learning.patches import Samples, negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates
 from roottip.learning.train import train
@@ -198,11 +198,30 @@ def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
         train([drawn], tmp_path / "fourth", **still, start=tmp_path / "no_such.onnx")
 
 
+@pytest.mark.parametrize(
+    ("can", "chosen"),
+    [
+        ({"avx512_bf16": True}, "bf16-mixed"),
+        ({"amx_bf16": True, "avx512_bf16": False}, "bf16-mixed"),
+        ({"avx2": True, "avx512_bf16": False}, "32-true"),
+        (None, "32-true"),  # an older torch, which cannot say
+    ],
+)
+def test_computes_in_bfloat16_where_the_processor_does(
+    can: dict[str, bool] | None, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    if can is not None:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: can, raising=False)
+    assert precision_of("auto", "cpu") == chosen
+    assert precision_of("16-mixed", "cpu") == "16-mixed"
+
+
 @pytest.mark.parametrize("start", [[], ["start=shipped", "trainer.rate=0"]], ids=["anew", "fit"])
 def test_says_how_good_a_net_became(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], start: list[str]
 ) -> None:
-    short = "dev=0 trainer=quick trainer.precision=32-true trainer.rounds=1 trainer.steps=1"
+    short = "dev=0 trainer=quick trainer.rounds=1 trainer.steps=1"
     words = [*short.split(), "trainer.batch=8", "trainer.workers=0", *start]
     assert main(["train", f"data=[{drawn}]", f"output={tmp_path / 'net'}", *words]) == 0
     said = capsys.readouterr()
