@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from roottip import bands, table, windows
 from roottip.bands import Strips
 from roottip.errors import InputError
+from roottip.looks import agreed
 from roottip.scale import EIGHTH, in_eighths, normalising_scale, resize, resized
 from roottip.windows import Centres, Image, Points, Scores
 
@@ -25,6 +27,13 @@ PIECE = 1024
 
 _FOREGROUND_REACH = 48
 """How far `windows.foreground` looks around a centre, px: 3 blocks of 4 px, and 8 of its blur."""
+
+_FAINTEST = 0.01
+"""Score from which a find of one look may be confirmed by another."""
+
+_ONE_TIP = 8.0
+"""Finds of two looks this close are one tip, px like `WindowDetector`'s radius: within one look
+points are some px off, and off otherwise in the other."""
 
 
 Look = Callable[[Image, Centres], tuple[Scores, Points]]
@@ -82,6 +91,10 @@ class WindowDetector:
         that reaches the border goes on outside, so its end cannot be seen.
     threshold_from : str
         Where the threshold came from, for tables that compare detectors.
+    sizes : sequence of float
+        At what sizes to look at an image, times the one where roots are of reference width, and
+        never larger than both that and the original. Each find's score is then the mean of all
+        looks (`looks.agreed`); points stay where the first look sees them.
     """
 
     scorer: Scorer
@@ -91,6 +104,7 @@ class WindowDetector:
     root_width: float | None = None
     margin: float = 4.0
     threshold_from: str = "given"
+    sizes: Sequence[float] = (1.0,)
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work, before any image is read.
@@ -109,6 +123,9 @@ class WindowDetector:
                 raise InputError(f"{name}={value} must be a number of at least {least:g}")
         if not isinstance(self.stride, int):
             raise InputError(f"stride={self.stride} must be a whole number")
+        listed = isinstance(self.sizes, Sequence) and not isinstance(self.sizes, str)
+        if not (listed and self.sizes and all(_is_size(size) for size in self.sizes)):
+            raise InputError(f"sizes={self.sizes} must be a list of numbers above 0, such as [1]")
 
     @property
     def most_pixels(self) -> int:
@@ -136,14 +153,28 @@ class WindowDetector:
             check_image(image)
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
-        if isinstance(image, Strips) or image.shape[0] * image.shape[1] > self.most_pixels:
-            centres, scores, places, scaled_size = self._look_in_pieces(image, least)
+        lowest = least if len(self.sizes) == 1 else min(least, _FAINTEST)
+        finds, weights, factors = [], [], []
+        for weight, seen, scaled_size in self._looks(image, lowest):
+            finds.append(self._settled(*seen, size, scaled_size, lowest))
+            weights.append(weight)
+            factors.append(float(size[0] / scaled_size[0]))
+        if len(finds) == 1:
+            points, scores = finds[0]
         else:
-            scaled = resize(image, normalising_scale(image, self.root_width))
-            scaled_size = np.array(scaled.shape[1::-1])
-            centres = windows.grid(scaled.shape, self.stride)
-            centres = centres[windows.foreground(scaled, centres)]
-            scores, places = self._look(scaled, centres)
+            points, scores = agreed(finds, weights, _ONE_TIP * factors[0])
+        return points[scores >= least], scores[scores >= least]
+
+    def _settled(
+        self,
+        centres: Centres,
+        scores: Scores,
+        places: Points,
+        size: NDArray[np.int_],
+        scaled_size: NDArray[Any],
+        least: float,
+    ) -> tuple[Points, Scores]:
+        """The best of each crowd of windows, in px of the image."""
         candidates = np.flatnonzero(scores >= least)
         kept = candidates[windows.suppress(places[candidates], scores[candidates], self.radius)]
         points = windows.refine(centres, places, scores, kept, self.stride)
@@ -161,22 +192,46 @@ class WindowDetector:
             return self.scorer(image, centres), centres.astype(np.float64)
         return look(image, centres)
 
-    def _look_in_pieces(
+    def _looks(
         self, image: Image | Strips, least: float
-    ) -> tuple[Centres, Scores, Points, NDArray[np.float64]]:
-        """Score the windows of a large image piece by piece, from left to right in each band.
+    ) -> Iterator[tuple[int, tuple[Centres, Scores, Points], NDArray[Any]]]:
+        """Look at an image in each size, whole or in pieces.
 
-        What depends on all of an image, its scale and its noise, is measured on crops.
+        Of a large image, what depends on all of it, its scale and its noise, is measured on crops.
 
-        Returns
-        -------
-        centres, scores, places
-            Of the windows whose score is `least` or more, and of those that `windows.refine`
-            and the pieces' borders need besides.
-        scaled_size : (2,) float64
-            Width and height of the resized image, without what was reflected to fill its last
-            block.
+        Yields
+        ------
+        weight : int
+            How many of `sizes` this is.
+        seen : (Centres, Scores, Points)
+            Windows, as `_look_in_pieces` returns them.
+        scaled_size : (2,)
+            Width and height of the resized image, without what was reflected to fill a last block.
         """
+        if not isinstance(image, Strips) and image.shape[0] * image.shape[1] <= self.most_pixels:
+            scale = normalising_scale(image, self.root_width)
+            for own, weight in Counter(self._scales(scale)).items():
+                scaled = resize(image, own)
+                centres = windows.grid(scaled.shape, self.stride)
+                centres = centres[windows.foreground(scaled, centres)]
+                scores, places = self._look(scaled, centres)
+                yield weight, (centres, scores, places), np.array(scaled.shape[1::-1])
+            return
+        halo = self._halo()
+        crops = bands.crops(image)
+        scale = normalising_scale(crops, self.root_width)
+        steps = Counter(in_eighths(own) for own in self._scales(scale))
+        noises = []
+        for eighths in steps:
+            small = (resize(crop, EIGHTH / eighths) for crop in crops)
+            noises.append(windows.typical([windows.structures(part) for part in small]))
+        del crops
+        for (eighths, weight), noise in zip(steps.items(), noises, strict=True):
+            seen = self._look_in_pieces(image, eighths, noise, halo, least)
+            yield weight, seen, np.array(image.shape[1::-1]) * (EIGHTH / eighths)
+
+    def _halo(self) -> int:
+        """How far around a piece of a large image its windows depend on pixels, px."""
         reach: int | None = getattr(self.scorer, "reach", None)
         if reach is None:
             raise InputError(
@@ -184,16 +239,26 @@ class WindowDetector:
                 f"{bands.LARGE // 1_000_000} megapixels is seen in pieces; use detector=cnn, or "
                 "cut the image into parts"
             )
-        crops = bands.crops(image)
-        eighths = in_eighths(normalising_scale(crops, self.root_width))
-        noise = windows.typical(
-            [windows.structures(resize(crop, EIGHTH / eighths)) for crop in crops]
-        )
-        del crops
+        # whole blocks, or the foreground of a piece would be another than that of the image
+        return -(-max(reach, _FOREGROUND_REACH) // EIGHTH) * EIGHTH
+
+    def _scales(self, scale: float) -> list[float]:
+        """By what factors to resize an image: enlarged it holds no more than the original did."""
+        return [min(size * scale, max(scale, 1.0)) for size in self.sizes]
+
+    def _look_in_pieces(
+        self, image: Image | Strips, eighths: int, noise: float, halo: int, least: float
+    ) -> tuple[Centres, Scores, Points]:
+        """Score the windows of a large image piece by piece, from left to right in each band.
+
+        Returns
+        -------
+        centres, scores, places
+            Of the windows whose score is `least` or more, and of those that `windows.refine`
+            and the pieces' borders need besides.
+        """
         height, width = (-(-side // eighths) * EIGHTH for side in image.shape[:2])
         strips = resized(bands.pieces(image), image.shape[0], eighths)
-        # whole blocks, or the foreground of a piece would be another than that of the image
-        halo = -(-max(reach, _FOREGROUND_REACH) // EIGHTH) * EIGHTH
         found = [(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 2)))]
         for top, above, band in bands.in_bands(strips, PIECE, halo):
             for left in range(0, width, PIECE):
@@ -211,7 +276,7 @@ class WindowDetector:
                 needed |= windows.around(centres, scores >= least, self.stride)
                 found.append((centres[needed], scores[needed], places[needed] + start))
         centres, scores, places = (np.concatenate(part) for part in zip(*found, strict=True))
-        return centres, scores, places, np.array(image.shape[1::-1]) * (EIGHTH / eighths)
+        return centres, scores, places
 
     def detect(
         self, image: Image | Strips, name: str = "", threshold: float | None = None
@@ -219,6 +284,10 @@ class WindowDetector:
         """Find tips, as a points table ``image, x, y, score``; `name` fills ``image``."""
         points, scores = self.find(image, threshold)
         return table.points(name, points, scores)
+
+
+def _is_size(size: object) -> bool:
+    return isinstance(size, int | float) and not isinstance(size, bool) and 0 < size < np.inf
 
 
 def check_image(image: Image) -> None:

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from roottip import table
 from roottip.compare import FLOOR
+from roottip.detector import WindowDetector
 from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
 from roottip.images import read_image
 from roottip.interchange import read_dataset
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE")
     parser.add_argument("--split", default="val")
     parser.add_argument("--weights", type=Path, default=SHIPPED)
+    parser.add_argument("--sizes", default="1", help="to look at images in, such as 1,0.71,1.4")
     arguments = parser.parse_args()
     scorer = CnnScorer(arguments.weights)
     sets = [argument.rsplit(":", 1) for argument in arguments.data]
@@ -50,7 +52,8 @@ def main() -> None:
     threshold = most_right(*map(np.concatenate, zip(*known, strict=True)))
     rows, drawn = [], {"near": [], "anywhere": []}
     for folder, tolerance in sets:
-        measured = whole_images(Path(folder), arguments.split, float(tolerance), arguments.weights)
+        looking = detector(arguments.weights, sizes=[*map(float, arguments.sizes.split(","))])
+        measured = whole_images(Path(folder), arguments.split, float(tolerance), looking)
         row = {"dataset": Path(folder).name, **measured}
         for kind, all_sets in drawn.items():
             scores, tip = single_windows(Path(folder), arguments.split, scorer, kind)
@@ -62,9 +65,10 @@ def main() -> None:
     print(pd.DataFrame(rows).set_index("dataset").T.to_string(float_format="%.4g"))
 
 
-def whole_images(folder: Path, split: str, tolerance: float, weights: Path) -> dict[str, float]:
+def whole_images(
+    folder: Path, split: str, tolerance: float, looking: WindowDetector
+) -> dict[str, float]:
     dataset = read_dataset(folder, split)
-    looking = detector(weights)
     names = dataset.images["image"]
     found = table.concat(
         [

@@ -136,6 +136,19 @@ def test_bands_find_the_points_of_the_whole(all_large, monkeypatch, shape, eight
     assert np.abs(scores - expected_scores).max() < 1e-5
 
 
+def test_bands_in_several_sizes_find_the_points_of_the_whole(all_large, monkeypatch):
+    # of so small an image the crops' noise is not that of the whole
+    monkeypatch.setattr(windows, "typical", lambda maps: 3.0)
+    image = drawn(1936, 2992)  # whole blocks of 8 and of 11 px
+    found = load("cnn", root_width=REFERENCE_WIDTH, threshold=0.2, sizes=[1, 8 / 11])
+    points, scores = found.find(Cut(image))
+    monkeypatch.setattr(bands, "WHOLE", 10**9)
+    expected, expected_scores = found.find(image)
+    assert len(expected) > 10
+    assert np.abs(points - expected).max() < 1e-3
+    assert np.abs(scores - expected_scores).max() < 1e-5
+
+
 def test_bands_of_any_height_give_one_result(all_large, monkeypatch):
     image = drawn(1241, 1507)[3:, 5:]  # no multiples of anything
     found = load("cnn", threshold=0.3)

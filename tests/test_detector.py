@@ -150,6 +150,36 @@ def test_settings_that_cannot_work_are_refused(setting, said):
         load("baseline", **setting)
 
 
+@pytest.mark.parametrize("sizes", [[], "1", [1, 0], [1, True], [1, float("nan")], 1.4])
+def test_sizes_that_cannot_work_are_refused(sizes):
+    with pytest.raises(InputError, match=r"sizes=.* must be a list of numbers above 0"):
+        load("cnn", sizes=sizes)
+
+
+def test_an_image_is_looked_at_in_each_size_but_never_larger_than_it_is():
+    seen = []
+
+    def scorer(image, centres):
+        seen.append(image.shape[1::-1])
+        return brightness(image, centres)
+
+    image = dots((240, 360), [(200.5, 180.5)])
+    single = WindowDetector(scorer, threshold=0.3, radius=20, root_width=10)
+    several = WindowDetector(
+        scorer, threshold=0.3, radius=20, root_width=10, sizes=[1, 0.8, 1.6, 3, 4]
+    )
+    points, scores = several.find(image)
+    assert seen == [(180, 120), (144, 96), (288, 192), (360, 240)]
+    looks = [
+        WindowDetector(scorer, threshold=0.01, radius=20, root_width=width).find(image)
+        for width in (10, 12.5, 6.25, 5)
+    ]
+    expected = np.average([look[1] for look in looks], axis=0, weights=[1, 1, 1, 2])
+    assert points.tolist() == single.find(image)[0].tolist() == looks[0][0].tolist()
+    assert scores == pytest.approx(expected, abs=1e-6)
+    assert len(several.find(image, threshold=float(scores[0]) + 0.01)[0]) == 0
+
+
 def test_a_misspelt_name_gets_a_suggestion():
     with pytest.raises(InputError, match="no detector called 'basline'; did you mean baseline"):
         load("basline")

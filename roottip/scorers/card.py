@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ def detector_of(
     threshold: float | None,
     radius: float | None,
     root_width: float | None,
+    sizes: Sequence[float] = (1.0,),
 ) -> WindowDetector:
     """The detector of a scorer with a card; what is None is the card's."""
     return WindowDetector(
@@ -107,6 +108,7 @@ def detector_of(
         threshold_from=card.get("threshold_from", "given in training")
         if threshold is None
         else "given",
+        sizes=sizes,
     )
 
 
