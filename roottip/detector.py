@@ -126,6 +126,8 @@ class WindowDetector:
         listed = isinstance(self.sizes, Sequence) and not isinstance(self.sizes, str)
         if not (listed and self.sizes and all(_is_size(size) for size in self.sizes)):
             raise InputError(f"sizes={self.sizes} must be a list of numbers above 0, such as [1]")
+        # a list from a file is the same detector, and one that cannot change
+        object.__setattr__(self, "sizes", tuple(self.sizes))
 
     @property
     def most_pixels(self) -> int:
