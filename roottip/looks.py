@@ -41,19 +41,18 @@ def agreed(
     if len(points) == 0:
         return points, scores.astype(np.float32)
     look = np.repeat(np.arange(len(looks)), [len(found) for found, _ in looks])
-    share = np.asarray(weights, dtype=np.float64) / sum(weights)
-    near = cKDTree(points).query_ball_point(points, radius)
-    rank = np.empty(len(points), np.intp)
-    # equal scores from the top-left, as `windows.suppress` takes them
+    # best first, equal scores from the top-left, as `windows.suppress` takes them
     order = np.lexsort((look, points[:, 0], points[:, 1], -scores))
-    rank[order] = np.arange(len(points))
+    points, scores, look = points[order], scores[order], look[order]
+    share = np.asarray(weights, dtype=np.float64) / sum(weights)
+    near = cKDTree(points).query_ball_point(points, radius, return_sorted=True)
     free = np.ones(len(points), dtype=bool)
     tips: list[tuple[int, float]] = []
-    for best in order:
+    for best in range(len(points)):
         if not free[best]:
             continue
-        members = {int(look[best]): int(best)}
-        for other in sorted(near[best], key=rank.__getitem__):
+        members = {int(look[best]): best}
+        for other in near[best]:
             if free[other]:
                 members.setdefault(int(look[other]), other)
         together = list(members.values())

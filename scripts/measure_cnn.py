@@ -47,12 +47,12 @@ def main() -> None:
     parser.add_argument("--sizes", default="1", help="to look at images in, such as 1,0.71,1.4")
     arguments = parser.parse_args()
     scorer = CnnScorer(arguments.weights)
+    looking = detector(arguments.weights, sizes=[*map(float, arguments.sizes.split(","))])
     sets = [argument.rsplit(":", 1) for argument in arguments.data]
     known = [single_windows(Path(folder), "train", scorer, "near") for folder, _ in sets]
     threshold = most_right(*map(np.concatenate, zip(*known, strict=True)))
     rows, drawn = [], {"near": [], "anywhere": []}
     for folder, tolerance in sets:
-        looking = detector(arguments.weights, sizes=[*map(float, arguments.sizes.split(","))])
         measured = whole_images(Path(folder), arguments.split, float(tolerance), looking)
         row = {"dataset": Path(folder).name, **measured}
         for kind, all_sets in drawn.items():

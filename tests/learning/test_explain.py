@@ -140,7 +140,7 @@ def test_effects_are_what_is_lost_when_a_feature_sees_empty_ground(trained, net,
         assert effect == pytest.approx((ends[0] - ends[1]).item(), abs=1e-4)
     assert np.abs(effects).max() > 0
     nothing = explain.effects(net, 2, blank[None], blank[None])
-    np.testing.assert_allclose(nothing, 0, atol=1e-5)  # some processors' last digit of a logit
+    np.testing.assert_allclose(nothing, 0, atol=1e-6)
 
 
 def test_weights_that_cannot_be_used_are_refused(tmp_path):
