@@ -28,8 +28,8 @@ from roottip.interchange import read_dataset
 from roottip.learning.train import train
 from roottip.scorers.cnn import detector
 
-DRAWN_SHARE = 0.4
-"""How many of the samples come from drawn plates: there is less else than in the release."""
+DRAWN, DRAWN_SHARE = 150, 0.4
+"""How many plates are drawn, and how many of the samples come from them."""
 
 RECIPE = {"rounds": 6, "tip_weight": 2.0, "precision": "auto"}
 
@@ -49,7 +49,7 @@ def main() -> None:
     output: Path = arguments.output
     drawn = output / "drawn"
     if not (drawn / "images.csv").exists():
-        draw(drawn)
+        draw(drawn, DRAWN)
     sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
     rows = []
     for folder, tolerance in sets.items():

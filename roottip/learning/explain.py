@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 Net = nn.Sequential
 """As `read_net` gives it."""
 
-STEPS, MOST_STEPS, GAP = 64, 256, 0.05
+STEPS, MOST_STEPS, GAP = 64, 1024, 0.05
 """Steps from the empty window to the real one, of integrated gradients; the larger number where
 the pixels' evidence does not add up to the whole, to within this share, with the smaller."""
 
@@ -57,8 +57,14 @@ def read_net(weights: Path) -> Net:
         weight, bias = (torch.from_numpy(stored[name].copy()) for name in node.input[1:])
         if number == len(convolutions) - 1:
             weight, bias = weight[:1], bias[:1]  # without the offsets
-        strides = next((tuple(a.ints) for a in node.attribute if a.name == "strides"), (1, 1))
-        layer = nn.Conv2d(weight.shape[1], weight.shape[0], int(weight.shape[2]), strides)
+        sides = {a.name: int(a.ints[0]) for a in node.attribute}  # both ways alike
+        layer = nn.Conv2d(
+            weight.shape[1],
+            weight.shape[0],
+            int(weight.shape[2]),
+            sides.get("strides", 1),
+            dilation=sides.get("dilations", 1),
+        )
         layer.weight, layer.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
         layers += [layer, nn.ReLU()]
     net = nn.Sequential(*layers[:-1]).eval()
@@ -111,7 +117,7 @@ def shapes(net: Net) -> list[tuple[int, int, int]]:
     for layer in net:
         if isinstance(layer, nn.Conv2d):
             side, stride = int(layer.kernel_size[0]), int(layer.stride[0])
-            field, step = field + (side - 1) * step, step * stride
+            field, step = field + (side - 1) * int(layer.dilation[0]) * step, step * stride
             sides.append((side, stride, field))
     return sides
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from roottip.errors import InputError
-from roottip.learning.net import MEAN, SPREAD, STRIDE, WINDOW, Net, TipNet
+from roottip.learning.net import MEAN, SPREAD, STRIDE, Net, TipNet
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import CARD_VERSION, CnnScorer
@@ -53,7 +53,7 @@ def export(net: Net, path: Path, card: dict[str, Any]) -> None:
     onnx.checker.check_model(model, full_check=True)
     full = {
         "card_version": CARD_VERSION,
-        "window": WINDOW,
+        "window": net.window,
         "stride": STRIDE,
         "root_width": REFERENCE_WIDTH,
         "normalisation": f"(level - {MEAN}) / {SPREAD}, inside the net",
@@ -102,7 +102,7 @@ def restore(net: TipNet, weights: Path, images: Tensor) -> None:
     InputError
         The files are missing, damaged, or hold a net of another size.
     """
-    CnnScorer(weights)  # says what is wrong with the files
+    card = CnnScorer(weights).card  # says what is wrong with the files
     stored = {
         tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in onnx.load(str(weights)).graph.initializer
@@ -114,7 +114,8 @@ def restore(net: TipNet, weights: Path, images: Tensor) -> None:
         if len(score) == 1:
             stored[name] = torch.cat([score, score.new_zeros(2, *score.shape[1:])])
     theirs = [stored[name].shape for name in stored if name.startswith("weight")]
-    if theirs != [layer.weight.shape for layer in convolutions]:
+    same = theirs == [layer.weight.shape for layer in convolutions]
+    if not same or card["window"] != net.window:
         raise InputError(
             f"{weights} is a net of another make than this roottip's; train without start="
         )

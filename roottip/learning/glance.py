@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from roottip import __version__, windows
 from roottip.learning.export import export
-from roottip.learning.mining import LOOKS, RADIUS, TOLERANCE
+from roottip.learning.mining import RADIUS, TOLERANCE, some
 from roottip.learning.module import Learner, cross_entropy, logits_of
 from roottip.learning.net import STRIDE, GlanceNet
 from roottip.learning.patches import Samples
@@ -34,7 +34,7 @@ from roottip.scorers.cnn import CnnScorer, glance_of, scorer
 
 BATCH, RATE, DECAY, TIP_WEIGHT = 64, 6e-3, 1e-2, 4.0
 
-LOST = 0.002
+LOST = 0.003
 """Share of the tips that the net finds on its own plates that its glance may pass over."""
 
 
@@ -49,7 +49,10 @@ class Pupil(Learner):
         image = batch[0]
         scores = self._teacher.slide(np.ascontiguousarray(image.cpu().permute(0, 2, 3, 1)))
         target = torch.from_numpy(scores).to(image.device)
-        return cross_entropy(logits_of(self.net, image), target, self.tip_weight)
+        # the windows' middles are the same
+        edge = (self._teacher.card["window"] - self.net.window) // 2
+        seen = image[..., edge : image.shape[-2] - edge, edge : image.shape[-1] - edge]
+        return cross_entropy(logits_of(self.net, seen), target, self.tip_weight)
 
 
 def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) -> Path:
@@ -117,8 +120,7 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     """Write into the glance's card whose it is and from which score on it lets windows through."""
     net, glance = scorer(weights, glance=False), CnnScorer(path)
     of_hits, of_all = [], []
-    order = np.random.default_rng(0).permutation(len(plates))
-    for plate in tqdm([plates[i] for i in order[:LOOKS]], desc="glancing", leave=False):
+    for plate in tqdm([plates[i] for i in some(plates, 0)], desc="glancing", leave=False):
         centres = windows.grid(plate.image.shape, STRIDE)
         (scores, places), seen = net.look(plate.image, centres), glance(plate.image, centres)
         likely = np.flatnonzero(scores >= net.card["threshold"])

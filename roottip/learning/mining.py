@@ -7,6 +7,7 @@ users would see; on a graphics card, which waits meanwhile, through the least th
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,8 +48,8 @@ MOST = 60
 """False alarms mined on one plate, the worst ones."""
 
 LOOKS = 400
-"""Plates that are looked at whole, drawn at random: of thousands a look at all of them between two
-rounds would take longer than the rounds."""
+"""Plates of a dataset that are looked at whole, drawn at random: of thousands a look at all of them
+between two rounds would take longer than the rounds."""
 
 THRESHOLDS = np.round(np.arange(0.05, 0.996, 0.01), 2)
 
@@ -106,7 +107,7 @@ def false_alarms(
     plates : sequence of Plate
     seed : sequence of int
     looks : int
-        How many of the plates to look at, drawn at random.
+        As `some` takes it.
 
     Returns
     -------
@@ -115,11 +116,21 @@ def false_alarms(
         none on plates that were not looked at.
     """
     mined: list[Centres] = [np.empty((0, 2), np.int32)] * len(plates)
-    order = np.random.default_rng(seed).permutation(len(plates))
-    for number in tqdm(order[:looks], desc="mining", leave=False):
+    for number in tqdm(some(plates, seed, looks), desc="mining", leave=False):
         points = find(plates[number].image)
         mined[number] = negatives(plates[number], np.round(points).astype(np.int32))[:MOST]
     return mined
+
+
+def some(plates: Sequence[Plate], seed: int | Sequence[int], looks: int = LOOKS) -> list[int]:
+    """Numbers of plates to look at whole, at most `looks` of each dataset, drawn at random."""
+    taken: Counter[str] = Counter()
+    numbers = []
+    for number in np.random.default_rng(seed).permutation(len(plates)).tolist():
+        taken[plates[number].dataset] += 1
+        if taken[plates[number].dataset] <= looks:
+            numbers.append(number)
+    return numbers
 
 
 def judge(detector: WindowDetector, plates: Sequence[Plate]) -> Evaluation:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-WINDOW = 80
-"""Side of the window, px: exactly what one output number depends on."""
-
 STRIDE = 4
 """Pixels between the windows of neighbouring output numbers."""
+
+GAPS = (1, 1, 1, 1, 2, 2, 3, 3)
+"""How far apart the taps of the inner layers are, in strides (Yu and Koltun 2016): the last ones
+look far around for as little work as the first."""
+
+WINDOW = 16 + 2 * STRIDE * sum(GAPS)
+"""Side of the window, px: exactly what one output number depends on."""
 
 MEAN, SPREAD = 127.5, 64.0
 """Grey levels are shifted and divided by these inside the net; constants, because a window's
@@ -35,6 +39,8 @@ class TipNet(nn.Module):
         Width of the fully connected layer (a 1x1 convolution) before the answer.
     """
 
+    window = WINDOW
+
     def __init__(self, kernels: int = 32, features: int = 64, hidden: int = 128) -> None:
         super().__init__()
         layers = [
@@ -42,8 +48,8 @@ class TipNet(nn.Module):
             *_layer(kernels, kernels, 3),
             *_layer(kernels, features, 4, stride=2),
         ]
-        for _ in range(8):
-            layers += _layer(features, features, 3)
+        for gap in GAPS:
+            layers += _layer(features, features, 3, dilation=gap)
         layers += _layer(features, hidden, 1)
         self.layers = nn.Sequential(*layers, nn.Conv2d(hidden, 3, 1))
 
@@ -74,7 +80,7 @@ class TipNet(nn.Module):
 
 
 class GlanceNet(nn.Module):
-    """The same window and stride for a small share of the work: few kernels, gaps between taps.
+    """The same stride for a small share of the work: a smaller window, few kernels, wide gaps.
 
     Parameters
     ----------
@@ -84,11 +90,13 @@ class GlanceNet(nn.Module):
         Kernels of the others.
     """
 
+    window = 80
+
     def __init__(self, kernels: int = 16, features: int = 32) -> None:
         super().__init__()
         layers = [*_layer(3, kernels, 6, stride=2), *_layer(kernels, features, 4, stride=2)]
-        for dilation in (1, 1, 2, 4):
-            layers += _layer(features, features, 3, dilation=dilation)
+        for gap in (1, 1, 2, 4):
+            layers += _layer(features, features, 3, dilation=gap)
         self.layers = nn.Sequential(*layers, nn.Conv2d(features, 1, 2))
 
     def forward(self, image: Tensor) -> Tensor:

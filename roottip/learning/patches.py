@@ -222,8 +222,8 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         shares: Mapping[str, float] | None = None,
     ) -> None:
         self._shares = shares or {}
-        self._plates, self._length, self._seed = plates, length, (seed, number)
-        rng = np.random.default_rng(self._seed)
+        self._plates, self._length, self.seed = plates, length, (seed, number)
+        rng = np.random.default_rng(self.seed)
         images = Counter(plate.dataset for plate in plates)
         there: Counter[tuple[str, str]] = Counter()
         for i, plate in enumerate(plates):
@@ -247,7 +247,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
                 pool.extend(range(len(points), len(points) + len(centres)))
                 points.extend(centres)
                 plate_of.extend([i] * len(centres))
-        self._points, self._plate_of = np.array(points), plate_of
+        self._points, self._plate_of = np.array(points), np.array(plate_of)
         for kind, pools in self._pools.items():
             self._pools[kind] = {dataset: pool for dataset, pool in pools.items() if pool}
         if not self._pools["tip"] or not any(self._pools[kind] for kind in SHARES):
@@ -262,9 +262,11 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor, Tensor, int]:
         if not 0 <= i < self._length:
             raise IndexError(i)
-        rng = np.random.default_rng((*self._seed, i))
-        member = self._draw("tip" if i % 2 == 0 else self._negative_kind(rng), rng)
-        number, point = self._plate_of[member], self._points[member]
+        rng = np.random.default_rng((*self.seed, i))
+        numbers, points = self._drawn(
+            "tip" if i % 2 == 0 else self._negative_kinds(1, rng)[0], 1, rng
+        )
+        number, point = int(numbers[0]), points[0]
         plate = self._plates[number]
         sample, place = augment(plate.image, point, int(rng.integers(2**31)))
         linear = place[:, :2]
@@ -276,16 +278,42 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         image = np.ascontiguousarray(sample.transpose(2, 0, 1))
         return torch.from_numpy(image), torch.from_numpy(label), torch.from_numpy(offset), number
 
-    def _negative_kind(self, rng: np.random.Generator) -> str:
+    def places(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Draw places to cut samples around, every other one a tip.
+
+        Returns
+        -------
+        plates : (count,) int64
+            The numbers of their plates.
+        points : (count, 2) int32
+            ``x, y``, px of the plate.
+        """
+        kinds = np.array(["anywhere"] * count)
+        kinds[::2], kinds[1::2] = "tip", self._negative_kinds(count // 2, rng)
+        plates, points = np.empty(count, np.int64), np.empty((count, 2), np.int32)
+        for kind in sorted(set(kinds)):
+            rows = np.flatnonzero(kinds == kind)
+            plates[rows], points[rows] = self._drawn(kind, len(rows), rng)
+        return plates, points
+
+    def _negative_kinds(self, count: int, rng: np.random.Generator) -> list[str]:
         kinds = [kind for kind in SHARES if self._pools[kind]]
         share = np.array([SHARES[kind] for kind in kinds])
-        return kinds[rng.choice(len(kinds), p=share / share.sum())]
+        return [kinds[number] for number in rng.choice(len(kinds), count, p=share / share.sum())]
 
-    def _draw(self, kind: str, rng: np.random.Generator) -> int:
+    def _drawn(
+        self, kind: str, count: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         pools = self._pools[kind]
         share = np.array([self._shares.get(dataset, 1.0) for dataset in pools])
-        pool = list(pools.values())[rng.choice(len(pools), p=share / share.sum())]
-        return pool[rng.integers(len(pool))]
+        of_set = rng.choice(len(pools), count, p=share / share.sum())
+        members = np.empty(count, np.int64)
+        for number, pool in enumerate(pools.values()):
+            rows = np.flatnonzero(of_set == number)
+            members[rows] = np.take(pool, rng.integers(len(pool), size=len(rows)))
+        return self._plate_of[members], self._points[members]
 
 
 def window_patches(plates: Sequence[Plate], seed: int, kind: str = "near") -> TensorDataset:

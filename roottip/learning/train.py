@@ -27,9 +27,10 @@ from roottip.errors import InputError
 from roottip.learning.calibration import calibrate
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.glance import adopt, distil
-from roottip.learning.mining import APART, best, curves, detector_of, false_alarms, finder
+from roottip.learning.mining import APART, best, curves, detector_of, false_alarms, finder, some
 from roottip.learning.module import OFFSET_WEIGHT, TipModule, precision_of
 from roottip.learning.net import TipNet
+from roottip.learning.oncard import CardSamples, Stock
 from roottip.learning.patches import R1, R2, Samples, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates
 from roottip.learning.quantise import write_int8
@@ -211,6 +212,7 @@ def train(
     }
     enough = sum(len(plate.tips) for plate in held_out) >= ENOUGH
     judges = held_out if enough else [*training, *held_out]
+    judges = [judges[number] for number in some(judges, seed)]
     card["calibration"] = calibrate(module.net, judges, share_of)
     if threshold is None or held_out:
         chosen, f1 = best(curves(detector_of(module.net), judges))
@@ -255,10 +257,14 @@ class Rounds(lightning.LightningDataModule):
         super().__init__()
         self._shares = shares
         self._training, self._held_out = training, held_out
+        self._stock: Stock | None = None
         self._length, self._batch, self._workers, self._seed = length, batch, workers, seed
 
-    def train_dataloader(self) -> Batches:
-        """Scan for false alarms from the second round on, then cut samples."""
+    def train_dataloader(self) -> Batches | CardSamples:
+        """Scan for false alarms from the second round on, then cut samples.
+
+        Where a graphics card trains, they are made on it.
+        """
         assert self.trainer is not None
         number = self.trainer.current_epoch
         mined = None
@@ -267,8 +273,11 @@ class Rounds(lightning.LightningDataModule):
             assert isinstance(net, TipNet)
             mined = false_alarms(finder(net), self._training, (self._seed, number))
         samples = Samples(self._training, self._length, self._seed, number, mined, self._shares)
-        on_card = isinstance(self.trainer.accelerator, CUDAAccelerator)
-        return DataLoader(samples, self._batch, num_workers=self._workers, pin_memory=on_card)
+        if not isinstance(self.trainer.accelerator, CUDAAccelerator):
+            return DataLoader(samples, self._batch, num_workers=self._workers)
+        if self._stock is None:
+            self._stock = Stock(self._training, self.trainer.strategy.root_device)
+        return CardSamples(samples, self._stock, self._batch)
 
     def val_dataloader(self) -> Batches | list[Batches]:
         """Single windows of the held-out plates, half of them tips, negatives near roots."""

@@ -236,9 +236,9 @@ class GlancingScorer:
     """Scores with the trained net only the windows where a small one sees anything.
 
     Nearly all windows are plainly no tip. Beside the net, ``NAME.onnx``, may lie a glance,
-    ``NAME.glance.onnx``: a net of the same window and stride and a small share of the work,
-    distilled from it (`roottip.learning.glance`). Windows to which it gives less than its
-    card's threshold score 0, all others what `CnnScorer` gives them.
+    ``NAME.glance.onnx``: a net of the same stride and a small share of the work, distilled from
+    it (`roottip.learning.glance`). Windows to which it gives less than its card's threshold
+    score 0, all others what `CnnScorer` gives them.
 
     Parameters
     ----------
@@ -248,7 +248,9 @@ class GlancingScorer:
     ----------
     card : dict
         The net's, and ``glance``, the SHA-256 of the other's weights.
-    reach, runtime : int, str
+    reach : int
+        That of the one with the larger window, px.
+    runtime : str
         The net's.
 
     Raises
@@ -259,9 +261,9 @@ class GlancingScorer:
 
     def __init__(self, net: CnnScorer, glance: CnnScorer) -> None:
         self.card = {**net.card, "glance": glance.card["sha256"]}
-        self.reach, self.runtime = net.reach, net.runtime
+        self.reach, self.runtime = max(net.reach, glance.reach), net.runtime
         self._net, self._glance = net, glance
-        same = all(glance.card[key] == net.card[key] for key in ("window", "stride"))
+        same = glance.card["stride"] == net.card["stride"]
         if not same or glance.card.get("glance_of") != net.card.get("int8_of", net.card["sha256"]):
             raise InputError(
                 "the glance beside the net (NAME.glance.onnx) was made for another net; delete "

@@ -28,7 +28,7 @@ def trained() -> TipNet:
             layer.momentum = 1.0
             torch.nn.init.uniform_(layer.bias, 0.0, 0.5)
     with torch.no_grad():
-        net.train()(torch.randint(0, 256, (2, 3, 120, 120)))
+        net.train()(torch.randint(0, 256, (2, 3, WINDOW + 40, WINDOW + 40)))
     return net.eval()
 
 

@@ -7,7 +7,7 @@ import torch
 
 from roottip import windows
 from roottip.learning.mining import LEAST, RADIUS, peaks_of
-from roottip.learning.net import STRIDE, TipNet
+from roottip.learning.net import STRIDE, WINDOW, TipNet
 
 
 def test_peaks_are_the_highest_scores_of_all_windows() -> None:
@@ -17,7 +17,7 @@ def test_peaks_are_the_highest_scores_of_all_windows() -> None:
     image = np.random.default_rng(0).integers(0, 256, (150, 131, 3), dtype=np.uint8)
     y, x = np.mgrid[0:150:STRIDE, 0:131:STRIDE]
     centres = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.int32)
-    patches = windows.patches(image, centres, 80).transpose(0, 3, 1, 2)
+    patches = windows.patches(image, centres, WINDOW).transpose(0, 3, 1, 2)
     with torch.no_grad():
         scores = net(torch.from_numpy(np.ascontiguousarray(patches))).sigmoid().numpy().ravel()
     peaks = {

@@ -25,7 +25,7 @@ def small_net(seed: int = 0) -> TipNet:
             torch.nn.init.uniform_(layer.weight, 0.5, 2.0)
             torch.nn.init.uniform_(layer.bias, -0.5, 0.5)
     with torch.no_grad():
-        net.train()(torch.randint(0, 256, (2, 3, 120, 120)))
+        net.train()(torch.randint(0, 256, (2, 3, WINDOW + 40, WINDOW + 40)))
     return net.eval()
 
 

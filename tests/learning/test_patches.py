@@ -145,9 +145,10 @@ def test_samples_depend_on_seed_round_and_index_only(plates: list[Plate]) -> Non
 def test_mined_points_are_half_of_the_negatives(plates: list[Plate]) -> None:
     mined = [np.array([[5, 5]], np.int32) for _ in plates]
     made = Samples(plates, 1000, seed=0, mined=mined)
-    rng = np.random.default_rng(0)
-    kinds = [made._negative_kind(rng) for _ in range(1000)]
-    assert 0.45 < kinds.count("mined") / 1000 < 0.55
+    numbers, points = made.places(2000, np.random.default_rng(0))
+    tips = [np.round(plates[n].tips) for n in numbers[::2]]
+    assert all((xy == own).all(axis=1).any() for own, xy in zip(tips, points[::2], strict=True))
+    assert 0.45 < (points[1::2] == 5).all(axis=1).mean() < 0.55
 
 
 def test_places_are_bounded_and_drawn_from_all_plates(
@@ -158,7 +159,7 @@ def test_places_are_bounded_and_drawn_from_all_plates(
     few = Samples(plates, 8, 0, mined=mined)
     (pool,) = few._pools["mined"].values()
     assert 140 < len(pool) < 260  # binomial: 200, give or take four standard deviations
-    assert {few._plate_of[member] for member in pool} == set(range(len(plates)))
+    assert set(few._plate_of[pool]) == set(range(len(plates)))
 
 
 def test_no_negative_near_a_tip_or_an_ignored_point(plates: list[Plate]) -> None:
