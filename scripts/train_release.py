@@ -2,13 +2,13 @@
 
 python scripts/train_release.py ../shared/data/osr ../shared/data/tillmore --output release
 
-It learns from the photographs of the train split, all groups, from plates that it draws and from
-pages of print. The threshold is the best on the photographs and plates trained with. The split val
-is never read. Wants a graphics card: some ten minutes on an H100, a day and a half on 2 processors;
-when stopped, run it again and it goes on. The net and its twin in 8 bits, with their cards, are
-written to roottip/weights/; the glance that lies there was distilled from the net that shipped
-before and serves the new one with another threshold. Then scripts/measure_cnn.py prints the figures
-for MODEL_CARD.md.
+It learns from the photographs of the train split, all groups, from plates that it draws, grown and
+plain ones, and from pages of print. The threshold is the best on the photographs and plates trained
+with. The split val is never read. Wants a graphics card: some ten minutes on an H100, a day and a
+half on 2 processors; when stopped, run it again and it goes on. The net and its twin in 8 bits,
+with their cards, are written to roottip/weights/; the glance that lies there was distilled from the
+net that shipped before and serves the new one with another threshold. Then scripts/measure_cnn.py
+prints the figures for MODEL_CARD.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import shutil
 from pathlib import Path
 
 from draw_pages import draw_pages
+from draw_plain import draw_plain
 
 from roottip import table
 from roottip.learning.glance import adopt
@@ -26,15 +27,13 @@ from roottip.learning.train import train
 from roottip.scorers.cnn import SHIPPED, int8_of
 from roottip.synth.dataset import varied_plates, write_dataset
 
-DRAWN, PAGES, SEED = 1100, 90, 1007
+DRAWN, PAGES, PLAIN, SEED = 1100, 90, 150, 1007
 
 GROWTH = 7
 """Seed of how the plants on a drawn plate grow."""
 
-SHARES = {"osr": 0.25, "tillmore": 0.33}
-"""How many of the samples come from each set of photographs."""
-
-DRAWN_SHARE, PAGES_SHARE = 0.37, 0.05
+SHARES = {"osr": 0.25, "tillmore": 0.33, "drawn": 0.35, "pages": 0.04, "plain": 0.03}
+"""How many of the samples come from each set."""
 
 RECIPE = {"rounds": 13, "steps": 307, "batch": 768, "rate": 3e-3, "glance_steps": 0}
 
@@ -50,12 +49,15 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("release"))
     arguments = parser.parse_args()
     output: Path = arguments.output
-    drawn, pages, net = output / "drawn", output / "pages", output / "net"
+    drawn, pages, plain = (output / name for name in ("drawn", "pages", "plain"))
     if not (drawn / "images.csv").exists():
         draw(drawn)
     if not (pages / "images.csv").exists():
         draw_pages(pages, PAGES, SEED)
-    data = [*arguments.data, drawn, pages]
+    if not (plain / "images.csv").exists():
+        draw_plain(plain, PLAIN, SEED)
+    data = [*arguments.data, drawn, pages, plain]
+    net = output / "net"
     path = net / "model.onnx"
     if not path.exists():
         train(
@@ -63,7 +65,7 @@ def main() -> None:
             net,
             resume=(net / "checkpoints" / "last.ckpt").is_file(),
             dev=0.0,
-            shares=[*(SHARES[folder.name] for folder in arguments.data), DRAWN_SHARE, PAGES_SHARE],
+            shares=[SHARES[folder.name] for folder in data],
             precision="auto",
             **RECIPE,
         )

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -24,7 +25,7 @@ from roottip.learning.plates import Plate
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
 from roottip.scorers.cnn import CnnScorer, int8_of
-from roottip.windows import Image
+from roottip.windows import BORDER, Image
 
 EACH = 40
 """Plates of a dataset that are enough to know how large the numbers inside the net become."""
@@ -158,7 +159,10 @@ def typical(plates: Sequence[Plate], seed: int) -> list[Image]:
             size = np.array(plate.image.shape[1::-1])
             centre = rng.choice(plate.tips) if len(plate.tips) else size / 2
             left, top = np.clip(centre - SIDE / 2, 0, np.maximum(size - SIDE, 0)).astype(int)
-            pieces.append(plate.image[top : top + SIDE, left : left + SIDE])
+            piece = plate.image[top : top + SIDE, left : left + SIDE]
+            # a small plate may be smaller than a window
+            missing = [SIDE - side for side in piece.shape[:2]]
+            pieces.append(cv2.copyMakeBorder(piece, 0, missing[0], 0, missing[1], BORDER))
     return pieces
 
 

@@ -184,12 +184,29 @@ def test_detector_glances_where_a_glance_lies_beside_the_net(
     assert isinstance(pickle.loads(pickle.dumps(found)).scorer, GlancingScorer)
 
 
-@pytest.mark.parametrize("change", [{"glance_of": "another"}, {}, {"window": 24}], ids=str)
+@pytest.mark.parametrize("change", [{"glance_of": "another"}, {}, {"stride": 2}], ids=str)
 def test_glance_of_another_net(weights: Path, scorer: CnnScorer, change: dict[str, object]) -> None:
-    own = {"glance_of": scorer.card["sha256"]} if "window" in change else {}
-    write_net(weights.with_suffix(".glance.onnx"), **{**own, **change})
+    own = {"glance_of": scorer.card["sha256"]} if "stride" in change else {}
+    window = 8 if "stride" in change else WINDOW
+    write_net(weights.with_suffix(".glance.onnx"), **{"window": window, **own, **change})
     with pytest.raises(InputError, match=r"made for another net"):
         cnn.detector(weights)
+
+
+@pytest.mark.parametrize("window", [12, 24])
+def test_a_glance_may_see_less_or_more_than_the_net(
+    weights: Path, scorer: CnnScorer, window: int
+) -> None:
+    image = np.random.default_rng(5).integers(0, 256, (150, 130, 3), dtype=np.uint8)
+    centres = windows.grid(image.shape, STRIDE)
+    path = write_net(weights.with_suffix(".glance.onnx"), window, seed=1)
+    seen = CnnScorer(path)(image, centres)
+    least = float(np.median(seen))
+    write_card(path, window=window, threshold=least, glance_of=scorer.card["sha256"])
+    both = cnn.scorer(weights)
+    expected = np.where(seen >= least, scorer(image, centres), 0)
+    np.testing.assert_allclose(both(image, centres), expected, atol=1e-5, rtol=0)
+    assert both.reach == max(WINDOW, window) // 2
 
 
 def test_detector_computes_with_the_twin_that_lies_beside_the_net(

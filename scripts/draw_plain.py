@@ -1,0 +1,112 @@
+"""Draw plain plates: a few smooth roots on an even ground, nothing else.
+
+python scripts/draw_plain.py out/plain --count 12
+
+Grown plates are full of life, and pages teach that strokes are no roots; these keep a net from
+thinking that a plain root on a plain ground is a stroke.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from roottip import table
+
+SIDE = 500
+"""px"""
+
+FINE = 4
+"""Fractions of a pixel that OpenCV draws to, as a power of 2."""
+
+Points = NDArray[np.float64]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--count", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=7)
+    arguments = parser.parse_args()
+    draw_plain(arguments.output, arguments.count, arguments.seed)
+
+
+def draw_plain(folder: Path, count: int, seed: int) -> None:
+    """Write a dataset folder of plain plates, of one group."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    names = [f"plain_{number:04d}.png" for number in range(count)]
+    tips = []
+    for number, name in enumerate(names):
+        image, ends = plate(np.random.default_rng((seed, number)))
+        cv2.imwrite(str(folder / "images" / name), image)
+        tips += [{"image": name, "x": x, "y": y, "ignore": 0} for x, y in ends]
+    images = pd.DataFrame({"image": names, "split": "train", "group": "plain"})
+    table.write(images, folder / "images.csv")
+    table.write(pd.DataFrame(tips, columns=["image", "x", "y", "ignore"]), folder / "tips.csv")
+
+
+def plate(rng: np.random.Generator) -> tuple[NDArray[np.uint8], Points]:
+    """A picture and its tips, (N, 2) px; main roots come from the border, some have a lateral."""
+    dark, bright = rng.uniform(5, 110, 3), rng.uniform(120, 250, 3)
+    if rng.random() < 0.5:
+        dark, bright = np.full(3, dark[0]), np.full(3, bright[0])
+    ground, root = (bright, dark) if rng.random() < 0.2 else (dark, bright)
+    image = np.full((SIDE, SIDE, 3), ground)
+    width = int(rng.integers(3, 10))
+    ends: list[Points] = []
+    for _ in range(rng.integers(1, 5)):
+        start = np.array([rng.uniform(30, SIDE - 30), -10.0])
+        main_root = path(rng, start, rng.uniform(-0.4, 0.4), rng.uniform(120, 450))
+        ends.append(stroke(image, main_root, width, root))
+        if rng.random() < 0.5:
+            where = int(rng.integers(len(main_root) // 3, len(main_root) - len(main_root) // 4))
+            turned = rng.choice([-1.0, 1.0]) * rng.uniform(0.6, 1.4)
+            lateral = path(rng, main_root[where], turned, rng.uniform(40, 150))
+            ends.append(stroke(image, lateral, max(2, round(0.8 * width)), root))
+    if rng.random() < 0.5:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
+    image = image + rng.normal(0, rng.uniform(0.5, 6), image.shape)
+    inside = [end for end in ends if (end > 8).all() and (end < SIDE - 9).all()]
+    turn = rng.integers(4)
+    whole = np.rot90(np.clip(image, 0, 255).astype(np.uint8), turn).copy()
+    return whole, turned_back(np.array(inside).reshape(-1, 2), int(turn))
+
+
+def path(rng: np.random.Generator, start: Points, bearing: float, length: float) -> Points:
+    """Downwards from a point, bending slowly: (N, 2) px, one apart."""
+    steps = int(length)
+    bend = rng.choice([0.0, rng.uniform(-0.006, 0.006)])
+    angle = math.pi / 2 - bearing + bend * np.arange(steps)
+    return np.concatenate(
+        [start[None], start + np.cumsum(np.stack([np.cos(angle), np.sin(angle)], 1), axis=0)]
+    )
+
+
+def stroke(image: NDArray[np.float64], points: Points, width: int, colour: Points) -> Points:
+    """Draw a root and return where it ends."""
+    fine = np.round(points * 2**FINE).astype(np.int32)
+    layer = np.zeros(image.shape[:2], np.uint8)
+    cv2.polylines(layer, [fine], False, 255, width, cv2.LINE_AA, FINE)
+    share = layer[..., None] / 255.0
+    image[:] = image * (1 - share) + colour * share
+    # OpenCV's strokes end round, half a width behind the last point
+    return points[-1]
+
+
+def turned_back(points: Points, turns: int) -> Points:
+    """Where points of a square picture are after so many quarter turns to the left."""
+    for _ in range(turns):
+        points = np.stack([points[:, 1], SIDE - 1 - points[:, 0]], axis=1)
+    return points
+
+
+if __name__ == "__main__":
+    main()
