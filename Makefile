@@ -8,8 +8,9 @@ BIN := .venv/bin
 demo: .venv/core
 	$(BIN)/roottip demo output=out/demo
 
+# a process for each processor: threads besides would only wait for each other
 test: .venv/dev check
-	$(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 check: .venv/dev
 	$(BIN)/ruff format --check

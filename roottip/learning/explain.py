@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 Net = nn.Sequential
 """As `read_net` gives it."""
 
-STEPS, MOST_STEPS, GAP = 64, 1024, 0.05
+STEPS, MOST_STEPS, GAP = 64, 512, 0.05
 """Steps from the empty window to the real one, of integrated gradients; the larger number where
 the pixels' evidence does not add up to the whole, to within this share, with the smaller."""
 

@@ -39,7 +39,15 @@ pytestmark = pytest.mark.filterwarnings(
 
 CONF = Path(__file__).parents[2] / "conf" / "trainer"
 
-TINY = {"rounds": 2, "steps": 8, "batch": 16, "dev": 0.5, "workers": 0, "glance_steps": 0}
+TINY = {
+    "rounds": 2,
+    "steps": 8,
+    "batch": 16,
+    "dev": 0.5,
+    "workers": 0,
+    "glance_steps": 0,
+    "features": 16,
+}
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
@@ -157,7 +165,15 @@ def test_the_threshold_is_the_best_on_held_out_groups_if_they_have_enough_tips(
 
 
 def test_a_glance_loses_no_tip_and_is_passed_on(drawn: Path, tmp_path: Path) -> None:
-    recipe = {**TINY, "rounds": 1, "steps": 60, "dev": 0.0, "glance_steps": 120, "threshold": 0.5}
+    recipe = {
+        **TINY,
+        "features": 64,
+        "rounds": 1,
+        "steps": 60,
+        "dev": 0.0,
+        "glance_steps": 120,
+        "threshold": 0.5,
+    }
     first = train([drawn], tmp_path / "first", **recipe)
     net, glance = CnnScorer(first), CnnScorer(glance_of(first))
     assert glance.card["glance_of"] == net.card["sha256"]
@@ -192,7 +208,7 @@ def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
     card = json.loads(second.with_suffix(".json").read_text())
     assert card["training"]["start"] == json.loads(first.with_suffix(".json").read_text())["sha256"]
     # as large as the one it starts from, whatever the recipe says
-    third = train([drawn], tmp_path / "third", **still, start=first, features=32)
+    third = train([drawn], tmp_path / "third", **{**still, "features": 32}, start=first)
     assert third.read_bytes() == second.read_bytes()
     with pytest.raises(InputError, match="no_such"):
         train([drawn], tmp_path / "fourth", **still, start=tmp_path / "no_such.onnx")
