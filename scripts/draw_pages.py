@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -26,15 +27,16 @@ SHEET = 1000
 LETTERS = string.ascii_lowercase * 4 + string.ascii_uppercase + string.digits + ".,-:;()/"
 
 
-def main() -> None:
+def command(description: str, draw: Callable[[Path, int, int], None]) -> None:
+    """Take folder, count and seed from the command line and draw."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("output", type=Path)
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
-    draw_pages(arguments.output, arguments.count, arguments.seed)
+    draw(arguments.output, arguments.count, arguments.seed)
 
 
 def draw_pages(folder: Path, count: int, seed: int) -> None:
@@ -99,4 +101,4 @@ def _grid(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, draw_pages)

@@ -8,13 +8,13 @@ thinking that a plain root on a plain ground is a stroke.
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
+from draw_pages import command
 from numpy.typing import NDArray
 
 from roottip import table
@@ -26,17 +26,6 @@ FINE = 4
 """Fractions of a pixel that OpenCV draws to, as a power of 2."""
 
 Points = NDArray[np.float64]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--count", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
-    draw_plain(arguments.output, arguments.count, arguments.seed)
 
 
 def draw_plain(folder: Path, count: int, seed: int) -> None:
@@ -65,12 +54,14 @@ def plate(rng: np.random.Generator) -> tuple[NDArray[np.uint8], Points]:
     for _ in range(rng.integers(1, 5)):
         start = np.array([rng.uniform(30, SIDE - 30), -10.0])
         main_root = path(rng, start, rng.uniform(-0.4, 0.4), rng.uniform(120, 450))
-        ends.append(stroke(image, main_root, width, root))
+        stroke(image, main_root, width, root)
+        ends.append(main_root[-1])
         if rng.random() < 0.5:
             where = int(rng.integers(len(main_root) // 3, len(main_root) - len(main_root) // 4))
             turned = rng.choice([-1.0, 1.0]) * rng.uniform(0.6, 1.4)
             lateral = path(rng, main_root[where], turned, rng.uniform(40, 150))
-            ends.append(stroke(image, lateral, max(2, round(0.8 * width)), root))
+            stroke(image, lateral, max(2, round(0.8 * width)), root)
+            ends.append(lateral[-1])
     if rng.random() < 0.5:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
     image = image + rng.normal(0, rng.uniform(0.5, 6), image.shape)
@@ -90,15 +81,13 @@ def path(rng: np.random.Generator, start: Points, bearing: float, length: float)
     )
 
 
-def stroke(image: NDArray[np.float64], points: Points, width: int, colour: Points) -> Points:
-    """Draw a root and return where it ends."""
+def stroke(image: NDArray[np.float64], points: Points, width: int, colour: Points) -> None:
+    """Draw a root into the image."""
     fine = np.round(points * 2**FINE).astype(np.int32)
     layer = np.zeros(image.shape[:2], np.uint8)
     cv2.polylines(layer, [fine], False, 255, width, cv2.LINE_AA, FINE)
     share = layer[..., None] / 255.0
     image[:] = image * (1 - share) + colour * share
-    # OpenCV's strokes end round, half a width behind the last point
-    return points[-1]
 
 
 def turned_back(points: Points, turns: int) -> Points:
@@ -109,4 +98,4 @@ def turned_back(points: Points, turns: int) -> Points:
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, draw_plain)
