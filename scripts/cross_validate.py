@@ -45,7 +45,7 @@ DRAWN, PAGES = 500, 40
 DRAWN_SHARE, PAGES_SHARE = 0.22, 0.03
 """How many of the samples come from drawn plates and from pages."""
 
-FOLDS, FEATURES, RATE, ROUNDS, STEPS, BATCH, SEED = 4, 96, 3e-3, 2, 930, 512, 0
+FOLDS, FEATURES, RATE, ROUNDS, STEPS, BATCH, SEED = 4, 64, 3e-3, 2, 930, 512, 0
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def fit(photographs: list[Path], output: Path, workers: int, rounds: int, steps:
     """Train all nets and write each as ONNX."""
     drawn, pages = output / "drawn", output / "pages"
     if not (drawn / "images.csv").exists():
-        draw(drawn, DRAWN)
+        draw(drawn, DRAWN, SEED)
     if not (pages / "images.csv").exists():
         draw_pages(pages, PAGES, seed=7)
     tips = np.sqrt([len(read_dataset(folder, "train").truth) for folder in photographs])

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 from learning_curve import subset
-from train_release import draw
+from train_release import SEED, draw
 
 from roottip import table
 from roottip.compare import FLOOR
@@ -49,7 +49,7 @@ def main() -> None:
     output: Path = arguments.output
     drawn = output / "drawn"
     if not (drawn / "images.csv").exists():
-        draw(drawn, DRAWN)
+        draw(drawn, DRAWN, SEED)
     sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
     rows = []
     for folder, tolerance in sets.items():
