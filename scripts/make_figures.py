@@ -20,7 +20,7 @@ SHOWN = ("plate_0001.jpg", "plate_0002.jpg", "plate_0005.jpg", "plate_0007.jpg")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("docs"))
-    parser.add_argument("--detector", default="baseline")
+    parser.add_argument("--detector", default="cnn")
     arguments = parser.parse_args()
     sample = read_dataset(Path(__file__).parents[1] / "data" / "sample")
     evaluations, _ = compare(sample, {"shown": load(arguments.detector)}, tolerance=10)

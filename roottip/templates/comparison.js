@@ -158,7 +158,7 @@ function drawOverlay() {
   image.truth.forEach(([x, y], i) => { if (image.hitAt[detector.name][i] < threshold) mark("miss", x, y); });
   const c = counts(image);
   byId("image-name").textContent = image.name;
-  byId("image-counts").textContent = `${c.hits} hits, ${c.misses} misses, ${c.alarms} false alarms`;
+  byId("image-counts").textContent = `hits ${c.hits}, misses ${c.misses}, false alarms ${c.alarms}`;
 }
 
 function step(by) {
