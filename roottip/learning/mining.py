@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -166,14 +166,21 @@ def curves(detector: WindowDetector, plates: Sequence[Plate]) -> dict[str, pd.Da
     return result
 
 
-def best(curves: dict[str, pd.DataFrame]) -> tuple[float, float]:
+def best(
+    curves: dict[str, pd.DataFrame], shares: Mapping[str, float] | None = None
+) -> tuple[float, float]:
     """The threshold with the highest F1, a mean over datasets, and that F1.
 
-    Every tip weighs the same: where few plates of a dataset are held out, its F1 is mostly
-    chance, and must not choose for the others.
+    Without `shares` every tip weighs the same: where few plates of a dataset are held out, its F1
+    is mostly chance, and must not choose for the others. With them each dataset weighs its share,
+    lest thousands of drawn tips choose for a thousand on photographs.
     """
     f1 = np.array([curve["f1"].fillna(0).to_numpy() for curve in curves.values()])
-    mean = np.average(f1, axis=0, weights=[curve["tips"].iloc[0] for curve in curves.values()])
+    weights = [
+        curve["tips"].iloc[0] if shares is None else shares[dataset]
+        for dataset, curve in curves.items()
+    ]
+    mean = np.average(f1, axis=0, weights=weights)
     return float(THRESHOLDS[np.argmax(mean)]), float(mean.max())
 
 

@@ -117,8 +117,9 @@ def train(
     threshold : float, optional
         In place of the best one.
     shares : sequence of float, optional
-        How often samples come from each dataset, relative to the others; equally often where
-        not given, however many images each has.
+        How often samples come from each dataset, relative to the others, and what each weighs where
+        the threshold is chosen; equally often where not given, however many images each has, and
+        every tip the same.
     glance_steps : int
         Steps of the training of the net's glance, ``model.glance.onnx``, with which detection is
         some four times as fast; 0 makes none. A `start` that has one hands it on in their place.
@@ -215,7 +216,8 @@ def train(
     judges = [judges[number] for number in some(judges, seed)]
     card["calibration"] = calibrate(module.net, judges, share_of)
     if threshold is None or held_out:
-        chosen, f1 = best(curves(detector_of(module.net), judges))
+        looked = curves(detector_of(module.net), judges)
+        chosen, f1 = best(looked, None if shares is None else share_of)
         card["training"]["dev"] = {"plates": len(held_out), "threshold": chosen, "f1": round(f1, 4)}
     if threshold is None:
         card["threshold"] = chosen

@@ -1,12 +1,14 @@
-"""Looking at plates: the quick way of a graphics card finds what the detector finds."""
+"""Looking at plates: what a graphics card finds quickly, and the threshold that is best."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import pytest
 import torch
 
 from roottip import windows
-from roottip.learning.mining import LEAST, RADIUS, peaks_of
+from roottip.learning.mining import LEAST, RADIUS, THRESHOLDS, best, peaks_of
 from roottip.learning.net import STRIDE, WINDOW, TipNet
 
 
@@ -30,3 +32,15 @@ def test_peaks_are_the_highest_scores_of_all_windows() -> None:
     assert set(found) == peaks.keys()
     own = [peaks[point] for point in found]
     np.testing.assert_allclose(own, sorted(own, reverse=True), atol=1e-5)  # some are that close
+
+
+def test_the_threshold_is_the_best_for_tips_or_for_the_shares_asked_for() -> None:
+    # two datasets whose F1 falls off on both sides of 0.7 and of 0.3, the first with most tips
+    curves = {
+        name: pd.DataFrame({"f1": 1 - np.abs(THRESHOLDS - peak), "tips": tips})
+        for name, peak, tips in (("many", 0.7, 1000), ("few", 0.3, 10))
+    }
+    assert best(curves)[0] == 0.7
+    assert best(curves, {"many": 0.2, "few": 0.8, "tipless": 5.0})[0] == 0.3
+    # at 0.3 the one has 1 and the other 0.6
+    assert best(curves, {"many": 0.2, "few": 0.8})[1] == pytest.approx(0.8 + 0.2 * 0.6)
