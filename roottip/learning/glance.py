@@ -34,7 +34,7 @@ from roottip.scorers.cnn import CnnScorer, glance_of, scorer
 
 BATCH, RATE, DECAY, TIP_WEIGHT = 64, 6e-3, 1e-2, 4.0
 
-LOST = 0.003
+LOST = 0.005
 """Share of the tips that the net finds on its own plates that its glance may pass over."""
 
 
