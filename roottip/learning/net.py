@@ -6,6 +6,9 @@ Nothing is padded, so the same weights see one window (one answer comes out) or 
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 STRIDE = 4
@@ -112,8 +115,12 @@ Net = TipNet | GlanceNet
 def _layer(
     inputs: int, outputs: int, side: int, stride: int = 1, dilation: int = 1
 ) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, side, stride, dilation=dilation, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    ]
+    convolution = nn.Conv2d(inputs, outputs, side, stride, dilation=dilation, bias=False)
+    if inputs == outputs:
+        # a layer that begins by passing on what it gets, as in DiracNets (Zagoruyko and Komodakis
+        # 2017, https://arxiv.org/abs/1706.00388): otherwise the middle of the window hardly
+        # reaches the end of a net this deep, which says "none" for hundreds of steps
+        noise = torch.randn_like(convolution.weight) / math.sqrt(side * side * inputs)
+        nn.init.dirac_(convolution.weight)
+        convolution.weight = nn.Parameter(convolution.weight.detach() + noise)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
