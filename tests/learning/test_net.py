@@ -11,7 +11,7 @@ import torch
 from roottip import windows
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.module import TipModule, cross_entropy, offset_error
-from roottip.learning.net import STRIDE, WINDOW, TipNet
+from roottip.learning.net import GAPS, STRIDE, WINDOW, TipNet
 from roottip.scorers.cnn import CnnScorer
 
 
@@ -188,3 +188,17 @@ def test_the_loss_asks_for_offsets_only_where_they_are_known() -> None:
     assert offsets.grad is not None
     assert offsets.grad[0, :, 0, 1].tolist() == [0, 0]
     assert offset_error(offsets, torch.full_like(target, float("nan"))) == 0
+
+
+def test_inner_layers_begin_by_passing_on_what_they_get() -> None:
+    torch.manual_seed(0)
+    convolutions = [layer for layer in TipNet().layers if isinstance(layer, torch.nn.Conv2d)]
+    inner = [layer for layer in convolutions if layer.in_channels == layer.out_channels]
+    assert len(inner) == 1 + len(GAPS)
+    for layer in inner:
+        given = torch.randn(1, layer.in_channels, 40, 40)
+        edge = layer.dilation[0]
+        kept = given[..., edge:-edge, edge:-edge]
+        both = torch.stack([layer(given).flatten(), kept.flatten()])
+        # the middle, and noise of as much variance
+        assert torch.corrcoef(both)[0, 1].item() == pytest.approx(2**-0.5, abs=0.03)
