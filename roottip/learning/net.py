@@ -6,9 +6,6 @@ Nothing is padded, so the same weights see one window (one answer comes out) or 
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor, nn
 
 STRIDE = 4
@@ -120,7 +117,7 @@ def _layer(
         # a layer that begins by passing on what it gets, as in DiracNets (Zagoruyko and Komodakis
         # 2017, https://arxiv.org/abs/1706.00388): otherwise the middle of the window hardly
         # reaches the end of a net this deep, which says "none" for hundreds of steps
-        noise = torch.randn_like(convolution.weight) / math.sqrt(side * side * inputs)
+        noise = nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear").detach().clone()
         nn.init.dirac_(convolution.weight)
-        convolution.weight = nn.Parameter(convolution.weight.detach() + noise)
+        convolution.weight.data += noise
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
