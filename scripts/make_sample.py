@@ -21,7 +21,7 @@ SEED = 6
 
 def sample_plates() -> list[Plate]:
     """Twelve small plates, the last without roots; JPEG quality is what their size allows."""
-    knobs = {"width": 560, "height": 480}
+    knobs = {"width": 560, "height": 480, "leaves": 0.0, "grid": 0.0}
     plates = varied_plates(12, SEED, knobs=knobs)
     rooted = [replace(plate, plants=max(plate.plants, 1)) for plate in plates]
     return [

@@ -30,16 +30,16 @@ from roottip.learning.train import train
 from roottip.scorers.cnn import SHIPPED, glance_of, int8_of
 from roottip.synth.dataset import varied_plates, write_dataset
 
-DRAWN, PAGES, PLAIN, SEED = 1500, 150, 150, 1007
+DRAWN, PAGES, PLAIN, SEED = 3000, 300, 150, 1007
 
 GROWTH = 7
 """Seed of how the plants on a drawn plate grow."""
 
-SHARES = {"osr": 0.2, "tillmore": 0.28, "drawn": 0.45, "pages": 0.04, "plain": 0.03}
+SHARES = {"osr": 0.19, "tillmore": 0.26, "drawn": 0.47, "pages": 0.05, "plain": 0.03}
 """How many of the samples come from each set."""
 
 RECIPE = {"rounds": 13, "steps": 307, "batch": 768, "rate": 3e-3}
-ONWARD = {"rounds": 5, "steps": 1400, "batch": 64, "rate": 8e-4}
+ONWARD = {"rounds": 7, "steps": 2000, "batch": 64, "rate": 1e-3}
 """For `train`: from nothing, and from the net that ships."""
 
 FINEST = 2.0

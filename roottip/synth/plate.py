@@ -78,12 +78,16 @@ class Plate:
         Handwritten words; a megapixel.
     ruled : float
         Ruled lines, on a plate.
+    grid : float
+        Side of the squares that the plate is engraved with, mm; 0: none.
     clamp : float
         Height of a clamp over the upper edge, mm.
     rim : float
         Width of the plate's rim along the other edges, mm.
     seeds : float
         How much seeds and shoots can be seen, 0 to 1.
+    leaves : float
+        Leaves of a shoot: blades of grasses, else stalked ones.
     shadow : float
         How dark the roots' shadow is, 0 to 1.
     light : float
@@ -141,9 +145,11 @@ class Plate:
     film: float = 0.15
     labels: float = 0.4
     ruled: float = 0.3
+    grid: float = 0.0
     clamp: float = 0.0
     rim: float = 0.0
     seeds: float = 1.0
+    leaves: float = 0.0
     shadow: float = 0.15
     light: float = 0.15
     vignette: float = 0.1
@@ -231,6 +237,7 @@ def varied(
     clutter = rng.choice([0.2, 1.0, 3.0], p=[0.35, 0.45, 0.2])
     paper, root = _colours(rng)
     clamped = rng.random() < 0.25
+    more = stream(seed, "shoots and squares")
     plate = Plate(
         width=width,
         height=height,
@@ -267,9 +274,11 @@ def varied(
         film=rng.uniform(0, 0.4) if rng.random() < 0.4 else 0.0,
         labels=rng.exponential(1.2) if rng.random() < 0.4 else 0.0,
         ruled=rng.uniform(0, 2) if rng.random() < 0.25 else 0.0,
+        grid=more.uniform(5, 20) if more.random() < 0.12 else 0.0,
         clamp=max(top, 0) + rng.uniform(0.01, 0.12) * depth if clamped else 0.0,
         rim=rng.uniform(0.01, 0.06) * depth if rng.random() < 0.2 else 0.0,
         seeds=rng.uniform(0.75, 1),  # without, roots would begin with an end like a tip
+        leaves=more.uniform(1, 6) if more.random() < 0.5 else 0.0,
         shadow=rng.uniform(0, 0.4),
         light=rng.uniform(0, 0.45),
         vignette=rng.uniform(0, 0.35),

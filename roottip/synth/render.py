@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from roottip.synth import ground
+from roottip.synth.clutter import scatter
 from roottip.synth.growth import Line, Root, beside, grow, on_day
 from roottip.synth.plate import Plate, stream
 from roottip.synth.roots import Plane, Stroke, draw_hairs, draw_roots, fixed, strokes
@@ -135,7 +136,7 @@ def picture(plate: Plate, roots: Sequence[Root], seed: int) -> Picture:
     layers = draw_roots(plate, drawn, source)
     hairs = draw_hairs(plate, drawn, seed)
     sown = _sown(plate, seed) * plate.px_per_mm - 0.5
-    clutter = ground.clutter(plate, seed, sown)
+    clutter = scatter(plate, seed, sown)
     water = ground.film(plate, seed)
 
     scene = ground.paper(plate, seed)

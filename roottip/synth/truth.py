@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.special import erf
 
-from roottip.synth.ground import DIRT, DROP, HIDDEN, LABEL, SEED, Clutter
+from roottip.synth.clutter import DIRT, DROP, HIDDEN, LABEL, SEED, Clutter
 from roottip.synth.growth import Line
 from roottip.synth.plate import Plate
 from roottip.synth.roots import Hairs, Plane, Stroke

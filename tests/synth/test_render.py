@@ -34,10 +34,12 @@ BUSY = Plate(
     film=0.4,
     labels=30.0,
     ruled=3.0,
+    grid=5.0,
+    leaves=30.0,
     clamp=1.5,
     rim=1.0,
 )
-PICTURE = ["shadow", "light", "vignette", "grain", "grain_size", "cast", "noise"]
+PICTURE = ["grid", "shadow", "light", "vignette", "grain", "grain_size", "cast", "noise"]
 ON_TOP = [
     "dirt",
     "residue",
@@ -46,6 +48,7 @@ ON_TOP = [
     "labels",
     "drops",
     "ruled",
+    "leaves",
     "stains",
     "dirt_size",
 ]

@@ -136,3 +136,21 @@ def test_places_that_look_like_tips_are_listed_and_none_is_near_a_tip(clean, str
         places["y"].to_numpy()[:, None] - made.tips["y"].to_numpy(),
     )
     assert distance.min() > 12
+
+
+@pytest.mark.parametrize("species", ["maize", "pea"])
+def test_a_tip_under_a_leaf_is_hidden_and_leaves_end_like_tips(clean, straight, species):
+    clean = replace(clean, width=440, height=440, top=50.0, plants=1, seeds=1.0, species=species)
+    leafy = replace(clean, leaves=8.0)
+    without, made = picture(clean, [], 4), picture(leafy, [], 4)
+    leaves = (made.image != without.image).any(axis=2).astype(np.uint8)
+    inside = cv2.copyMakeBorder(leaves[40:-40, 40:-40], *[40] * 4, cv2.BORDER_CONSTANT)
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    y, x = np.unravel_index(np.argmax(depth), depth.shape)
+    assert depth.max() > 6
+    root = straight(end=(np.array([x, y]) + 0.5) / leafy.px_per_mm)
+    seen, covered = tips(clean, root, seed=4), tips(leafy, root, seed=4)
+    assert (seen["ignore"].item(), covered["ignore"].item()) == (0, 1)
+    ends = made.distractors[len(without.distractors) :]
+    assert len(ends) > 1
+    assert set(ends["cause"]) == {"seed"}
