@@ -3,20 +3,28 @@
 python scripts/measure_rootless.py
 
 Runs detectors with their own settings over the pictures that come with scikit-image (bricks,
-coins, a cat, text, tissue …) and prints how many tips each sees; every one is a false alarm.
+coins, a cat, text, tissue …), over pages of print, rulers and grids, and over drawn plates without
+plants (dirt, fibres, scratches, writing; they need the extra synth), and prints how many tips each
+sees; every one is a false alarm.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import skimage.data
+from draw_pages import page
 from skimage.util import img_as_ubyte
+from tqdm import tqdm
 
 from roottip.detector import DETECTORS, load
+from roottip.synth.plate import varied
+from roottip.synth.render import draw
+from roottip.windows import Image
 
 PICTURES = [
     "astronaut",
@@ -42,6 +50,10 @@ PICTURES = [
 """Those that are in scikit-image's wheel; the others would be downloaded."""
 
 
+PAGES, PLATES, SEED = 30, 40, 5000
+"""How many are drawn; the release learns from other seeds."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -52,19 +64,28 @@ def main() -> None:
         name: load(name, weights=arguments.weights) if name == "cnn" else load(name)
         for name in DETECTORS
     }
-    rows = []
-    for name in PICTURES:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # logo's transparency
-            picture = getattr(skimage.data, name)()
-        image = np.ascontiguousarray(
-            img_as_ubyte(picture)[..., :3] if picture.ndim == 3 else picture
-        )
-        counts = {key: len(detector.find(image)[0]) for key, detector in detectors.items()}
-        rows.append({"picture": name, **counts})
-    table = pd.DataFrame(rows).set_index("picture")
-    table.loc["all"] = table.sum()
+    kinds = {name: [photograph(name)] for name in PICTURES}
+    kinds[f"{PAGES} pages"] = [page(np.random.default_rng((SEED, n))) for n in range(PAGES)]
+    empty = [replace(varied(SEED + n), plants=0) for n in range(PLATES)]
+    kinds[f"{PLATES} empty plates"] = [draw(plate, SEED + n).image for n, plate in enumerate(empty)]
+    rows = [
+        {
+            key: sum(len(detector.find(image)[0]) for image in images)
+            for key, detector in detectors.items()
+        }
+        for images in tqdm(kinds.values(), unit="kind")
+    ]
+    table = pd.DataFrame(rows, index=list(kinds))
+    table.loc["all photographs"] = table.loc[PICTURES].sum()
     print(table.to_string())
+
+
+def photograph(name: str) -> Image:
+    """One of scikit-image's pictures, (H, W) or (H, W, 3) uint8."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # logo's transparency
+        picture = getattr(skimage.data, name)()
+    return np.ascontiguousarray(img_as_ubyte(picture)[..., :3] if picture.ndim == 3 else picture)
 
 
 if __name__ == "__main__":
