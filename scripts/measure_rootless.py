@@ -59,10 +59,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--weights", help="another net's model.onnx in place of the shipped one")
+    parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
     arguments = parser.parse_args()
     detectors = {
         name: load(name, weights=arguments.weights) if name == "cnn" else load(name)
-        for name in DETECTORS
+        for name in arguments.detectors
     }
     kinds = {name: [photograph(name)] for name in PICTURES}
     kinds[f"{PAGES} pages"] = [page(np.random.default_rng((SEED, n))) for n in range(PAGES)]
