@@ -49,7 +49,6 @@ PICTURES = [
 ]
 """Those that are in scikit-image's wheel; the others would be downloaded."""
 
-
 PAGES, PLATES, SEED = 30, 40, 5000
 """How many are drawn; the release learns from other seeds."""
 

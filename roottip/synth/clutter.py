@@ -15,15 +15,15 @@ from roottip.synth.plate import Plate, stream
 DIRT, LABEL, HIDDEN, SEED, DROP = 1, 2, 3, 4, 5
 """What `Clutter.kind` says of a pixel; 0 is nothing."""
 
+GRASSES = ("barley", "maize", "wheat")
+"""Species with blades for leaves."""
+
 _FONTS = (
     cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
     cv2.FONT_HERSHEY_SIMPLEX,
     cv2.FONT_HERSHEY_DUPLEX,
 )
-GRASSES = ("barley", "maize", "wheat")
-"""Species with blades for leaves."""
-
 _LETTERS = list("0123456789ABCDEFGHKLMNPRSTVXYabdeghkmnrtwxy-+./")
 
 
@@ -126,10 +126,8 @@ def _seed(made: Clutter, plate: Plate, x: float, y: float, rng: np.random.Genera
     half = 0.22 * long * (1 - 0.55 * tall**2) * rng.uniform(0.7, 1.2)
     half[-1] = 0.3
     leaf = np.array(rng.choice([(215, 205, 125), (150, 175, 80), (225, 220, 190)]))
-    for ring, tone in ((1.0, 0.85), (0.6, 1.0), (0.25, 1.1)):
-        edge = np.stack([half * ring, np.zeros(16)], axis=1)
-        outline = np.concatenate([stem - edge, (stem + edge)[::-1]])
-        made.area(outline, leaf * tone, plate.seeds, SEED)
+    edge = np.stack([half, np.zeros(16)], axis=1)
+    _blade(made, plate, stem, edge, leaf, ((1.0, 0.85), (0.6, 1.0), (0.25, 1.1)))
     made.places.append((stem[-1, 0], stem[-1, 1], "seed"))
     brown = rng.uniform(110, 225) * np.array([1.0, rng.uniform(0.65, 0.85), rng.uniform(0.3, 0.6)])
     turn = rng.normal(90, 25)
@@ -147,10 +145,12 @@ def _seed(made: Clutter, plate: Plate, x: float, y: float, rng: np.random.Genera
 
 def _leaves(made: Clutter, plate: Plate, stem: Line, rng: np.random.Generator) -> None:
     """Leaves along a shoot, bent by their weight: long blades of grasses, round ones on stalks."""
+    if plate.seeds <= 0:
+        return
     grass = plate.species in GRASSES
     green = rng.uniform((60, 95, 30), (190, 215, 130))
     along = np.linspace(0, 1, 24)
-    for _ in range(rng.poisson(plate.leaves) if plate.seeds > 0 else 0):
+    for _ in range(rng.poisson(plate.leaves)):
         mm = plate.px_per_mm * min(1.0, 0.3 + plate.day / 8)
         long = rng.uniform(15, 70) * mm if grass else rng.uniform(4, 22) * mm
         start = stem[rng.integers(len(stem) // 3, len(stem))]
@@ -167,12 +167,24 @@ def _leaves(made: Clutter, plate: Plate, stem: Line, rng: np.random.Generator) -
         half = np.maximum(half, long * rng.uniform(0.008, 0.025) * (1 - 0.6 * along))
         edge = half[:, None] * np.stack([-way[:, 1], way[:, 0]], axis=1)
         leaf = green * rng.uniform(0.75, 1.25)
-        for ring, tone in ((1.0, 0.85), (0.7, 1.0)):
-            outline = np.concatenate([axis - ring * edge, (axis + ring * edge)[::-1]])
-            made.area(outline, leaf * tone, plate.seeds, SEED)
+        _blade(made, plate, axis, edge, leaf, ((1.0, 0.85), (0.7, 1.0)))
         if rng.random() < 0.6:
             made.line(axis[:-2], 1, leaf * rng.uniform(0.8, 1.3), 0.7 * plate.seeds, SEED)
         made.places.append((axis[-1, 0], axis[-1, 1], "seed"))
+
+
+def _blade(
+    made: Clutter,
+    plate: Plate,
+    axis: Line,
+    edge: Line,
+    colour: NDArray[np.float64],
+    rings: tuple[tuple[float, float], ...],
+) -> None:
+    """A shoot or leaf from its axis to its edge, (N, 2) px each, in rings of a share and a tone."""
+    for ring, tone in rings:
+        outline = np.concatenate([axis - ring * edge, (axis + ring * edge)[::-1]])
+        made.area(outline, colour * tone, plate.seeds, SEED)
 
 
 def _grid(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
