@@ -31,6 +31,12 @@ _BIAS = 0.95
 _LONG = 10.0
 """A root is this many times longer than wide; seeds, dirt and letters are not."""
 
+_WIDEST = 3.0
+"""What is wider than this many times the median is no root but the shoot that it grows from."""
+
+_CLEAR = 0.6
+"""Quantile of the contrast above which more of it counts no more: shoots have the most."""
+
 _MARGIN = 0.05
 """Share of the image left out along each edge: plate rims and paper edges are long and thin."""
 
@@ -128,6 +134,8 @@ def measured_width(parts: Iterable[Image]) -> float | None:
     its distance transform on the mask's centre lines is the local full width at half maximum.
     Long components count, the bright or the dark ones, whichever have more contrast; each
     centre-line pixel with its squared contrast, in a quadratic mean: roots outvote root hairs.
+    Shoots and leaf stalks are fewer, but wide and of much contrast: contrast beyond `_CLEAR`
+    counts no more, and widths beyond `_WIDEST` not at all.
     """
     lines = []
     for image in parts:
@@ -141,7 +149,12 @@ def measured_width(parts: Iterable[Image]) -> float | None:
     width, contrast = max(sides, key=lambda side: float(side[1].sum()))
     if len(width) == 0:
         return None
-    return float(np.sqrt(np.average(width**2, weights=contrast**2))) / _BIAS
+    weight = np.minimum(contrast, np.quantile(contrast, _CLEAR)) ** 2
+    order = np.argsort(width)
+    below = np.cumsum(weight[order])
+    median = width[order][np.searchsorted(below, below[-1] / 2)]
+    root = width <= _WIDEST * median
+    return float(np.sqrt(np.average(width[root] ** 2, weights=weight[root]))) / _BIAS
 
 
 def clearest_channel(image: Image) -> tuple[Image, Image, float]:

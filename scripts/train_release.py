@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from draw_pages import draw_pages
 from draw_plain import draw_plain
 
@@ -29,6 +31,7 @@ from roottip.learning.plates import read_plates
 from roottip.learning.train import train
 from roottip.scorers.cnn import SHIPPED, glance_of, int8_of
 from roottip.synth.dataset import varied_plates, write_dataset
+from roottip.synth.plate import Plate
 
 DRAWN, PAGES, PLAIN, SEED = 3000, 300, 150, 1007
 
@@ -39,11 +42,17 @@ SHARES = {"osr": 0.19, "tillmore": 0.26, "drawn": 0.47, "pages": 0.05, "plain": 
 """How many of the samples come from each set."""
 
 RECIPE = {"rounds": 13, "steps": 307, "batch": 768, "rate": 3e-3}
-ONWARD = {"rounds": 7, "steps": 2000, "batch": 64, "rate": 1e-3}
+ONWARD = {"rounds": 6, "steps": 2000, "batch": 64, "rate": 1e-3}
 """For `train`: from nothing, and from the net that ships."""
 
 FINEST = 2.0
-"""Width of a drawn root, px, below which it is not a root to learn from but could be a hair."""
+"""px. Finer roots are to learn from only where nothing is near: elsewhere they could be hairs."""
+
+LONE = 0.2
+"""Share of the single long hairs that remains: drawn, they cannot be told from fine roots."""
+
+SEEDLINGS = 5
+"""One drawn plate of this many is a row of small plants, as on plates of agar."""
 
 
 def main() -> None:
@@ -92,16 +101,46 @@ def main() -> None:
 
 def draw(folder: Path, count: int, seed: int) -> None:
     """Plates to learn from: ends that people would hardly see are neither tips nor others."""
-    write_dataset(varied_plates(count, seed, size=800), GROWTH, folder, "train", workers=2)
+    plates = [
+        replace(plate, long_hairs=LONE * plate.long_hairs)
+        for plate in varied_plates(count, seed, size=800)
+    ]
+    rng = np.random.default_rng(seed)
+    plates[::SEEDLINGS] = [seedlings(plate, rng) for plate in plates[::SEEDLINGS]]
+    write_dataset(plates, GROWTH, folder, "train", workers=2)
     tips = table.read(folder / "tips.csv")
     tags = tips["cause"].fillna("").str.split(";")
     faint = tags.map(lambda own: "small" in own and bool({"translucent", "film"} & {*own}))
     bundle = tags.map(lambda own: "bundle" in own)
-    tips.loc[faint | bundle | (tips["width"] < FINEST), "ignore"] = 1
+    beside = tags.map(lambda own: bool({*own} - {"", "small", "close pair"}))
+    fine = (tips["width"] < FINEST) & beside
+    tips.loc[faint | bundle | fine, "ignore"] = 1
     table.write(tips, folder / "tips.csv")
     images = table.read(folder / "images.csv")
     # of a single group nothing is held out: the threshold is for photographs
     table.write(images.assign(group="drawn"), folder / "images.csv")
+
+
+def seedlings(plate: Plate, rng: np.random.Generator) -> Plate:
+    """The plate with young plants in a row whose roots are fine and whose shoots are not."""
+    if plate.plants == 0:
+        return plate
+    px_per_mm = rng.uniform(7, 13)
+    smaller = plate.px_per_mm / px_per_mm
+    return replace(
+        plate,
+        px_per_mm=px_per_mm,
+        plants=int(rng.integers(3, 8)),
+        day=rng.uniform(2, 6),
+        top=rng.uniform(5, 25),
+        root_width=rng.uniform(3, 4.5),
+        thinnest=0.7,
+        leaves=rng.uniform(1, 6),
+        hair_length=plate.hair_length * smaller,
+        hairless=plate.hairless * smaller,
+        rim=plate.rim * smaller,
+        clamp=0.0,
+    )
 
 
 if __name__ == "__main__":

@@ -34,6 +34,17 @@ def test_the_side_that_is_bright_does_not_matter():
     assert normalising_scale(255 - image) == pytest.approx(normalising_scale(image), rel=0.05)
 
 
+@pytest.mark.parametrize("level", [110, 140, 200])
+def test_shoots_do_not_make_roots_wider(level):
+    image = np.full((900, 900, 3), 40, np.uint8)
+    for x in range(80, 820, 140):
+        cv2.line(image, (x, 90), (x + 60, 810), (90, 90, 90), 3, cv2.LINE_AA)
+    grown = image.copy()
+    for x in range(80, 820, 140):
+        cv2.line(grown, (x, 60), (x, 270), (level,) * 3, 20, cv2.LINE_AA)
+    assert measured_width([grown]) == pytest.approx(measured_width([image]), rel=0.1)
+
+
 def test_a_known_width_is_taken_as_it_is():
     assert normalising_scale(roots(5), root_width=20) == REFERENCE_WIDTH / 20
     assert normalising_scale(roots(5), root_width=0.5) == 2  # no further than LARGEST

@@ -1,0 +1,75 @@
+"""Measure a net, and the estimated width of roots, on drawn plates that it did not learn from.
+
+python scripts/measure_drawn.py --output out/drawn
+
+Draws plates of all kinds and rows of young plants with fine roots and thick shoots, as on plates of
+agar, both as scripts/train_release.py does but with another seed (the extra synth). Prints, for
+finds within 8 px, what scripts/measure_cnn.py does, and how the estimated width of roots compares
+with that of the thickest ones: the median of the ratio, and how many images are off by a factor of
+1.7 or more, in whose scale no detector sees much.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from measure_cnn import whole_images
+from train_release import GROWTH, draw, seedlings
+
+from roottip import table
+from roottip.images import read_image
+from roottip.scale import REFERENCE_WIDTH, normalising_scale
+from roottip.scorers.cnn import SHIPPED, detector
+from roottip.synth.dataset import varied_plates, write_dataset
+
+PLATES, ROWS, SEED = 60, 30, 99
+
+SIDE = 1400
+"""px, of the pictures of rows of young plants."""
+
+TOLERANCE = 8.0
+
+OFF = 1.7
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=Path("out/drawn"))
+    parser.add_argument("--weights", type=Path, default=SHIPPED)
+    arguments = parser.parse_args()
+    kinds, rows = (arguments.output / name for name in ("kinds", "rows"))
+    if not (kinds / "images.csv").exists():
+        draw(kinds, PLATES, SEED)
+    if not (rows / "images.csv").exists():
+        rng = np.random.default_rng(SEED)
+        plates = [seedlings(plate, rng) for plate in varied_plates(ROWS, SEED, size=SIDE)]
+        write_dataset(plates, GROWTH, rows, "train", workers=2)
+    looking = detector(arguments.weights)
+    measured = [
+        {
+            "dataset": folder.name,
+            **whole_images(folder, "train", TOLERANCE, looking),
+            **widths(folder),
+        }
+        for folder in (kinds, rows)
+    ]
+    print(pd.DataFrame(measured).set_index("dataset").T.to_string(float_format="%.4g"))
+
+
+def widths(folder: Path) -> dict[str, float]:
+    """How wide roots are taken to be, over how wide the thickest are drawn."""
+    images = table.read(folder / "images.csv")
+    planted = images[images["plants"] > 0]
+    scales = [normalising_scale(read_image(folder / "images" / n)) for n in planted["image"]]
+    ratio = REFERENCE_WIDTH / np.array(scales) / planted["root_width"].to_numpy()
+    wrong = np.abs(np.log(ratio)) >= np.log(OFF)
+    return {"width_ratio": float(np.median(ratio)), "widths_off": int(wrong.sum())}
+
+
+if __name__ == "__main__":
+    main()
