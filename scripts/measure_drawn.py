@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from measure_cnn import whole_images
-from train_release import GROWTH, draw, seedlings
+from train_release import GROWTH, draw, ignore_faint, less_hairy, seedlings
 
 from roottip import table
 from roottip.images import read_image
@@ -47,8 +47,10 @@ def main() -> None:
         draw(kinds, PLATES, SEED)
     if not (rows / "images.csv").exists():
         rng = np.random.default_rng(SEED)
-        plates = [seedlings(plate, rng) for plate in varied_plates(ROWS, SEED, size=SIDE)]
+        plates = less_hairy(varied_plates(ROWS, SEED, size=SIDE))
+        plates = [seedlings(plate, rng) for plate in plates]
         write_dataset(plates, GROWTH, rows, "train", workers=2)
+        ignore_faint(rows)
     looking = detector(arguments.weights)
     measured = [
         {

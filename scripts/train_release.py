@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,13 +102,18 @@ def main() -> None:
 
 def draw(folder: Path, count: int, seed: int) -> None:
     """Plates to learn from: ends that people would hardly see are neither tips nor others."""
-    plates = [
-        replace(plate, long_hairs=LONE * plate.long_hairs)
-        for plate in varied_plates(count, seed, size=800)
-    ]
+    plates = less_hairy(varied_plates(count, seed, size=800))
     rng = np.random.default_rng(seed)
     plates[::SEEDLINGS] = [seedlings(plate, rng) for plate in plates[::SEEDLINGS]]
     write_dataset(plates, GROWTH, folder, "train", workers=2)
+    ignore_faint(folder)
+    images = table.read(folder / "images.csv")
+    # of a single group nothing is held out: the threshold is for photographs
+    table.write(images.assign(group="drawn"), folder / "images.csv")
+
+
+def ignore_faint(folder: Path) -> None:
+    """Mark the tips of a drawn dataset that people would hardly see as ignored."""
     tips = table.read(folder / "tips.csv")
     tags = tips["cause"].fillna("").str.split(";")
     faint = tags.map(lambda own: "small" in own and bool({"translucent", "film"} & {*own}))
@@ -116,9 +122,11 @@ def draw(folder: Path, count: int, seed: int) -> None:
     fine = (tips["width"] < FINEST) & beside
     tips.loc[faint | bundle | fine, "ignore"] = 1
     table.write(tips, folder / "tips.csv")
-    images = table.read(folder / "images.csv")
-    # of a single group nothing is held out: the threshold is for photographs
-    table.write(images.assign(group="drawn"), folder / "images.csv")
+
+
+def less_hairy(plates: Sequence[Plate]) -> list[Plate]:
+    """The plates with few of the single long hairs."""
+    return [replace(plate, long_hairs=LONE * plate.long_hairs) for plate in plates]
 
 
 def seedlings(plate: Plate, rng: np.random.Generator) -> Plate:
