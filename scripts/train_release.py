@@ -43,7 +43,7 @@ SHARES = {"osr": 0.19, "tillmore": 0.26, "drawn": 0.47, "pages": 0.05, "plain": 
 """How many of the samples come from each set."""
 
 RECIPE = {"rounds": 13, "steps": 307, "batch": 768, "rate": 3e-3}
-ONWARD = {"rounds": 6, "steps": 2000, "batch": 64, "rate": 1e-3}
+ONWARD = {"rounds": 7, "steps": 2000, "batch": 64, "rate": 1e-3}
 """For `train`: from nothing, and from the net that ships."""
 
 FINEST = 2.0
