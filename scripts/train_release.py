@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,10 +101,7 @@ def main() -> None:
 
 def draw(folder: Path, count: int, seed: int) -> None:
     """Plates to learn from: ends that people would hardly see are neither tips nor others."""
-    plates = less_hairy(varied_plates(count, seed, size=800))
-    rng = np.random.default_rng(seed)
-    plates[::SEEDLINGS] = [seedlings(plate, rng) for plate in plates[::SEEDLINGS]]
-    write_dataset(plates, GROWTH, folder, "train", workers=2)
+    write_dataset(some_rows(count, seed), GROWTH, folder, "train", workers=2)
     ignore_faint(folder)
     images = table.read(folder / "images.csv")
     # of a single group nothing is held out: the threshold is for photographs
@@ -124,9 +120,15 @@ def ignore_faint(folder: Path) -> None:
     table.write(tips, folder / "tips.csv")
 
 
-def less_hairy(plates: Sequence[Plate]) -> list[Plate]:
-    """The plates with few of the single long hairs."""
-    return [replace(plate, long_hairs=LONE * plate.long_hairs) for plate in plates]
+def some_rows(count: int, seed: int, size: int = 800, every: int = SEEDLINGS) -> list[Plate]:
+    """Plates of all kinds with few long hairs; one of `every` so many is a row of young plants."""
+    plates = [
+        replace(plate, long_hairs=LONE * plate.long_hairs)
+        for plate in varied_plates(count, seed, size=size)
+    ]
+    rng = np.random.default_rng(seed)
+    plates[::every] = [seedlings(plate, rng) for plate in plates[::every]]
+    return plates
 
 
 def seedlings(plate: Plate, rng: np.random.Generator) -> Plate:
