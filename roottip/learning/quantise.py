@@ -2,10 +2,10 @@
 
 Static quantisation after training (Jacob et al. 2018, https://arxiv.org/abs/1712.05877) by ONNX
 Runtime. Weights have a scale for each kernel and, as the sums of two products must fit into 16
-bits on processors of the last decade, 7 bits. The last convolution, whose sum is the answer, stays
-as it is. No processor is quick with the three channels of the first, so it is written as one of
-stride 1 over blocks of 2 x 2 px, twelve channels: the same sums. Its input, grey levels, are whole
-numbers of 8 bits already.
+bits on processors of the last decade, 7 bits; `round_weights` rounds them as typical images want
+it. The last convolution, whose sum is the answer, stays as it is. No processor is quick with the
+three channels of the first, so it is written as one of stride 1 over blocks of 2 x 2 px, twelve
+channels: the same sums. Its input, grey levels, are whole numbers of 8 bits already.
 """
 
 from __future__ import annotations
@@ -13,24 +13,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cv2
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from roottip.learning.plates import Plate
+from roottip.learning.rounding import LARGEST, round_weights
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
 from roottip.scorers.cnn import CnnScorer, int8_of
+from roottip.scorers.runtime import open_net
 from roottip.windows import BORDER, Image
 
 EACH = 12
-"""Plates of a dataset that say how large the numbers inside the net become. More of them know
-larger ones, rarer and rarer, for which all others get coarser steps: with 200 the scores on
-data/sample are off by a quarter more."""
+"""Plates of a dataset that say what numbers there are inside the net."""
 
 SIDE = 320
 """px of what is cut from each of them: a tip, and more of what is no tip."""
@@ -38,8 +40,12 @@ SIDE = 320
 MIDDLE = 128
 """The grey level that is 0 in the first convolution."""
 
-LARGEST = 64
-"""The largest weight in 7 bits."""
+ROOM = 1.25
+"""How far numbers inside the net may reach, in means of the largest in each image. Larger ones are
+cut off; for rarer and larger ones yet, all others would get coarser steps."""
+
+PLACES = 2000
+"""Where on each image a layer's inputs are looked at to round its weights."""
 
 
 def write_int8(weights: Path, plates: Sequence[Plate], seed: int = 0) -> Path:
@@ -68,8 +74,8 @@ def quantise(model: bytes, images: Sequence[Image]) -> bytes:
     model : bytes
         ONNX, as `export` writes it.
     images : sequence of (H, W, 3) uint8
-        Typical ones, at least a window wide and high: the largest numbers that they cause inside
-        the net are the largest that the quantised one knows.
+        Typical ones, at least a window wide and high: how large the numbers become that they cause
+        inside the net, and which go together, decides on the ranges and the rounding.
 
     Returns
     -------
@@ -79,7 +85,14 @@ def quantise(model: bytes, images: Sequence[Image]) -> bytes:
     graph = onnx.load_model_from_string(model)
     for number, node in enumerate(graph.graph.node):
         node.name = f"{node.op_type}{number}"
-    convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    layers = [node for node in graph.graph.node if node.op_type == "Conv"]
+    largest, moments = _seen(graph, layers[:-1], images)
+    # a Relu's numbers begin at 0
+    ranges = {
+        node.output[0]: [{"rmin": np.float32(0), "rmax": np.float32(ROOM * largest[node.input[0]])}]
+        for node in graph.graph.node
+        if node.op_type == "Relu"
+    }
     with TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         onnx.save(graph, before)
@@ -87,26 +100,79 @@ def quantise(model: bytes, images: Sequence[Image]) -> bytes:
         quantize_static(
             before,
             after,
-            _Images(images),
+            _Images(images[:1]),  # it wants to see one, though all ranges are given
             op_types_to_quantize=["Conv", "Relu"],
-            nodes_to_exclude=[convolutions[0], convolutions[-1]],
+            nodes_to_exclude=[layers[0].name, layers[-1].name],
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
+            extra_options={"TensorQuantOverrides": ranges},
         )
         quantised = onnx.load(after)
-    _quantise_first(quantised.graph)
+    stored = {value.name: value for value in quantised.graph.initializer}
+    exact = {value.name: numpy_helper.to_array(value) for value in graph.graph.initializer}
+    for node in layers[1:-1]:
+        name = node.input[1]
+        scale = numpy_helper.to_array(stored[f"{name}_scale"])
+        whole = round_weights(exact[name].reshape(len(scale), -1), scale, moments[name])
+        old = stored[f"{name}_quantized"]
+        old.CopyFrom(numpy_helper.from_array(whole.reshape(exact[name].shape), old.name))
+    _quantise_first(quantised.graph, moments["weight0"])
     onnx.checker.check_model(quantised, full_check=True)
     return bytes(quantised.SerializeToString(deterministic=True))
 
 
-def _quantise_first(graph: onnx.GraphProto) -> None:
+def _seen(
+    model: onnx.ModelProto, layers: Sequence[onnx.NodeProto], images: Sequence[Image]
+) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
+    """The numbers that images cause inside a net.
+
+    Returns
+    -------
+    largest : dict
+        Of each layer's sums, the mean over the images of the largest in each.
+    moments : dict
+        For the weights of each layer, (N, N): sums of the products of any two of its inputs at
+        `PLACES` of each image, as `round_weights` takes them.
+    """
+    open_ended = onnx.ModelProto()
+    open_ended.CopyFrom(model)
+    names = [name for layer in layers for name in (layer.input[0], layer.output[0])]
+    open_ended.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    net = open_net(open_ended.SerializeToString(), "onnxruntime")
+    rng = np.random.default_rng(0)
+    largest: dict[str, float] = dict.fromkeys((layer.output[0] for layer in layers), 0.0)
+    moments: dict[str, Any] = dict.fromkeys((layer.input[1] for layer in layers), 0.0)
+    for image in images:
+        values = net(image[None])[-len(names) :]
+        for layer, value, result in zip(layers, values[::2], values[1::2], strict=True):
+            largest[layer.output[0]] += max(0.0, float(result.max())) / len(images)
+            # grey levels, which only the first layer sees, count from the middle one
+            inputs = _inputs(layer, value[0] - (MIDDLE if layer is layers[0] else 0), rng)
+            moments[layer.input[1]] += inputs.T @ inputs
+    return largest, moments
+
+
+def _inputs(
+    layer: onnx.NodeProto, value: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(PLACES, N): what the kernels of a layer are multiplied with at places drawn at random."""
+    given = {attribute.name: attribute.ints for attribute in layer.attribute}
+    side, gap, step = (given[key][0] for key in ("kernel_shape", "dilations", "strides"))
+    taps = gap * np.arange(side)
+    free = np.array(value.shape[1:]) - gap * (side - 1)
+    y, x = (step * rng.integers(-(-count // step), size=(PLACES, 1, 1)) for count in free)
+    seen = value[:, y + taps[:, None], x + taps]
+    return seen.transpose(1, 0, 2, 3).reshape(PLACES, -1).astype(np.float64)
+
+
+def _quantise_first(graph: onnx.GraphProto, moments: NDArray[np.float64]) -> None:
     """Replace the first convolution, 6 x 6 with stride 2 in float32, by one of whole numbers."""
     stored = {value.name: numpy_helper.to_array(value) for value in graph.initializer}
     weight, bias = stored["weight0"], stored["bias0"]
     scale = np.abs(weight).max(axis=(1, 2, 3)) / LARGEST
-    whole = np.round(weight / scale[:, None, None, None]).astype(np.int8)
+    whole = round_weights(weight.reshape(len(scale), -1), scale, moments)
     # the channels of a block are its rows, columns and colours
     blocks = whole.reshape(-1, 3, 3, 2, 3, 2).transpose(0, 3, 5, 1, 2, 4)
     # nothing is padded, so the middle grey adds the same to every sum
