@@ -62,7 +62,7 @@ def main() -> None:
         rows.append({**row, "windows": len(tip) // DRAWS, "patch_threshold": threshold})
     together = {f"patch_accuracy_{k}": np.concatenate(v).mean() for k, v in drawn.items()}
     rows.append({"dataset": "all windows", **together})
-    print(pd.DataFrame(rows).set_index("dataset").T.to_string(float_format="%.4g"))
+    print(pd.DataFrame(rows).set_index("dataset").T.to_string(float_format="%.4g", na_rep=""))
 
 
 def whole_images(

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from measure_cnn import whole_images
-from train_release import GROWTH, draw, ignore_faint, some_rows
+from train_release import GROWTH, ignore_faint, some_rows
 
 from roottip import table
 from roottip.images import read_image
@@ -43,12 +43,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("out/drawn"))
     parser.add_argument("--weights", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
-    kinds, rows = (arguments.output / name for name in ("kinds", "rows"))
-    if not (kinds / "images.csv").exists():
-        draw(kinds, PLATES, SEED)
-    if not (rows / "images.csv").exists():
-        write_dataset(some_rows(ROWS, SEED, SIDE, every=1), GROWTH, rows, "train", workers=2)
-        ignore_faint(rows)
+    sets = {
+        arguments.output / "kinds": some_rows(PLATES, SEED),
+        arguments.output / "rows": some_rows(ROWS, SEED, SIDE, every=1),
+    }
+    for folder, plates in sets.items():
+        if not (folder / "images.csv").exists():
+            write_dataset(plates, GROWTH, folder, "train", workers=2)
+            ignore_faint(folder)
     looking = detector(arguments.weights)
     measured = [
         {
@@ -56,7 +58,7 @@ def main() -> None:
             **whole_images(folder, "train", TOLERANCE, looking),
             **widths(folder),
         }
-        for folder in (kinds, rows)
+        for folder in sets
     ]
     print(pd.DataFrame(measured).set_index("dataset").T.to_string(float_format="%.4g"))
 
