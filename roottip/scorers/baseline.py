@@ -28,19 +28,19 @@ from roottip.windows import Centres, Image, Points, Scores
 Floats = NDArray[np.floating[Any]]
 
 WEIGHTS = {
-    "bias": -8.918,
-    "ridge": 3.136,
-    "ridge_ahead": -0.5153,
-    "contrast_ahead": 1.043,
-    "cone_near": -2.062,
-    "cone_far": -0.9588,
-    "contrast_beside": -0.5293,
-    "weakest_on_walk": 0.6567,
-    "contrast_on_walk": 2.562,
-    "length": 2.812,
-    "surroundings": -1.578,
-    "surroundings_ahead": -2.459,
-    "colour": -5.738,
+    "bias": -8.946,
+    "ridge": 3.007,
+    "ridge_ahead": -0.3711,
+    "contrast_ahead": 0.966,
+    "cone_near": -2.068,
+    "cone_far": -1.097,
+    "contrast_beside": -0.6641,
+    "weakest_on_walk": 0.5791,
+    "contrast_on_walk": 2.358,
+    "length": 3.284,
+    "surroundings": -0.9944,
+    "surroundings_ahead": -2.496,
+    "colour": -5.49,
 }
 """Of the logistic function; found by ``scripts/tune_baseline.py``."""
 
