@@ -6,7 +6,7 @@ It learns from the photographs of the train split, all groups, from plates that 
 plain and empty ones, and from pages of print. The threshold is the best on the photographs and
 plates trained with. The split val is never read. From nothing it wants a graphics card: some ten
 minutes on an H100, a day and a half on 2 processors. --onward goes on from the net that ships
-instead, with plates drawn anew (give another --seed): two hours on 2 processors. When stopped, run
+instead, with plates drawn anew (give another --seed): 80 minutes on 2 processors. When stopped, run
 it again and it goes on.
 
 The net and its twin in 8 bits, with their cards, are written to roottip/weights/; the glance that
