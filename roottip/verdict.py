@@ -118,7 +118,7 @@ def _ahead(best: str, other: str, value: float, low: float, high: float) -> list
 
 
 def _difference(best: str, other: str, rate: str, value: float, low: float, high: float) -> str:
-    """One sentence on how far `best` is ahead of `other`, or behind, in points of 100."""
+    """One sentence on how far `best` is ahead of `other`, or behind, of 100 tips or finds."""
     if np.isnan(value):
         return f"{other} finds nothing, so what share of its finds are tips cannot be said."
     if np.isnan(low):
@@ -147,5 +147,5 @@ def _difference(best: str, other: str, rate: str, value: float, low: float, high
             f"{points} points of 100{interval}."
         )
     if rate == "recall":
-        return f"{best} finds {points} points {more} of 100 tips than {other}{interval}."
-    return f"Of 100 finds {points} points {more} are tips than with {other}{interval}."
+        return f"{best} finds {points} {more} of 100 tips than {other}{interval}."
+    return f"Of 100 finds {points} {more} are tips than with {other}{interval}."

@@ -50,7 +50,7 @@ def made(tmp_path_factory):
         key: evaluate(frame, truth, names, TOLERANCE, 0.5) for key, frame in found.items()
     }
     path = folder / "report.html"
-    verdict = ["good finds most.", "good finds 3 points more of 100 tips than poor <b>."]
+    verdict = ["good finds most.", "good finds 3 more of 100 tips than poor <b>."]
     write_page(
         path,
         verdict,

@@ -26,15 +26,15 @@ def said_of(evaluations: dict[str, Evaluation]) -> str:
     return str(judge(evaluations))
 
 
-def test_who_finds_more_is_said_in_points_of_100():
+def test_who_finds_more_is_said_of_100():
     made = {"baseline": finding(7, 6, alarms=2), "cnn": finding(9, 8, 9)}
     said = said_of(made)
     assert said.startswith("cnn finds 86.7% of the marked tips (95 % interval ")
     row = differences(made).set_index("rate").loc["recall"]
     assert row["difference"] == pytest.approx(26 / 30 - 13 / 20)
     low, high = 100 * row["low"], 100 * row["high"]
-    points = f"22 points more of 100 tips than baseline (95 % interval {low:.0f} to {high:.0f})."
-    assert f"cnn finds {points}" in said
+    more = f"22 more of 100 tips than baseline (95 % interval {low:.0f} to {high:.0f})."
+    assert f"cnn finds {more}" in said
     assert "are tips than with baseline (95 % interval " in said
     f1 = differences(made).set_index("rate").loc["f1"]
     apart = f"by {f1['difference']:.3f} (95 % interval {f1['low']:.3f} to {f1['high']:.3f})."
@@ -43,8 +43,8 @@ def test_who_finds_more_is_said_in_points_of_100():
 
 def test_a_lower_recall_of_the_best_is_said_too():
     said = said_of({"eager": finding(9, 10, alarms=9), "sure": finding(8, 9)})
-    assert "sure finds 10 points fewer of 100 tips than eager" in said or (
-        "sure finds 10.0 points fewer of 100 tips than eager" in said
+    assert "sure finds 10 fewer of 100 tips than eager" in said or (
+        "sure finds 10.0 fewer of 100 tips than eager" in said
     )
 
 
@@ -117,11 +117,13 @@ def test_without_an_interval_no_difference_is_claimed(second):
     said = said_of({"all": of(ALL, groups), "few": of(few, groups)})
     assert "Of 100 finds 50 more are tips with all than with few; these groups" in said
     assert "too few to say whether that is chance" in said
-    assert "points more" not in said
+    assert "more of 100 tips" not in said
+    assert "more are tips than" not in said
 
 
 def test_equal_detectors_in_one_group():
     groups = {"a": "g", "b": "g"}
     said = said_of({"one": of(ALL, groups), "two": of(ALL, groups)})
     assert "Of 100 tips as many are found with one as with two" in said
-    assert "0.0 points more" not in said
+    assert "0.0 more" not in said
+    assert "more of 100 tips" not in said
