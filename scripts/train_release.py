@@ -33,7 +33,7 @@ from roottip.scorers.cnn import SHIPPED, glance_of, int8_of
 from roottip.synth.dataset import varied_plates, write_dataset
 from roottip.synth.plate import Plate
 
-DRAWN, PAGES, PLAIN, EMPTY, SEED = 3000, 300, 150, 300, 1007
+SEED = 1007
 
 GROWTH = 7
 """Seed of how the plants on a drawn plate grow."""
@@ -74,16 +74,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     output: Path = arguments.output
-    drawn, pages, plain, empty = (output / name for name in ("drawn", "pages", "plain", "empty"))
-    if not (drawn / "images.csv").exists():
-        draw(drawn, DRAWN, arguments.seed)
-    if not (pages / "images.csv").exists():
-        draw_pages(pages, PAGES, arguments.seed)
-    if not (plain / "images.csv").exists():
-        draw_plain(plain, PLAIN, arguments.seed)
-    if not (empty / "images.csv").exists():
-        draw_empty(empty, EMPTY, arguments.seed)
-    data = [*arguments.data, drawn, pages, plain, empty]
+    data = list(arguments.data)
+    for name, (make, count) in MADE.items():
+        data.append(output / name)
+        if not (output / name / "images.csv").exists():
+            make(output / name, count, arguments.seed)
     net = output / "net"
     path = net / "model.onnx"
     if not path.exists():
@@ -119,6 +114,7 @@ def draw(folder: Path, count: int, seed: int) -> None:
 
 def draw_empty(folder: Path, count: int, seed: int) -> None:
     """Plates as of `draw` before anything grew: what lies on them ends, and is no root."""
+    # not the very plates that `draw` draws with plants
     bare = [replace(plate, plants=0) for plate in some_rows(count, seed + 1)]
     write_dataset(bare, GROWTH, folder, "train", workers=2)
 
@@ -166,6 +162,15 @@ def seedlings(plate: Plate, rng: np.random.Generator) -> Plate:
         rim=plate.rim * smaller,
         clamp=0.0,
     )
+
+
+MADE = {
+    "drawn": (draw, 3000),
+    "pages": (draw_pages, 300),
+    "plain": (draw_plain, 150),
+    "empty": (draw_empty, 300),
+}
+"""Sets that are made to learn from: by what, and how many pictures."""
 
 
 if __name__ == "__main__":
