@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ SIDE = 800
 
 SHEET = 1000
 """px of what is drawn: it may be turned, and its edges, where lines end, must not be seen."""
+
+FACES = ["DejaVuSans*", "DejaVuSerif*", "STIXGeneral*", "cmr10*", "cmti10*", "cmtt10*"]
+"""Files of the typefaces that come with matplotlib and hold the letters: with serifs and without,
+bold, slanted, of a typewriter."""
 
 LETTERS = string.ascii_lowercase * 4 + string.ascii_uppercase + string.digits + ".,-:;()/"
 
@@ -75,7 +80,9 @@ def page(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def _text(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     size = float(np.exp(rng.uniform(np.log(11), np.log(70))))
-    font, y = ImageFont.load_default(size), rng.uniform(-size, size)
+    fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    files = [file for face in FACES for file in sorted(fonts.glob(face))]
+    font, y = ImageFont.truetype(files[rng.integers(len(files))], size), rng.uniform(-size, size)
     while y < SHEET:
         words = ["".join(rng.choice(list(LETTERS), rng.integers(1, 11))) for _ in range(40)]
         draw.text((rng.uniform(-size, 3 * size), y), " ".join(words), 255, font)

@@ -44,10 +44,11 @@ def main() -> None:
     parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE")
     parser.add_argument("--split", default="val")
     parser.add_argument("--weights", type=Path, default=SHIPPED)
-    parser.add_argument("--sizes", default="1", help="to look at images in, such as 1,0.71,1.4")
+    parser.add_argument("--sizes", help="to look at images in, such as 1,0.71; else the card's")
     arguments = parser.parse_args()
     scorer = CnnScorer(arguments.weights)
-    looking = detector(arguments.weights, sizes=[*map(float, arguments.sizes.split(","))])
+    sizes = [*map(float, arguments.sizes.split(","))] if arguments.sizes else None
+    looking = detector(arguments.weights, sizes=sizes)
     sets = [argument.rsplit(":", 1) for argument in arguments.data]
     known = [single_windows(Path(folder), "train", scorer, "near") for folder, _ in sets]
     threshold = most_right(*map(np.concatenate, zip(*known, strict=True)))

@@ -27,7 +27,16 @@ from roottip.errors import InputError
 from roottip.learning.calibration import calibrate
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.glance import adopt, distil
-from roottip.learning.mining import APART, best, curves, detector_of, false_alarms, finder, some
+from roottip.learning.mining import (
+    APART,
+    SIZES,
+    best,
+    curves,
+    detector_of,
+    false_alarms,
+    finder,
+    some,
+)
 from roottip.learning.module import OFFSET_WEIGHT, TipModule, precision_of
 from roottip.learning.net import TipNet
 from roottip.learning.oncard import CardSamples, Stock
@@ -194,6 +203,7 @@ def train(
     card: dict[str, Any] = {
         "threshold": threshold,
         "radius": APART,
+        "sizes": list(SIZES),
         "roottip": __version__,
         "training": {
             "data": summary(training),

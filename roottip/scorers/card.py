@@ -96,9 +96,12 @@ def detector_of(
     threshold: float | None,
     radius: float | None,
     root_width: float | None,
-    sizes: Sequence[float] = (1.0,),
+    sizes: Sequence[float] | None = None,
 ) -> WindowDetector:
-    """The detector of a scorer with a card; what is None is the card's."""
+    """The detector of a scorer with a card; what is None is the card's.
+
+    A card without ``sizes`` is of a detector that looks once.
+    """
     return WindowDetector(
         scorer,
         stride=card["stride"],
@@ -108,7 +111,7 @@ def detector_of(
         threshold_from=card.get("threshold_from", "given in training")
         if threshold is None
         else "given",
-        sizes=sizes,
+        sizes=card.get("sizes", (1.0,)) if sizes is None else sizes,
     )
 
 

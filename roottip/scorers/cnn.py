@@ -333,7 +333,7 @@ def detector(
     glance: bool = True,
     int8: bool = True,
     runtime: str = "onnxruntime",
-    sizes: Sequence[float] = (1.0,),
+    sizes: Sequence[float] | None = None,
 ) -> WindowDetector:
     """Make the detector.
 
@@ -356,10 +356,9 @@ def detector(
         off: up to twice as fast, more on new processors.
     runtime : str
         What computes the net, one of `runtime.RUNTIMES`.
-    sizes : sequence of float
-        At what sizes to look at an image; ``[1, 0.71, 1.4]`` finds more on images unlike those
-        that the net learnt from, and takes longer (`WindowDetector`). Means of several looks are
-        lower than scores of one: take a threshold some 0.1 lower.
+    sizes : sequence of float, optional
+        At what sizes to look at an image (`WindowDetector`); the card's where not given, for its
+        threshold and calibration are of these.
     """
     opened = scorer(Path(SHIPPED if weights is None else weights), glance, int8, runtime)
     return detector_of(opened, opened.card, threshold, radius, root_width, sizes)

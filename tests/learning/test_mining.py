@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from roottip import windows
-from roottip.learning.mining import LEAST, RADIUS, THRESHOLDS, best, peaks_of
+from roottip.learning.mining import LEAST, RADIUS, THRESHOLDS, best, detector_of, finder, peaks_of
 from roottip.learning.net import STRIDE, WINDOW, TipNet
 
 
@@ -32,6 +32,16 @@ def test_peaks_are_the_highest_scores_of_all_windows() -> None:
     assert set(found) == peaks.keys()
     own = [peaks[point] for point in found]
     np.testing.assert_allclose(own, sorted(own, reverse=True), atol=1e-5)  # some are that close
+
+
+def test_what_one_look_gets_wrong_is_mined_whatever_another_says() -> None:
+    torch.manual_seed(0)
+    net = TipNet(kernels=4, features=6, hidden=5).eval()
+    net.layers[-1].weight.data *= 8
+    image = np.random.default_rng(0).integers(0, 256, (150, 131, 3), dtype=np.uint8)
+    once = detector_of(net, sizes=[1]).find(image)[0]
+    assert len(once) > len(detector_of(net).find(image)[0]) > 0
+    np.testing.assert_array_equal(finder(net)(image), once)
 
 
 def test_the_threshold_is_the_best_for_tips_or_for_the_shares_asked_for() -> None:

@@ -21,7 +21,7 @@ from roottip.app import main
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.learning import mining
-from roottip.learning.mining import LEAST, TOLERANCE, best, curves, finds_of
+from roottip.learning.mining import LEAST, SIZES, TOLERANCE, best, curves, finds_of
 from roottip.learning.module import TipModule, precision_of
 from roottip.learning.patches import Samples, negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates
@@ -102,6 +102,7 @@ def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
     assert card["threshold"] == card["training"]["dev"]["threshold"]
     assert card["threshold_from"] == "train"
     assert detector(weights).threshold == card["threshold"]
+    assert detector(weights).sizes == SIZES
     twin = CnnScorer(int8_of(weights))
     assert twin.card["int8_of"] == card["sha256"]
     plate = read_plates([drawn])[0].image
