@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from roottip import bands, table, windows
 from roottip.bands import Strips
 from roottip.errors import InputError
-from roottip.looks import agreed
+from roottip.looks import agreed, doubted
 from roottip.scale import EIGHTH, in_eighths, normalising_scale, resize, resized
 from roottip.windows import Centres, Image, Points, Scores
 
@@ -95,6 +95,9 @@ class WindowDetector:
         At what sizes to look at an image, times the one where roots are of reference width, and
         never larger than both that and the original. Each find's score is then the mean of all
         looks (`looks.agreed`); points stay where the first look sees them.
+    surest : float
+        Least score of an image's surest find by which all its scores stand; under it they are
+        lowered (`looks.doubted`). 0 lets all stand.
     """
 
     scorer: Scorer
@@ -105,6 +108,7 @@ class WindowDetector:
     margin: float = 4.0
     threshold_from: str = "given"
     sizes: Sequence[float] = (1.0,)
+    surest: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work, before any image is read.
@@ -119,8 +123,10 @@ class WindowDetector:
             value = getattr(self, name)
             if name == "root_width" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+            if not (_is_number(value) and value >= least):
                 raise InputError(f"{name}={value} must be a number of at least {least:g}")
+        if not (_is_number(self.surest) and 0 <= self.surest < 1):
+            raise InputError(f"surest={self.surest} must be a number from 0 to less than 1")
         if not isinstance(self.stride, int):
             raise InputError(f"stride={self.stride} must be a whole number")
         listed = isinstance(self.sizes, Sequence) and not isinstance(self.sizes, str)
@@ -165,6 +171,7 @@ class WindowDetector:
             points, scores = finds[0]
         else:
             points, scores = agreed(finds, weights, _ONE_TIP * factors[0])
+        scores = doubted(scores, self.surest)
         return points[scores >= least], scores[scores >= least]
 
     def _settled(
@@ -288,8 +295,12 @@ class WindowDetector:
         return table.points(name, points, scores)
 
 
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _is_size(size: object) -> bool:
-    return isinstance(size, int | float) and not isinstance(size, bool) and 0 < size < np.inf
+    return _is_number(size) and 0 < size < np.inf
 
 
 def check_image(image: Image) -> None:

@@ -1,4 +1,4 @@
-"""One image looked at in several sizes, and what the looks agree on."""
+"""What an image's finds say of each other: where looks in several sizes agree, and doubts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import expit, logit
 
 from roottip.windows import Points, Scores
+
+_DOUBT = 4
+"""How many times the logit by which an image's surest find falls short weighs on all its finds."""
 
 
 def agreed(
@@ -62,3 +66,31 @@ def agreed(
     places, means = (np.array(column) for column in zip(*tips, strict=True))
     kept: NDArray[np.intp] = np.argsort(-means, kind="stable")
     return points[places[kept]], means[kept].astype(np.float32)
+
+
+def doubted(scores: Scores, surest: float) -> Scores:
+    """Lower all scores of an image in which nothing is plainly a tip.
+
+    Roots are many and most of their tips are plain, so where even the surest find is a doubtful one
+    there are likely no roots, and what was seen is print, fibres or dirt. What else an image
+    holds says something about each find, as in the contextual rescoring of Felzenszwalb et al.
+    2010, https://doi.org/10.1109/TPAMI.2009.167.
+
+    Parameters
+    ----------
+    scores : (N,) float32
+        Of all finds in one image.
+    surest : float
+        In [0, 1). If the highest score m is less, every find's odds s / (1 - s) are multiplied
+        by ((m / (1 - m)) / (surest / (1 - surest))) ** 4.
+
+    Returns
+    -------
+    (N,) float32
+        In the same order.
+    """
+    highest = scores.max(initial=0.0)
+    if not 0 < highest < surest:
+        return scores
+    doubt = _DOUBT * (logit(highest) - logit(surest))
+    return np.asarray(expit(logit(scores) + doubt), dtype=np.float32)

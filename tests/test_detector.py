@@ -14,6 +14,7 @@ from roottip import bands, detector
 from roottip.detector import WindowDetector, load
 from roottip.errors import InputError
 from roottip.images import read_image
+from roottip.looks import doubted
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import cnn, features
 
@@ -178,6 +179,31 @@ def test_an_image_is_looked_at_in_each_size_but_never_larger_than_it_is():
     assert points.tolist() == single.find(image)[0].tolist() == looks[0][0].tolist()
     assert scores == pytest.approx(expected, abs=1e-6)
     assert len(several.find(image, threshold=float(scores[0]) + 0.01)[0]) == 0
+
+
+@pytest.mark.parametrize("surest", [-0.1, 1, "0.5", True, float("nan")])
+def test_a_surest_that_cannot_be_is_refused(surest):
+    with pytest.raises(InputError, match=r"surest=.* must be a number from 0 to less than 1"):
+        load("cnn", surest=surest)
+
+
+def test_an_image_without_a_sure_find_has_lower_scores():
+    image = dots((120, 180), [(50, 60), (120, 60)])
+    image[:, 90:] //= 2
+    looking = {
+        surest: WindowDetector(
+            brightness, threshold=0.2, radius=20, root_width=REFERENCE_WIDTH, surest=surest
+        )
+        for surest in (0, 0.6, 0.95)
+    }
+    _, scores = looking[0].find(image)
+    assert len(scores) == 2
+    assert 0.6 < scores[0] < 0.95
+    assert looking[0.6].find(image)[1].tolist() == scores.tolist()
+    points, lower = looking[0.95].find(image, threshold=0)
+    assert points[:2].tolist() == looking[0].find(image)[0].tolist()
+    assert lower[:2] == pytest.approx(doubted(scores, 0.95))
+    assert len(looking[0.95].find(image)[0]) < 2
 
 
 def test_a_misspelt_name_gets_a_suggestion():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roottip.looks import agreed
+from roottip.looks import agreed, doubted
 
 
 def finds(*rows: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -70,3 +70,25 @@ def test_looks_that_see_the_same_change_nothing(rows):
     assert {(*p, s) for p, s in zip(points.tolist(), scores.round(4).tolist(), strict=True)} == {
         (*p, s) for p, s in zip(look[0].tolist(), look[1].round(4).tolist(), strict=True)
     }
+
+
+def test_where_nothing_is_sure_odds_are_lowered():
+    # odds 3 where 4 are asked for: all odds times (3 / 4) ** 4
+    scores = np.array([0.75, 0.5], np.float32)
+    odds = np.array([3, 1]) * (3 / 4) ** 4
+    assert doubted(scores, 0.8) == pytest.approx(odds / (1 + odds))
+    assert doubted(scores, 0.8).dtype == np.float32
+
+
+certainties = st.lists(st.floats(0, 1, width=32), max_size=12)
+
+
+@given(certainties, st.floats(0, 0.99))
+def test_one_sure_find_vouches_for_all_and_doubts_keep_the_order(scores, surest):
+    before = np.array(sorted(scores, reverse=True), np.float32)
+    after = doubted(before, surest)
+    if len(before) == 0 or before[0] >= surest:
+        assert after.tolist() == before.tolist()
+    else:
+        assert (after <= before).all()
+        assert (np.diff(after) <= 0).all()

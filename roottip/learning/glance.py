@@ -28,6 +28,7 @@ from roottip.learning.net import STRIDE, GlanceNet
 from roottip.learning.patches import Samples
 from roottip.learning.plates import Plate, distance
 from roottip.learning.quantise import quantise, typical
+from roottip.scale import resize
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
 from roottip.scorers.cnn import CnnScorer, glance_of, scorer
@@ -120,12 +121,14 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     """Write into the glance's card whose it is and from which score on it lets windows through."""
     net, glance = scorer(weights, glance=False), CnnScorer(path)
     of_hits, of_all = [], []
-    for plate in tqdm([plates[i] for i in some(plates, 0)], desc="glancing", leave=False):
-        centres = windows.grid(plate.image.shape, STRIDE)
-        (scores, places), seen = net.look(plate.image, centres), glance(plate.image, centres)
+    looks = [(plates[i], size) for i in some(plates, 0) for size in net.card.get("sizes", [1.0])]
+    for plate, size in tqdm(looks, desc="glancing", leave=False):
+        image = resize(plate.image, size)
+        centres = windows.grid(image.shape, STRIDE)
+        (scores, places), seen = net.look(image, centres), glance(image, centres)
         likely = np.flatnonzero(scores >= net.card["threshold"])
         kept = likely[windows.suppress(places[likely], scores[likely], net.card["radius"])]
-        hits = kept[distance(places[kept], plate.tips) <= TOLERANCE]
+        hits = kept[distance((places[kept] + 0.5) / size - 0.5, plate.tips) <= TOLERANCE]
         of_hits.append(seen[hits])
         of_all.append(seen)
     needed, every = np.concatenate(of_hits), np.concatenate(of_all)
@@ -133,7 +136,8 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     least = float(np.quantile(needed, LOST, method="lower")) if len(needed) else 0.0
     measured = {
         "threshold": least,
-        "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips found on the train part",
+        "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips found, the same in each look "
+        "counted again, on the train part",
         "share_of_windows": round(float((every >= least).mean()), 4),
         "glance_of": net.card.get("int8_of", net.card["sha256"]),
         "roottip": __version__,

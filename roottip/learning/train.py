@@ -30,6 +30,7 @@ from roottip.learning.glance import adopt, distil
 from roottip.learning.mining import (
     APART,
     SIZES,
+    SUREST,
     best,
     curves,
     detector_of,
@@ -204,6 +205,7 @@ def train(
         "threshold": threshold,
         "radius": APART,
         "sizes": list(SIZES),
+        "surest": 0.0,
         "roottip": __version__,
         "training": {
             "data": summary(training),
@@ -226,8 +228,14 @@ def train(
     judges = [judges[number] for number in some(judges, seed)]
     card["calibration"] = calibrate(module.net, judges, share_of)
     if threshold is None or held_out:
-        looked = curves(detector_of(module.net), judges)
-        chosen, f1 = best(looked, None if shares is None else share_of)
+        weights = None if shares is None else share_of
+        looked = {
+            surest: best(curves(detector_of(module.net, surest=surest), judges), weights)
+            for surest in (SUREST, 0.0)
+        }
+        # a net that is sure of little must not be asked to be
+        card["surest"] = max(looked, key=lambda surest: looked[surest][1])
+        chosen, f1 = looked[card["surest"]]
         card["training"]["dev"] = {"plates": len(held_out), "threshold": chosen, "f1": round(f1, 4)}
     if threshold is None:
         card["threshold"] = chosen

@@ -97,10 +97,12 @@ def detector_of(
     radius: float | None,
     root_width: float | None,
     sizes: Sequence[float] | None = None,
+    surest: float | None = None,
 ) -> WindowDetector:
     """The detector of a scorer with a card; what is None is the card's.
 
-    A card without ``sizes`` is of a detector that looks once.
+    A card without ``sizes`` is of a detector that looks once, one without ``surest`` of one that
+    judges each find by itself.
     """
     return WindowDetector(
         scorer,
@@ -112,6 +114,7 @@ def detector_of(
         if threshold is None
         else "given",
         sizes=card.get("sizes", (1.0,)) if sizes is None else sizes,
+        surest=card.get("surest", 0.0) if surest is None else surest,
     )
 
 

@@ -334,6 +334,7 @@ def detector(
     int8: bool = True,
     runtime: str = "onnxruntime",
     sizes: Sequence[float] | None = None,
+    surest: float | None = None,
 ) -> WindowDetector:
     """Make the detector.
 
@@ -359,6 +360,9 @@ def detector(
     sizes : sequence of float, optional
         At what sizes to look at an image (`WindowDetector`); the card's where not given, for its
         threshold and calibration are of these.
+    surest : float, optional
+        Least score of an image's surest find by which all its scores stand (`WindowDetector`); the
+        card's where not given.
     """
     opened = scorer(Path(SHIPPED if weights is None else weights), glance, int8, runtime)
-    return detector_of(opened, opened.card, threshold, radius, root_width, sizes)
+    return detector_of(opened, opened.card, threshold, radius, root_width, sizes, surest)

@@ -234,15 +234,17 @@ def test_twin_of_another_net(weights: Path) -> None:
 
 
 def test_detector_takes_the_card_unless_told(tmp_path: Path) -> None:
-    path = write_net(tmp_path / "net.onnx", threshold=0.7, radius=6.0, sizes=[1.0, 0.5])
+    path = write_net(tmp_path / "net.onnx", threshold=0.7, radius=6.0, sizes=[1.0, 0.5], surest=0.9)
     found = cnn.detector(path)
     assert isinstance(found, WindowDetector)
     assert (found.stride, found.threshold, found.radius) == (STRIDE, 0.7, 6.0)
-    assert found.sizes == (1.0, 0.5)
-    told = cnn.detector(path, threshold=0.2, radius=3.0, root_width=9.0, sizes=[0.8])
-    assert (told.threshold, told.radius, told.root_width, told.sizes) == (0.2, 3.0, 9.0, (0.8,))
-    # nets trained before there were several looks
-    assert cnn.detector(write_net(tmp_path / "older.onnx")).sizes == (1.0,)
+    assert (found.sizes, found.surest) == ((1.0, 0.5), 0.9)
+    told = cnn.detector(path, 0.2, 3.0, root_width=9.0, sizes=[0.8], surest=0)
+    assert (told.threshold, told.radius, told.root_width) == (0.2, 3.0, 9.0)
+    assert (told.sizes, told.surest) == ((0.8,), 0)
+    # nets trained before there was either
+    older = cnn.detector(write_net(tmp_path / "older.onnx"))
+    assert (older.sizes, older.surest) == ((1.0,), 0.0)
 
 
 def test_shipped_net_finds_a_drawn_tip(plate: np.ndarray) -> None:
