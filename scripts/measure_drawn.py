@@ -42,10 +42,11 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("out/drawn"))
     parser.add_argument("--weights", type=Path, default=SHIPPED)
+    parser.add_argument("--seed", type=int, default=SEED, help="of the plates, if not drawn yet")
     arguments = parser.parse_args()
     sets = {
-        arguments.output / "kinds": some_rows(PLATES, SEED),
-        arguments.output / "rows": some_rows(ROWS, SEED, SIDE, every=1),
+        arguments.output / "kinds": some_rows(PLATES, arguments.seed),
+        arguments.output / "rows": some_rows(ROWS, arguments.seed, SIDE, every=1),
     }
     for folder, plates in sets.items():
         if not (folder / "images.csv").exists():

@@ -58,6 +58,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--weights", help="another net's model.onnx in place of the shipped one")
+    parser.add_argument("--seed", type=int, default=SEED, help="of pages and plates")
     parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
     arguments = parser.parse_args()
     detectors = {
@@ -65,9 +66,10 @@ def main() -> None:
         for name in arguments.detectors
     }
     kinds = {name: [photograph(name)] for name in PICTURES}
-    kinds[f"{PAGES} pages"] = [page(np.random.default_rng((SEED, n))) for n in range(PAGES)]
-    empty = [replace(varied(SEED + n), plants=0) for n in range(PLATES)]
-    kinds[f"{PLATES} empty plates"] = [draw(plate, SEED + n).image for n, plate in enumerate(empty)]
+    seed: int = arguments.seed
+    kinds[f"{PAGES} pages"] = [page(np.random.default_rng((seed, n))) for n in range(PAGES)]
+    empty = [replace(varied(seed + n), plants=0) for n in range(PLATES)]
+    kinds[f"{PLATES} empty plates"] = [draw(plate, seed + n).image for n, plate in enumerate(empty)]
     rows = [
         {
             key: sum(len(detector.find(image)[0]) for image in images)

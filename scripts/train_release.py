@@ -7,7 +7,8 @@ plain and empty ones, and from pages of print. The threshold is the best on the 
 plates trained with. The split val is never read. From nothing it wants a graphics card: some ten
 minutes on an H100, a day and a half on 2 processors. --onward goes on from the net that ships
 instead, or from the mean of the weights of nets that went on from one another, with plates drawn
-anew (give another --seed): an hour on 2 processors. When stopped, run it again and it goes on.
+anew (give another --seed): an hour on 2 processors, a third of it with --rounds 0. When stopped,
+run it again and it goes on.
 
 The net and its twin in 8 bits, with their cards, are written to roottip/weights/; the glance that
 lies there was distilled from a net that shipped before and serves the new one with another
@@ -83,6 +84,12 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=SEED, help="of the pictures and of the training"
     )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        help="0 with --onward learns nothing: the net is calibrated on plates drawn anew, and its "
+        "threshold chosen",
+    )
     arguments = parser.parse_args()
     output: Path = arguments.output
     data = list(arguments.data)
@@ -93,6 +100,9 @@ def main() -> None:
     net = output / "net"
     path = net / "model.onnx"
     start: Path | None = None if arguments.onward is None else SHIPPED
+    recipe = dict(RECIPE if start is None else ONWARD)
+    if arguments.rounds is not None:
+        recipe["rounds"] = arguments.rounds
     if arguments.onward:
         start = output / "start.onnx"
         write_mean(arguments.onward, start)
@@ -107,7 +117,7 @@ def main() -> None:
             seed=arguments.seed,
             glance_steps=0,
             start=start,
-            **(RECIPE if start is None else ONWARD),
+            **recipe,
         )
     if not glance_of(path).exists():
         adopt(SHIPPED, path, read_plates(data))

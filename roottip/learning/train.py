@@ -98,7 +98,8 @@ def train(
         last net is taken.
     rounds, steps, batch : int
         Between two rounds the training images are scanned for false alarms to learn from;
-        `steps` a round, `batch` samples a step.
+        `steps` a round, `batch` samples a step. With 0 rounds nothing is learnt: the net that
+        training would start from is calibrated on these images, and its threshold chosen.
     rate : float
         Peak of the learning rate.
     features : int
@@ -143,7 +144,7 @@ def train(
     ------
     InputError
         A dataset is malformed or has too few tips, or `output` holds a training that is not to
-        be resumed, or nothing to resume.
+        be resumed, or nothing to resume, or with 0 rounds there is no `start`.
     """
     output = Path(output)
     last = output / "checkpoints" / "last.ckpt"
@@ -155,6 +156,10 @@ def train(
         )
     if resume:
         _weights_of(last)
+    if rounds == 0 and start is None:
+        raise InputError(
+            "rounds=0 learns nothing, so there must be a net to begin with; give start="
+        )
     precision = precision_of(precision, accelerator)
     lightning.seed_everything(seed, workers=True, verbose=False)
     plates = read_plates([Path(folder) for folder in data])
@@ -199,8 +204,9 @@ def train(
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
-    trainer.fit(module, datamodule=rounds_of, ckpt_path=last if resume else None)
-    module.load_state_dict(_weights_of(Path(checkpoints.best_model_path)))
+    if rounds > 0:
+        trainer.fit(module, datamodule=rounds_of, ckpt_path=last if resume else None)
+        module.load_state_dict(_weights_of(Path(checkpoints.best_model_path)))
     card: dict[str, Any] = {
         "threshold": threshold,
         "radius": APART,
@@ -242,7 +248,8 @@ def train(
         card["threshold_from"] = "held-out groups of train" if enough else "train"
     path = output / "model.onnx"
     if trainer.is_global_zero:
-        shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
+        if rounds > 0:
+            shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
         export(module.net, path, card)
         write_int8(path, [*training, *held_out], seed)
         if start is not None and glance_of(start).exists():

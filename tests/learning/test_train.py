@@ -196,6 +196,23 @@ def test_a_glance_loses_no_tip_and_is_passed_on(drawn: Path, tmp_path: Path) -> 
     assert isinstance(detector(second).scorer, GlancingScorer)
 
 
+def test_without_rounds_nothing_is_learnt(drawn: Path, tmp_path: Path) -> None:
+    none = {**TINY, "rounds": 0}
+    with pytest.raises(InputError, match="give start="):
+        train([drawn], tmp_path / "from_nothing", **none)
+    first = train([drawn], tmp_path / "first", **TINY)
+    again = train([drawn], tmp_path / "again", **none, start=first)
+    # of tips there are too few to calibrate on, so the scores stay
+    image = read_plates([drawn])[0].image
+    centres = grid(image.shape, 4)
+    np.testing.assert_allclose(
+        CnnScorer(again)(image, centres), CnnScorer(first)(image, centres), atol=1e-4
+    )
+    card = json.loads(again.with_suffix(".json").read_text())
+    assert card["threshold"] == card["training"]["dev"]["threshold"]
+    assert not (tmp_path / "again" / "model.ckpt").exists()
+
+
 def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
     first = train([drawn], tmp_path / "first", **TINY)
     still = {**TINY, "rounds": 1, "rate": 0.0, "dev": 0.0, "threshold": 0.3}
