@@ -219,7 +219,7 @@ def test_a_run_takes_scans_and_images_alike(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     for name, image in (("large.tif", large), ("small.png", plate)):
         Image.fromarray(image).save(tmp_path / "in" / name)
-    found = load("cnn", root_width=5)
+    found = load("cnn", root_width=5, sizes=[1])  # in eighths, as pieces are resized
     expected, rows = batch.run(tmp_path / "in", tmp_path / "whole", found, {})
     monkeypatch.setattr(bands, "WHOLE", plate.shape[0] * plate.shape[1])
     monkeypatch.setattr(engine, "SCAN_PICTURE", 480)  # half of large.tif
