@@ -156,9 +156,10 @@ def train(
         )
     if resume:
         _weights_of(last)
-    if rounds == 0 and start is None:
+    if rounds < (1 if start is None else 0):
         raise InputError(
-            "rounds=0 learns nothing, so there must be a net to begin with; give start="
+            f"rounds={rounds} must be at least 1, or 0, which learns nothing, with a net to begin "
+            "with; give start="
         )
     precision = precision_of(precision, accelerator)
     lightning.seed_everything(seed, workers=True, verbose=False)
