@@ -27,7 +27,7 @@ from roottip.learning.net import STRIDE, WINDOW, TipNet
 from roottip.learning.patches import negatives
 from roottip.learning.plates import Plate
 from roottip.scale import REFERENCE_WIDTH
-from roottip.scorers.cnn import CnnScorer
+from roottip.scorers import cnn
 from roottip.windows import Centres, Image, Points
 
 Find = Callable[[Image], Points]
@@ -68,11 +68,9 @@ def detector_of(net: TipNet, sizes: Sequence[float] = SIZES, surest: float = 0.0
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "net.onnx"
-        export(net, path, {"threshold": 0.5, "radius": APART})
-        scorer = CnnScorer(path)
-    return WindowDetector(
-        scorer, STRIDE, LEAST, APART, root_width=REFERENCE_WIDTH, sizes=sizes, surest=surest
-    )
+        card = {"threshold": LEAST, "radius": APART, "sizes": sizes, "surest": surest}
+        export(net, path, card)
+        return cnn.detector(path, root_width=REFERENCE_WIDTH)
 
 
 def finds_of(detector: WindowDetector) -> Find:
