@@ -200,7 +200,8 @@ def weights(detector: Detector) -> str | None:
     """
     scorer = getattr(detector, "scorer", None)
     card = getattr(scorer, "card", {})
-    parts = (card.get("sha256"), card.get("glance"), getattr(scorer, "runtime", None))
+    again = getattr(getattr(detector, "review", None), "card", {}).get("sha256")
+    parts = (card.get("sha256"), card.get("glance"), again, getattr(scorer, "runtime", None))
     return "+".join(part for part in parts if part) or None
 
 

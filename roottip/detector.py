@@ -20,6 +20,7 @@ from roottip.bands import Strips
 from roottip.errors import InputError
 from roottip.looks import agreed, doubted
 from roottip.scale import EIGHTH, in_eighths, normalising_scale, resize, resized
+from roottip.surroundings import Reviewer, reviewed
 from roottip.windows import Centres, Image, Points, Scores
 
 PIECE = 1024
@@ -98,6 +99,8 @@ class WindowDetector:
     surest : float
         Least score of an image's surest find by which all its scores stand; under it they are
         lowered (`looks.doubted`). 0 lets all stand.
+    review : Reviewer, optional
+        Has the last word on what each find scores, before doubts.
     """
 
     scorer: Scorer
@@ -109,6 +112,7 @@ class WindowDetector:
     threshold_from: str = "given"
     sizes: Sequence[float] = (1.0,)
     surest: float = 0.0
+    review: Reviewer | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work, before any image is read.
@@ -162,15 +166,18 @@ class WindowDetector:
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
         lowest = least if len(self.sizes) == 1 else min(least, _FAINTEST)
-        finds, weights, factors = [], [], []
-        for weight, seen, scaled_size in self._looks(image, lowest):
+        finds, weights, factors, scales = [], [], [], []
+        for scale, weight, seen, scaled_size in self._looks(image, lowest):
             finds.append(self._settled(*seen, size, scaled_size, lowest))
             weights.append(weight)
             factors.append(float(size[0] / scaled_size[0]))
+            scales.append(scale)
         if len(finds) == 1:
             points, scores = finds[0]
         else:
             points, scores = agreed(finds, weights, _ONE_TIP * factors[0])
+        if self.review is not None:
+            points, scores = reviewed(self.review, image, points, scores, scales[0])
         scores = doubted(scores, self.surest)
         return points[scores >= least], scores[scores >= least]
 
@@ -203,13 +210,15 @@ class WindowDetector:
 
     def _looks(
         self, image: Image | Strips, least: float
-    ) -> Iterator[tuple[int, tuple[Centres, Scores, Points], NDArray[Any]]]:
+    ) -> Iterator[tuple[float, int, tuple[Centres, Scores, Points], NDArray[Any]]]:
         """Look at an image in each size, whole or in pieces.
 
         Of a large image, what depends on all of it, its scale and its noise, is measured on crops.
 
         Yields
         ------
+        scale : float
+            By which roots become `scale.REFERENCE_WIDTH` px wide, the same each time.
         weight : int
             How many of `sizes` this is.
         seen : (Centres, Scores, Points)
@@ -224,7 +233,7 @@ class WindowDetector:
                 centres = windows.grid(scaled.shape, self.stride)
                 centres = centres[windows.foreground(scaled, centres)]
                 scores, places = self._look(scaled, centres)
-                yield weight, (centres, scores, places), np.array(scaled.shape[1::-1])
+                yield scale, weight, (centres, scores, places), np.array(scaled.shape[1::-1])
             return
         halo = self._halo()
         crops = bands.crops(image)
@@ -237,7 +246,7 @@ class WindowDetector:
         del crops
         for (eighths, weight), noise in zip(steps.items(), noises, strict=True):
             seen = self._look_in_pieces(image, eighths, noise, halo, least)
-            yield weight, seen, np.array(image.shape[1::-1]) * (EIGHTH / eighths)
+            yield scale, weight, seen, np.array(image.shape[1::-1]) * (EIGHTH / eighths)
 
     def _halo(self) -> int:
         """How far around a piece of a large image its windows depend on pixels, px."""

@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import pandas as pd
 
+from roottip.learning.choice import best, curves, scan
 from roottip.learning.features import detector_of, fit, train
-from roottip.learning.mining import best, curves
 from roottip.learning.plates import hold_out, read_plates
 from roottip.scorers.descriptors import GROUPS
 from roottip.scorers.features import SHIPPED
@@ -48,7 +48,7 @@ def ablate(data: list[Path], seed: int, settings: dict[str, int]) -> None:
     rows = []
     for without in (None, *GROUPS):
         net = fit(training, seed=seed, without=[without] if without else [], **settings)
-        scores = curves(detector_of(net), held_out)
+        scores = curves(scan(detector_of(net), held_out), held_out)
         threshold, f1 = best(scores)
         own = {
             Path(dataset).name: curve.loc[curve["threshold"] == threshold, "f1"].item()

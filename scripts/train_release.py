@@ -7,12 +7,12 @@ plain and empty ones, and from pages of print. The threshold is the best on the 
 plates trained with. The split val is never read. From nothing it wants a graphics card: some ten
 minutes on an H100, a day and a half on 2 processors. --onward goes on from the net that ships
 instead, or from the mean of the weights of nets that went on from one another, with plates drawn
-anew (give another --seed): an hour on 2 processors, a third of it with --rounds 0. When stopped,
-run it again and it goes on.
+anew (give another --seed): an hour on 2 processors. When stopped, run it again and it goes on.
+With --onward --rounds 0 the net stays, and its review is taught on plates that it never saw.
 
-The net and its twin in 8 bits, with their cards, are written to roottip/weights/; the glance that
-lies there was distilled from a net that shipped before and serves the new one with another
-threshold. Then scripts/measure_cnn.py prints the figures for MODEL_CARD.md.
+The net, its twin in 8 bits, and its review, with their cards, are written to roottip/weights/; the
+glance that lies there was distilled from a net that shipped before and serves the new one with
+another threshold. Then scripts/measure_cnn.py prints the figures for MODEL_CARD.md.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from roottip.learning.plates import read_plates
 from roottip.learning.train import train
 from roottip.scorers import card
 from roottip.scorers.cnn import SHIPPED, glance_of, int8_of
+from roottip.scorers.review import review_of
 from roottip.synth.dataset import varied_plates, write_dataset
 from roottip.synth.plate import Plate
 
@@ -57,6 +58,9 @@ SHARES = {
 RECIPE = {"rounds": 13, "steps": 307, "batch": 768, "rate": 3e-3}
 ONWARD = {"rounds": 3, "steps": 2000, "batch": 64, "rate": 6e-4}
 """For `train`: from nothing, and from the net that ships."""
+
+REVIEW_STEPS = 3000
+"""Of the review's training, which --rounds 0 does."""
 
 FINEST = 2.0
 """px. Finer roots are to learn from only where nothing is near: elsewhere they could be hairs."""
@@ -87,8 +91,8 @@ def main() -> None:
     parser.add_argument(
         "--rounds",
         type=int,
-        help="0 with --onward learns nothing: the net is calibrated on plates drawn anew, and its "
-        "threshold chosen",
+        help="0 with --onward leaves the net: on plates drawn anew it is calibrated, its review "
+        "taught and its threshold chosen",
     )
     arguments = parser.parse_args()
     output: Path = arguments.output
@@ -116,16 +120,19 @@ def main() -> None:
             precision="auto",
             seed=arguments.seed,
             glance_steps=0,
+            review_steps=REVIEW_STEPS if recipe["rounds"] == 0 else 0,
             start=start,
             **recipe,
         )
     if not glance_of(path).exists():
         adopt(SHIPPED, path, read_plates(data))
-    for made in (path, int8_of(path), glance_of(path)):
+    for made in (path, int8_of(path), glance_of(path), review_of(path)):
+        if not made.exists():
+            continue  # a review that does not help
         shipped = SHIPPED.with_name(made.name.replace("model", "cnn"))
         for suffix in (".onnx", ".json"):
             shutil.copyfile(made.with_suffix(suffix), shipped.with_suffix(suffix))
-    print(f"{SHIPPED}, its twin in 8 bits, its glance and their cards are written")
+    print(f"{SHIPPED}, its twin in 8 bits, its glance, its review and their cards are written")
 
 
 def write_mean(nets: Sequence[Path], path: Path) -> None:

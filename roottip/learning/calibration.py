@@ -20,7 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from roottip.evaluation import FALSE_ALARM, HIT
-from roottip.learning.mining import detector_of, judge
+from roottip.learning.choice import judge, scan
+from roottip.learning.mining import detector_of
 from roottip.learning.net import TipNet
 from roottip.learning.plates import Plate
 
@@ -58,7 +59,8 @@ def calibrate(
     detector = detector_of(net)
     parts = []
     for dataset in dict.fromkeys(plate.dataset for plate in plates):
-        own = judge(detector, [plate for plate in plates if plate.dataset == dataset]).matches
+        here = [plate for plate in plates if plate.dataset == dataset]
+        own = judge(scan(detector, here), here).matches
         own = own[own["outcome"].isin([HIT, FALSE_ALARM])]
         share = 1.0 if shares is None else shares[dataset]
         parts.append(own.assign(weight=share / max(1, len(own))))

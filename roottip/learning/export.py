@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from roottip.errors import InputError
-from roottip.learning.net import MEAN, SPREAD, STRIDE, Net, TipNet
+from roottip.learning.net import MEAN, SPREAD, STRIDE, Net, ReviewNet, TipNet
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import CARD_VERSION, CnnScorer
@@ -30,13 +30,14 @@ def export(net: Net, path: Path, card: dict[str, Any]) -> None:
 
     The graph takes ``image`` (N, H, W, 3) uint8 and gives ``score`` (N, rows, columns)
     float32 in [0, 1]; of a `TipNet` ``offset`` (N, rows, columns, 2) float32 too, ``x, y`` of the
-    tip seen from the window's centre, px. That is what the caller has and wants, so that no one
-    normalises twice. Batch normalisation and the shift and scale of the grey levels are folded
-    into the weights, exactly, because nothing is padded.
+    tip seen from the window's centre, px. That of a `ReviewNet` takes the squares around all finds,
+    (N * S, WINDOW, WINDOW, 3), and gives ``evidence`` (N,). That is what the caller has and wants,
+    so that no one normalises twice. Batch normalisation and the shift and scale of the grey levels
+    are folded into the weights, exactly, because nothing is padded.
 
     Parameters
     ----------
-    net : TipNet or GlanceNet
+    net : TipNet, GlanceNet or ReviewNet
     path : Path
         ``NAME.onnx``; the card becomes ``NAME.json``.
     card : dict
@@ -44,7 +45,7 @@ def export(net: Net, path: Path, card: dict[str, Any]) -> None:
         what follows from the net.
     """
     model = helper.make_model(
-        _graph(_folded(net)),
+        _review(net) if isinstance(net, ReviewNet) else _scan(net),
         producer_name="roottip",
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
@@ -169,7 +170,13 @@ def _folded(net: Net) -> list[Layer]:
     return folded
 
 
-def _graph(convolutions: list[Layer]) -> onnx.GraphProto:
+Parts = tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]
+"""Nodes, their constants, and the name of what comes out."""
+
+
+def _chain(net: Net) -> Parts:
+    """All convolutions of a net, with a Relu after each but a `_scan`'s last."""
+    convolutions = _folded(net)
     nodes = [
         helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["planes"], ["level"], to=TensorProto.FLOAT),
@@ -190,12 +197,17 @@ def _graph(convolutions: list[Layer]) -> onnx.GraphProto:
             )
         )
         value = f"sum{i}"
-        if i < len(convolutions) - 1:
+        if i < len(convolutions) - 1 or isinstance(net, ReviewNet):
             nodes.append(helper.make_node("Relu", [value], [f"feature{i}"]))
             value = f"feature{i}"
+    return nodes, constants, value
+
+
+def _scan(net: Net) -> onnx.GraphProto:
+    nodes, constants, value = _chain(net)
     size: list[str | int] = ["N", "rows", "columns"]
     answers = [helper.make_tensor_value_info("score", TensorProto.FLOAT, size)]
-    if len(convolutions[-1][1]) > 1:
+    if constants[-1].dims[0] > 1:
         constants.append(numpy_helper.from_array(np.array([1, 2], dtype=np.int64), "parts"))
         nodes += [
             helper.make_node("Split", [value, "parts"], ["evidence", "away"], axis=1),
@@ -210,3 +222,27 @@ def _graph(convolutions: list[Layer]) -> onnx.GraphProto:
     ]
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])
     return helper.make_graph(nodes, "roottip", [image], answers, initializer=constants)
+
+
+def _review(net: ReviewNet) -> onnx.GraphProto:
+    nodes, constants, value = _chain(net)
+    linear = [layer for layer in net.head if isinstance(layer, nn.Linear)]
+    shapes = {"together": [-1, linear[0].in_features], "flat": [-1]}
+    constants += [numpy_helper.from_array(np.array(v), name) for name, v in shapes.items()]
+    nodes.append(helper.make_node("Reshape", [value, "together"], ["seen"]))
+    value = "seen"
+    for i, layer in enumerate(linear):
+        own = {f"units{i}": layer.weight.T, f"shift{i}": layer.bias}
+        constants += [
+            numpy_helper.from_array(np.ascontiguousarray(v.detach().cpu().numpy()), name)
+            for name, v in own.items()
+        ]
+        if i > 0:
+            nodes.append(helper.make_node("Relu", [value], [f"hidden{i}"]))
+            value = f"hidden{i}"
+        nodes.append(helper.make_node("Gemm", [value, *own], [f"weighed{i}"]))
+        value = f"weighed{i}"
+    nodes.append(helper.make_node("Reshape", [value, "flat"], ["evidence"]))
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["NS", "H", "W", 3])
+    answer = helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["N"])
+    return helper.make_graph(nodes, "roottip", [image], [answer], initializer=constants)

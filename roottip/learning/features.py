@@ -17,7 +17,8 @@ from tqdm import tqdm
 from roottip import __version__
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
-from roottip.learning.mining import LEAST, RADIUS, best, curves, false_alarms, finds_of
+from roottip.learning.choice import best, curves, scan
+from roottip.learning.mining import LEAST, RADIUS, false_alarms, finds_of
 from roottip.learning.patches import MIDDLES, R1, R2, SIDE, Samples
 from roottip.learning.plates import Plate, hold_out, read_plates
 from roottip.learning.train import summary
@@ -195,7 +196,8 @@ def train(
             f"dev={dev} holds out no group with a tip to choose the threshold on; give more "
             "groups or a larger dev"
         )
-    threshold, f1 = best(curves(detector_of(fit(training, seed=seed, **settings)), held_out))
+    detector = detector_of(fit(training, seed=seed, **settings))
+    threshold, f1 = best(curves(scan(detector, held_out), held_out))
     held_out_summary = {"plates": len(held_out), "threshold": threshold, "f1": round(f1, 4)}
     card = {
         "threshold": threshold,

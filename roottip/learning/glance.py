@@ -21,8 +21,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from roottip import __version__, windows
+from roottip.learning.choice import TOLERANCE
 from roottip.learning.export import export
-from roottip.learning.mining import RADIUS, TOLERANCE, some
+from roottip.learning.mining import RADIUS, some
 from roottip.learning.module import Learner, cross_entropy, logits_of
 from roottip.learning.net import STRIDE, GlanceNet
 from roottip.learning.patches import Samples

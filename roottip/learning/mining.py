@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.nn.functional import max_pool2d
 from tqdm import tqdm
 
-from roottip import table, windows
+from roottip import windows
 from roottip.detector import WindowDetector
-from roottip.evaluation import Evaluation, evaluate
 from roottip.learning.export import export
 from roottip.learning.net import STRIDE, WINDOW, TipNet
 from roottip.learning.patches import negatives
@@ -45,9 +43,6 @@ SIZES = (1.0, 0.71)
 SUREST = 0.85
 """Of images whose surest find scores less hardly any holds roots."""
 
-TOLERANCE = 2 * REFERENCE_WIDTH
-"""px: two root widths off is not the same tip."""
-
 LEAST = 0.05
 """Score from which a false alarm is worth learning from."""
 
@@ -57,8 +52,6 @@ MOST = 60
 LOOKS = 400
 """Plates of a dataset that are looked at whole, drawn at random: of thousands a look at all of them
 between two rounds would take longer than the rounds."""
-
-THRESHOLDS = np.round(np.arange(0.05, 0.996, 0.01), 2)
 
 
 def detector_of(net: TipNet, sizes: Sequence[float] = SIZES, surest: float = 0.0) -> WindowDetector:
@@ -144,59 +137,3 @@ def some(plates: Sequence[Plate], seed: int | Sequence[int], looks: int = LOOKS)
         if taken[plates[number].dataset] <= looks:
             numbers.append(number)
     return numbers
-
-
-def judge(detector: WindowDetector, plates: Sequence[Plate]) -> Evaluation:
-    """Score what a detector finds on plates; tips are matched within `TOLERANCE`."""
-    found = table.concat([detector.detect(plate.image, plate.name) for plate in plates])
-    truth = pd.concat([_truth(plate) for plate in plates], ignore_index=True)
-    return evaluate(found, truth, [plate.name for plate in plates], TOLERANCE)
-
-
-def curves(detector: WindowDetector, plates: Sequence[Plate]) -> dict[str, pd.DataFrame]:
-    """Precision and recall of a detector over `THRESHOLDS`.
-
-    Returns
-    -------
-    dict of DataFrame
-        For each dataset with a tip in `plates`: ``threshold, precision, recall, f1`` and
-        ``tips``, how many there are.
-    """
-    result = {}
-    for dataset in dict.fromkeys(plate.dataset for plate in plates):
-        own = [plate for plate in plates if plate.dataset == dataset]
-        if not any(len(plate.tips) for plate in own):
-            continue
-        judged = judge(detector, own)
-        curve = judged.curve
-        # the curve has a row at each distinct score, highest first; above the highest nothing
-        # is found
-        nothing = pd.DataFrame({"threshold": [np.inf], "precision": np.nan, "recall": 0, "f1": 0})
-        curve = pd.concat([nothing, curve], ignore_index=True)
-        rows = np.searchsorted(-curve["threshold"].to_numpy(), -THRESHOLDS, side="right") - 1
-        at = curve.iloc[rows].reset_index(drop=True)
-        result[dataset] = at.assign(threshold=THRESHOLDS, tips=int(judged.summary["truth"]))
-    return result
-
-
-def best(
-    curves: dict[str, pd.DataFrame], shares: Mapping[str, float] | None = None
-) -> tuple[float, float]:
-    """The threshold with the highest F1, a mean over datasets, and that F1.
-
-    Without `shares` every tip weighs the same: where few plates of a dataset are held out, its F1
-    is mostly chance, and must not choose for the others. With them each dataset weighs its share,
-    lest thousands of drawn tips choose for a thousand on photographs.
-    """
-    f1 = np.array([curve["f1"].fillna(0).to_numpy() for curve in curves.values()])
-    weights = [
-        curve["tips"].iloc[0] if shares is None else shares[dataset]
-        for dataset, curve in curves.items()
-    ]
-    mean = np.average(f1, axis=0, weights=weights)
-    return float(THRESHOLDS[np.argmax(mean)]), float(mean.max())
-
-
-def _truth(plate: Plate) -> pd.DataFrame:
-    frame = table.points(plate.name, np.concatenate([plate.tips, plate.ignored]))
-    return frame.assign(ignore=np.repeat([0, 1], [len(plate.tips), len(plate.ignored)]))

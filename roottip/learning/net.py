@@ -6,6 +6,9 @@ Nothing is padded, so the same weights see one window (one answer comes out) or 
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from torch import Tensor, nn
 
 STRIDE = 4
@@ -105,7 +108,62 @@ class GlanceNet(nn.Module):
         return logits[:, 0]
 
 
-Net = TipNet | GlanceNet
+class ReviewNet(nn.Module):
+    """Looks at several squares around a find and says how much speaks for a tip.
+
+    All squares go through the layers of a net of windows, which are learnt on; a small fully
+    connected net weighs what they bring together.
+
+    Parameters
+    ----------
+    net : TipNet
+        Whose layers to begin with; it stays as it is.
+    squares : int
+        How many around each find.
+    hidden : int
+        Width of the fully connected layer.
+    """
+
+    window = WINDOW
+
+    def __init__(self, net: TipNet, squares: int, hidden: int = 128) -> None:
+        super().__init__()
+        *layers, last = copy.deepcopy(net.layers)
+        self.layers = nn.Sequential(*layers)
+        assert isinstance(last, nn.Conv2d)
+        self.head = nn.Sequential(
+            nn.Dropout(0.2),
+            nn.Linear(squares * last.in_channels, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.3),
+            nn.Linear(hidden, 1),
+        )
+        # a review that begins by leaving scores as they are
+        answer = self.head[-1]
+        assert isinstance(answer, nn.Linear)
+        nn.init.zeros_(answer.weight)
+        nn.init.zeros_(answer.bias)
+
+    def forward(self, squares: Tensor) -> Tensor:
+        """Look at finds.
+
+        Parameters
+        ----------
+        squares : (N, S, 3, WINDOW, WINDOW) uint8
+            RGB, 0 to 255.
+
+        Returns
+        -------
+        (N,) float
+            What to add to the logits of the finds' scores.
+        """
+        level = (squares.flatten(0, 1).float() - MEAN) / SPREAD
+        seen = self.layers(level.contiguous(memory_format=torch.channels_last))
+        answer: Tensor = self.head(seen.reshape(len(squares), -1))
+        return answer[:, 0]
+
+
+Net = TipNet | GlanceNet | ReviewNet
 """What can be trained and exported."""
 
 

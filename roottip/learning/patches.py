@@ -93,13 +93,13 @@ def augment(image: Image, point: Centres, seed: int) -> tuple[Image, Matrix]:
     sample = cv2.warpAffine(
         image, from_image, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=windows.BORDER
     )
-    light = _light()
-    light.set_random_seed(int(rng.integers(2**31)))
-    return light(image=sample)["image"], place
+    varied = light()
+    varied.set_random_seed(int(rng.integers(2**31)))
+    return varied(image=sample)["image"], place
 
 
 @functools.cache
-def _light() -> albumentations.Compose:
+def light() -> albumentations.Compose:
     """Other papers, gels, cameras: colours that are not the training images' own, but also those.
 
     Inversion is rare: pencil on paper looks like an inverted root.

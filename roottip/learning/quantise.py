@@ -28,7 +28,7 @@ from roottip.learning.rounding import LARGEST, round_weights
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
 from roottip.scorers.cnn import CnnScorer, int8_of
-from roottip.scorers.runtime import open_net
+from roottip.scorers.runtime import OpenNet
 from roottip.windows import BORDER, Image
 
 EACH = 12
@@ -73,9 +73,10 @@ def quantise(model: bytes, images: Sequence[Image]) -> bytes:
     ----------
     model : bytes
         ONNX, as `export` writes it.
-    images : sequence of (H, W, 3) uint8
-        Typical ones, at least a window wide and high: how large the numbers become that they cause
-        inside the net, and which go together, decides on the ranges and the rounding.
+    images : sequence of (N, H, W, 3) uint8
+        Typical ones, at least a window wide and high, as the net takes them: how large the numbers
+        become that they cause inside the net, and which go together, decides on the ranges and
+        the rounding.
 
     Returns
     -------
@@ -91,8 +92,13 @@ def quantise(model: bytes, images: Sequence[Image]) -> bytes:
     ranges = {
         node.output[0]: [{"rmin": np.float32(0), "rmax": np.float32(ROOM * largest[node.input[0]])}]
         for node in graph.graph.node
-        if node.op_type == "Relu"
+        if node.op_type == "Relu" and node.input[0] in largest
     }
+    exact_too = [
+        node.name
+        for node in graph.graph.node
+        if node.op_type == "Relu" and node.output[0] not in ranges
+    ]
     with TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         onnx.save(graph, before)
@@ -102,7 +108,7 @@ def quantise(model: bytes, images: Sequence[Image]) -> bytes:
             after,
             _Images(images[:1]),  # it wants to see one, though all ranges are given
             op_types_to_quantize=["Conv", "Relu"],
-            nodes_to_exclude=[layers[0].name, layers[-1].name],
+            nodes_to_exclude=[layers[0].name, layers[-1].name, *exact_too],
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
@@ -140,16 +146,16 @@ def _seen(
     open_ended.CopyFrom(model)
     names = [name for layer in layers for name in (layer.input[0], layer.output[0])]
     open_ended.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    net = open_net(open_ended.SerializeToString(), "onnxruntime")
+    net = OpenNet(open_ended.SerializeToString(), "onnxruntime")
     rng = np.random.default_rng(0)
     largest: dict[str, float] = dict.fromkeys((layer.output[0] for layer in layers), 0.0)
     moments: dict[str, Any] = dict.fromkeys((layer.input[1] for layer in layers), 0.0)
     for image in images:
-        values = net(image[None])[-len(names) :]
+        values = net(image)[-len(names) :]
         for layer, value, result in zip(layers, values[::2], values[1::2], strict=True):
             largest[layer.output[0]] += max(0.0, float(result.max())) / len(images)
             # grey levels, which only the first layer sees, count from the middle one
-            inputs = _inputs(layer, value[0] - (MIDDLE if layer is layers[0] else 0), rng)
+            inputs = _inputs(layer, value - (MIDDLE if layer is layers[0] else 0), rng)
             moments[layer.input[1]] += inputs.T @ inputs
     return largest, moments
 
@@ -161,10 +167,11 @@ def _inputs(
     given = {attribute.name: attribute.ints for attribute in layer.attribute}
     side, gap, step = (given[key][0] for key in ("kernel_shape", "dilations", "strides"))
     taps = gap * np.arange(side)
-    free = np.array(value.shape[1:]) - gap * (side - 1)
+    free = np.array(value.shape[2:]) - gap * (side - 1)
     y, x = (step * rng.integers(-(-count // step), size=(PLACES, 1, 1)) for count in free)
-    seen = value[:, y + taps[:, None], x + taps]
-    return seen.transpose(1, 0, 2, 3).reshape(PLACES, -1).astype(np.float64)
+    number = rng.integers(len(value), size=(PLACES, 1, 1))
+    seen = value[number, :, y + taps[:, None], x + taps]
+    return seen.transpose(0, 3, 1, 2).reshape(PLACES, -1).astype(np.float64)
 
 
 def _quantise_first(graph: onnx.GraphProto, moments: NDArray[np.float64]) -> None:
@@ -217,7 +224,7 @@ def _quantise_first(graph: onnx.GraphProto, moments: NDArray[np.float64]) -> Non
 
 
 def typical(plates: Sequence[Plate], seed: int) -> list[Image]:
-    """A piece around a tip, or around the middle, of some plates of each dataset."""
+    """A piece around a tip, or the middle, of some plates of each dataset, as `quantise` takes."""
     rng = np.random.default_rng(seed)
     pieces = []
     for dataset in dict.fromkeys(plate.dataset for plate in plates):
@@ -230,7 +237,7 @@ def typical(plates: Sequence[Plate], seed: int) -> list[Image]:
             piece = plate.image[top : top + SIDE, left : left + SIDE]
             # a small plate may be smaller than a window
             missing = [SIDE - side for side in piece.shape[:2]]
-            pieces.append(cv2.copyMakeBorder(piece, 0, missing[0], 0, missing[1], BORDER))
+            pieces.append(cv2.copyMakeBorder(piece, 0, missing[0], 0, missing[1], BORDER)[None])
     return pieces
 
 
@@ -241,4 +248,4 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has 
     def get_next(self) -> dict[str, Image] | None:
         """The next input of the net; None after the last."""
         image = next(self._left, None)
-        return None if image is None else {"image": image[None]}
+        return None if image is None else {"image": image}

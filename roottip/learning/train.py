@@ -25,14 +25,13 @@ from torch.utils.data import DataLoader
 from roottip import __version__
 from roottip.errors import InputError
 from roottip.learning.calibration import calibrate
+from roottip.learning.choice import best, choose, curves, scan
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.glance import adopt, distil
 from roottip.learning.mining import (
     APART,
+    LEAST,
     SIZES,
-    SUREST,
-    best,
-    curves,
     detector_of,
     false_alarms,
     finder,
@@ -44,7 +43,10 @@ from roottip.learning.oncard import CardSamples, Stock
 from roottip.learning.patches import R1, R2, Samples, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates
 from roottip.learning.quantise import write_int8
-from roottip.scorers.cnn import CnnScorer, glance_of
+from roottip.learning.review import hand_on, teach
+from roottip.scorers import card as cards
+from roottip.scorers.cnn import CnnScorer, glance_of, int8_of
+from roottip.scorers.review import review_of
 
 Batches = DataLoader[Any]
 
@@ -54,6 +56,9 @@ SOME = 512
 ENOUGH = 200
 """Tips on held-out plates that choose a threshold by themselves. Fewer are one plate's chance: the
 images trained with are then asked too, which a net barely knows better than others."""
+
+JUDGES = 150
+"""Plates of each dataset, drawn at random, by which scores are calibrated and settings chosen."""
 
 
 def train(
@@ -79,6 +84,7 @@ def train(
     threshold: float | None = None,
     shares: Sequence[float] | None = None,
     glance_steps: int = 2000,
+    review_steps: int = 0,
 ) -> Path:
     """Train a net on dataset folders and write it as ``model.onnx`` with its card.
 
@@ -134,6 +140,10 @@ def train(
     glance_steps : int
         Steps of the training of the net's glance, ``model.glance.onnx``, with which detection is
         some four times as fast; 0 makes none. A `start` that has one hands it on in their place.
+    review_steps : int
+        Steps of the training of the net's review, ``model.review.onnx``, which looks at each find
+        again; worth it where many plates are trained with. 0 makes none, and a `start` that has
+        one hands it on. It stays where it helps on the images that choose the threshold.
 
     Returns
     -------
@@ -209,7 +219,7 @@ def train(
         trainer.fit(module, datamodule=rounds_of, ckpt_path=last if resume else None)
         module.load_state_dict(_weights_of(Path(checkpoints.best_model_path)))
     card: dict[str, Any] = {
-        "threshold": threshold,
+        "threshold": LEAST if threshold is None else threshold,
         "radius": APART,
         "sizes": list(SIZES),
         "surest": 0.0,
@@ -230,34 +240,50 @@ def train(
             "precision": precision,
         },
     }
-    enough = sum(len(plate.tips) for plate in held_out) >= ENOUGH
-    judges = held_out if enough else [*training, *held_out]
-    judges = [judges[number] for number in some(judges, seed)]
-    card["calibration"] = calibrate(module.net, judges, share_of)
-    if threshold is None or held_out:
-        weights = None if shares is None else share_of
-        looked = {
-            surest: best(curves(detector_of(module.net, surest=surest), judges), weights)
-            for surest in (SUREST, 0.0)
-        }
-        # a net that is sure of little must not be asked to be
-        card["surest"] = max(looked, key=lambda surest: looked[surest][1])
-        chosen, f1 = looked[card["surest"]]
-        card["training"]["dev"] = {"plates": len(held_out), "threshold": chosen, "f1": round(f1, 4)}
-    if threshold is None:
-        card["threshold"] = chosen
-        card["threshold_from"] = "held-out groups of train" if enough else "train"
     path = output / "model.onnx"
-    if trainer.is_global_zero:
-        if rounds > 0:
-            shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
-        export(module.net, path, card)
-        write_int8(path, [*training, *held_out], seed)
-        if start is not None and glance_of(start).exists():
-            adopt(start, path, [*training, *held_out])
-        elif glance_steps > 0:
-            distil(path, [*training, *held_out], glance_steps, seed)
+    if not trainer.is_global_zero:
+        return path
+    enough = sum(len(plate.tips) for plate in held_out) >= ENOUGH
+    judges = held_out if enough else plates
+    judges = [judges[number] for number in some(judges, seed, JUDGES)]
+    card["calibration"] = calibrate(module.net, judges, share_of)
+    if rounds > 0:
+        shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
+    export(module.net, path, card)
+    write_int8(path, plates, seed)
+    if review_steps > 0:
+        teach(path, _pupils(training, judges), review_steps, seed, accelerator, precision)
+    elif start is not None and review_of(start).exists():
+        hand_on(start, path)
+    if threshold is None or held_out or review_of(path).exists():
+        choice = choose(path, judges, None if shares is None else share_of)
+        card["surest"] = choice.surest
+        card["training"]["dev"] = {
+            "plates": len(held_out),
+            "threshold": choice.threshold,
+            "f1": round(choice.f1, 4),
+        }
+        if threshold is None:
+            card["threshold"] = choice.threshold
+            card["threshold_from"] = "held-out groups of train" if enough else "train"
+        for weights in (path, int8_of(path)):
+            cards.amend(weights, **card)
+        if not choice.review:
+            for suffix in (".onnx", ".json"):
+                review_of(path).with_suffix(suffix).unlink(missing_ok=True)
+    if start is not None and glance_of(start).exists():
+        adopt(start, path, plates)
+    elif glance_steps > 0:
+        distil(path, plates, glance_steps, seed)
     return path
+
+
+def _pupils(training: Sequence[Plate], judges: Sequence[Plate]) -> list[Plate]:
+    """Plates to teach a review on: none that judge it, but of datasets that all judge, all."""
+    judging = {id(plate) for plate in judges}
+    others = [plate for plate in training if id(plate) not in judging]
+    free = {plate.dataset for plate in others}
+    return [*others, *(plate for plate in training if plate.dataset not in free)]
 
 
 class Rounds(lightning.LightningDataModule):
@@ -325,7 +351,8 @@ class DevScore(Callback):
     ) -> None:
         """Log ``dev_f1``, the mean over tips at the threshold best for all, and each dataset's."""
         assert isinstance(pl_module, TipModule)
-        scores = curves(detector_of(pl_module.net), self._held_out)
+        found = scan(detector_of(pl_module.net), self._held_out)
+        scores = curves(found, self._held_out)
         threshold, f1 = best(scores)
         pl_module.log("dev_f1", f1, prog_bar=True)
         pl_module.log("dev_threshold", threshold)

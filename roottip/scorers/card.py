@@ -15,6 +15,7 @@ from typing import Any
 from roottip.detector import Scorer, WindowDetector
 from roottip.errors import InputError
 from roottip.scale import REFERENCE_WIDTH
+from roottip.surroundings import Reviewer
 
 KEYS: Mapping[str, type] = {
     "card_version": int,
@@ -90,6 +91,12 @@ def write(weights: Path, content: bytes, card: Mapping[str, Any]) -> None:
     weights.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n")
 
 
+def amend(weights: Path, **changes: object) -> None:
+    """Change what a card says; the weights stay."""
+    path = weights.with_suffix(".json")
+    path.write_text(json.dumps({**json.loads(_read(path)), **changes}, indent=2) + "\n")
+
+
 def detector_of(
     scorer: Scorer,
     card: Mapping[str, Any],
@@ -98,8 +105,9 @@ def detector_of(
     root_width: float | None,
     sizes: Sequence[float] | None = None,
     surest: float | None = None,
+    review: Reviewer | None = None,
 ) -> WindowDetector:
-    """The detector of a scorer with a card; what is None is the card's.
+    """The detector of a scorer with a card; what is None is the card's, but for the review.
 
     A card without ``sizes`` is of a detector that looks once, one without ``surest`` of one that
     judges each find by itself.
@@ -115,6 +123,7 @@ def detector_of(
         else "given",
         sizes=card.get("sizes", (1.0,)) if sizes is None else sizes,
         surest=card.get("surest", 0.0) if surest is None else surest,
+        review=review,
     )
 
 

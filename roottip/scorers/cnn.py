@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,8 @@ from roottip import windows
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.scorers.card import detector_of, read_card, read_weights
-from roottip.scorers.runtime import check, open_net
+from roottip.scorers.review import open_review
+from roottip.scorers.runtime import OpenNet, check
 from roottip.windows import Centres, Image, Points, Scores
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "cnn.onnx"
@@ -81,9 +81,9 @@ class CnnScorer:
         self.runtime = check(runtime)
         self._window, self._stride = self.card["window"], self.card["stride"]
         self.reach = self._window // 2
-        self._model = model = read_weights(weights, self.card)
+        model = read_weights(weights, self.card)
         try:
-            self._net = open_net(model, self.runtime)
+            self._net = OpenNet(model, self.runtime)
             self._check_fit()
         except InputError:
             raise
@@ -129,15 +129,6 @@ class CnnScorer:
         """
         answers = self._answers(image, centres)
         return answers[:, 0], centres.astype(np.float64) + answers[:, 1:]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What another process or machine needs: all but the open net, which cannot travel."""
-        return {key: value for key, value in vars(self).items() if key != "_net"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open the net there."""
-        vars(self).update(state)
-        self._net = open_net(self._model, self.runtime)
 
     def score_patches(self, patches: Image) -> Scores:
         """Score patches cut beforehand: (N, window, window, 3) uint8 to (N,) float32."""
@@ -335,6 +326,7 @@ def detector(
     runtime: str = "onnxruntime",
     sizes: Sequence[float] | None = None,
     surest: float | None = None,
+    review: bool = True,
 ) -> WindowDetector:
     """Make the detector.
 
@@ -363,6 +355,12 @@ def detector(
     surest : float, optional
         Least score of an image's surest find by which all its scores stand (`WindowDetector`); the
         card's where not given.
+    review : bool
+        Look again at each find, and at more of what is around it, with the net's review, if it has
+        one; the card's threshold is for scores with it.
     """
-    opened = scorer(Path(SHIPPED if weights is None else weights), glance, int8, runtime)
-    return detector_of(opened, opened.card, threshold, radius, root_width, sizes, surest)
+    path = Path(SHIPPED if weights is None else weights)
+    opened = scorer(path, glance, int8, runtime)
+    card = opened.card
+    again = open_review(path, card.get("int8_of", card["sha256"]), runtime) if review else None
+    return detector_of(opened, card, threshold, radius, root_width, sizes, surest, again)

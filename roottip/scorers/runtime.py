@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from roottip.errors import InputError
 from roottip.windows import Image
 
-Net = Callable[[Image], list[NDArray[np.float32]]]
+Compute = Callable[[Image], list[NDArray[np.float32]]]
 """From images to the model's outputs, in its order."""
 
 RUNTIMES = ("onnxruntime", "openvino", "torch")
@@ -40,10 +40,11 @@ def check(runtime: str) -> str:
     return runtime
 
 
-def open_net(model: bytes, runtime: str) -> Net:
-    """Open an ONNX model with one input, ``image``.
+class OpenNet:
+    """An ONNX model with one input, ``image``, ready to compute.
 
     It computes with as many threads as OpenCV: who shares a machine sets one number for all.
+    Another process or machine that it is sent to opens the model there.
 
     Parameters
     ----------
@@ -51,11 +52,22 @@ def open_net(model: bytes, runtime: str) -> Net:
     runtime : str
         One of `RUNTIMES`.
     """
-    opened = {"onnxruntime": _onnxruntime, "openvino": _openvino, "torch": _torch}
-    return opened[runtime](model)
+
+    def __init__(self, model: bytes, runtime: str = "onnxruntime") -> None:
+        self._made_of = model, runtime
+        opened = {"onnxruntime": _onnxruntime, "openvino": _openvino, "torch": _torch}
+        self._compute: Compute = opened[runtime](model)
+
+    def __call__(self, images: Image) -> list[NDArray[np.float32]]:
+        """From (N, H, W, 3) uint8 to the model's outputs, in its order."""
+        return self._compute(images)
+
+    def __reduce__(self) -> tuple[type[OpenNet], tuple[bytes, str]]:
+        """What has been opened cannot travel."""
+        return OpenNet, self._made_of
 
 
-def _onnxruntime(model: bytes) -> Net:
+def _onnxruntime(model: bytes) -> Compute:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -70,7 +82,7 @@ def _onnxruntime(model: bytes) -> Net:
     ]
 
 
-def _openvino(model: bytes) -> Net:
+def _openvino(model: bytes) -> Compute:
     import openvino
 
     core = openvino.Core()
@@ -89,7 +101,7 @@ def _openvino(model: bytes) -> Net:
     ]
 
 
-def _torch(model: bytes) -> Net:
+def _torch(model: bytes) -> Compute:
     import onnx
     import torch
     from onnx import numpy_helper

@@ -9,8 +9,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from roottip.errors import InputError
+from roottip.learning.choice import best, curves, scan
 from roottip.learning.features import detector_of, fit, net_of, train, windows_of
-from roottip.learning.mining import best, curves
 from roottip.learning.patches import MIDDLES, Samples
 from roottip.learning.plates import Plate, read_plates
 from roottip.scorers.descriptors import COUNT, GROUPS, describe
@@ -61,7 +61,7 @@ def test_windows_of_samples_are_described_as_if_alone(plates: list[Plate]) -> No
 
 def test_it_learns_tips_and_is_seeded(plates: list[Plate]) -> None:
     net = fit(plates, **SMALL)
-    assert best(curves(detector_of(net), plates))[1] > 0.8
+    assert best(curves(scan(detector_of(net), plates), plates))[1] > 0.8
     again = fit(plates, **SMALL)
     for (ours, bias), (theirs, other) in zip(net.layers, again.layers, strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from roottip import windows
-from roottip.learning.mining import LEAST, RADIUS, THRESHOLDS, best, detector_of, finder, peaks_of
+from roottip.learning.choice import THRESHOLDS, best
+from roottip.learning.mining import LEAST, RADIUS, detector_of, finder, peaks_of
 from roottip.learning.net import STRIDE, WINDOW, TipNet
 
 

@@ -17,7 +17,7 @@ from roottip.learning.net import STRIDE, WINDOW
 from roottip.learning.plates import Plate
 from roottip.learning.quantise import SIDE, quantise, typical, write_int8
 from roottip.scorers.cnn import SHIPPED, CnnScorer, int8_of
-from roottip.scorers.runtime import open_net
+from roottip.scorers.runtime import OpenNet
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "images"
 
@@ -58,11 +58,11 @@ def test_computes_what_the_reference_computes(weights: Path) -> None:
     centres = centres[(np.minimum(centres, size - centres) >= half).all(axis=1)]
     x, y = centres[np.argmax(CnnScorer(weights)(image, centres))]
     image = image[y - half : y + half, x - half : x + half]  # a tip in the middle
-    model = quantise(weights.read_bytes(), [image])
+    model = quantise(weights.read_bytes(), [image[None]])
     # the reference knows these operators from version 19 on
     newer = onnx.version_converter.convert_version(onnx.load_from_string(model), 19)
     expected = ReferenceEvaluator(newer).run(None, {"image": image[None]})[0]
-    scores, *_ = open_net(model, "onnxruntime")(image[None])
+    scores, *_ = OpenNet(model, "onnxruntime")(image[None])
     # numbers half way between two levels may be rounded either way
     assert np.ptp(expected) > 0.5
     np.testing.assert_allclose(scores, expected, atol=0.05, rtol=0)
@@ -73,13 +73,13 @@ def test_the_first_convolution_is_the_nets(weights: Path, side: int) -> None:
     """Over blocks of 2 x 2 px it gives the sums of 6 x 6 px, of an odd number of rows too."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, size=(side, WINDOW, 3), dtype=np.uint8)
-    model = onnx.load_from_string(quantise(weights.read_bytes(), [image]))
+    model = onnx.load_from_string(quantise(weights.read_bytes(), [image[None]]))
     kernel = next(node for node in model.graph.node if node.op_type == "Conv")
     follow = next(node for node in model.graph.node if node.input[:1] == kernel.output[:1])
     stored = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     scale, zero = (stored[name] for name in follow.input[1:])
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(follow.output[0]))
-    first = open_net(model.SerializeToString(), "onnxruntime")(image[None])[-1][0]
+    first = OpenNet(model.SerializeToString(), "onnxruntime")(image[None])[-1][0]
     net = {
         t.name: onnx.numpy_helper.to_array(t).astype(np.float64)
         for t in onnx.load(str(weights)).graph.initializer
@@ -93,7 +93,7 @@ def test_the_first_convolution_is_the_nets(weights: Path, side: int) -> None:
 
 def test_whole_numbers_but_in_the_last_convolution(weights: Path) -> None:
     image = read_image(SAMPLE / "plate_0001.jpg")
-    graph = onnx.load_from_string(quantise(weights.read_bytes(), [image])).graph
+    graph = onnx.load_from_string(quantise(weights.read_bytes(), [image[None]])).graph
     eight = [
         t for t in graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) > 1
     ]
@@ -111,7 +111,7 @@ def test_typical_pieces_hold_a_tip_and_all_datasets() -> None:
     two = Plate("b", "two", "two", image[:200], np.array([(500.0, 10.0)]), nothing)
     bare = Plate("b", "bare", "bare", image, nothing, nothing)
     pieces = typical([one, two, bare], seed=0)
-    assert [piece.shape for piece in pieces] == [(SIDE, SIDE, 3)] * 3
+    assert [piece.shape for piece in pieces] == [(1, SIDE, SIDE, 3)] * 3
     assert sorted(int(piece.max()) for piece in pieces) == [0, 200, 255]
 
 

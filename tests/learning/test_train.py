@@ -21,7 +21,8 @@ from roottip.app import main
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.learning import mining
-from roottip.learning.mining import LEAST, SIZES, TOLERANCE, best, curves, finds_of
+from roottip.learning.choice import TOLERANCE, best, curves, scan
+from roottip.learning.mining import LEAST, SIZES, finds_of
 from roottip.learning.module import TipModule, precision_of
 from roottip.learning.patches import Samples, negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates
@@ -159,7 +160,7 @@ def test_the_threshold_is_the_best_on_held_out_groups_if_they_have_enough_tips(
     by_themselves = dev > 0 and enough == 1
     judges = held_out if by_themselves else [*training, *held_out]
     shipped = detector(tmp_path / "model.onnx", int8=False, threshold=LEAST)
-    chosen, f1 = best(curves(shipped, judges))
+    chosen, f1 = best(curves(scan(shipped, judges), judges))
     assert card["threshold_from"] == ("held-out groups of train" if by_themselves else "train")
     assert card["threshold"] == chosen
     assert card["training"]["dev"]["f1"] == round(f1, 4)
@@ -316,16 +317,16 @@ def test_curves_of_a_perfect_and_of_a_blind_detector(drawn: Path) -> None:
 
     def look(scorer: object) -> dict[str, pd.DataFrame]:
         found = WindowDetector(scorer, threshold=mining.LEAST, root_width=5.0)  # type: ignore[arg-type]  # a function
-        return mining.curves(found, plates)
+        return curves(scan(found, plates), plates)
 
     (curve,) = look(perfect).values()
     # the grid's nearest window is up to 2.8 px off a tip
     assert curve.loc[curve["threshold"] == 0.4, ["precision", "recall"]].to_numpy().min() == 1
     assert curve.loc[curve["threshold"] > 0.8, "recall"].max() == 0
-    threshold, f1 = mining.best(look(perfect))
+    threshold, f1 = best(look(perfect))
     assert f1 == 1
     assert 0.05 <= threshold < 0.8
-    assert mining.best(look(blind))[1] == 0
+    assert best(look(blind))[1] == 0
 
 
 def test_images_without_tips_have_no_curve(drawn: Path) -> None:
@@ -334,7 +335,7 @@ def test_images_without_tips_have_no_curve(drawn: Path) -> None:
         for p in read_plates([drawn])
     ]
     blind = WindowDetector(lambda image, centres: np.zeros(len(centres), np.float32))
-    assert mining.curves(blind, plates) == {}
+    assert curves(scan(blind, plates), plates) == {}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Lightning's ddp on CPUs needs fork or gloo")

@@ -18,7 +18,7 @@ from test_cnn import write_net
 from roottip import batch
 from roottip.errors import InputError
 from roottip.scorers import cnn, runtime
-from roottip.scorers.runtime import check, open_net
+from roottip.scorers.runtime import OpenNet, check
 
 # bfloat16 keeps 8 bits of a number
 TOLERANCE = {"onnxruntime": 1e-5, "openvino": 0.02, "torch": 1e-5}
@@ -38,7 +38,7 @@ def elsewhere(work: Callable[..., Any], *arguments: object) -> Any:
 
 
 def first_of_two(model: bytes, name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    net = open_net(model, name)
+    net = OpenNet(model, name)
     (scores,) = net(first)
     net(second)  # must not write into the scores above
     return scores

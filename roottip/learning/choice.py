@@ -1,0 +1,137 @@
+"""How well detectors do on plates, and what to choose by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from roottip import table
+from roottip.detector import WindowDetector
+from roottip.evaluation import Evaluation, evaluate
+from roottip.learning.mining import LEAST, SUREST
+from roottip.learning.plates import Plate
+from roottip.looks import doubted
+from roottip.scale import REFERENCE_WIDTH
+from roottip.scorers import cnn
+from roottip.scorers.review import review_of
+
+TOLERANCE = 2 * REFERENCE_WIDTH
+"""px: two root widths off is not the same tip."""
+
+THRESHOLDS = np.round(np.arange(0.05, 0.996, 0.01), 2)
+
+
+def scan(detector: WindowDetector, plates: Sequence[Plate]) -> list[pd.DataFrame]:
+    """What a detector finds on each plate, as points tables."""
+    looks = tqdm(plates, desc="judging", leave=False)
+    return [detector.detect(plate.image, plate.name) for plate in looks]
+
+
+def judge(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> Evaluation:
+    """Score what was found on plates, as `scan` gives it; tips are matched within `TOLERANCE`."""
+    truth = pd.concat([_truth(plate) for plate in plates], ignore_index=True)
+    return evaluate(table.concat(list(found)), truth, [plate.name for plate in plates], TOLERANCE)
+
+
+def curves(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> dict[str, pd.DataFrame]:
+    """Precision and recall of what was found, as `scan` gives it, over `THRESHOLDS`.
+
+    Returns
+    -------
+    dict of DataFrame
+        For each dataset with a tip in `plates`: ``threshold, precision, recall, f1`` and
+        ``tips``, how many there are.
+    """
+    result = {}
+    for dataset in dict.fromkeys(plate.dataset for plate in plates):
+        own = [pair for pair in zip(found, plates, strict=True) if pair[1].dataset == dataset]
+        if not any(len(plate.tips) for _, plate in own):
+            continue
+        judged = judge(*zip(*own, strict=True))
+        curve = judged.curve
+        # the curve has a row at each distinct score, highest first; above the highest nothing
+        # is found
+        nothing = pd.DataFrame({"threshold": [np.inf], "precision": np.nan, "recall": 0, "f1": 0})
+        curve = pd.concat([nothing, curve], ignore_index=True)
+        rows = np.searchsorted(-curve["threshold"].to_numpy(), -THRESHOLDS, side="right") - 1
+        at = curve.iloc[rows].reset_index(drop=True)
+        result[dataset] = at.assign(threshold=THRESHOLDS, tips=int(judged.summary["truth"]))
+    return result
+
+
+def best(
+    curves: dict[str, pd.DataFrame], shares: Mapping[str, float] | None = None
+) -> tuple[float, float]:
+    """The threshold with the highest F1, a mean over datasets, and that F1.
+
+    Without `shares` every tip weighs the same: where few plates of a dataset are held out, its F1
+    is mostly chance, and must not choose for the others. With them each dataset weighs its share,
+    lest thousands of drawn tips choose for a thousand on photographs.
+    """
+    f1 = np.array([curve["f1"].fillna(0).to_numpy() for curve in curves.values()])
+    weights = [
+        curve["tips"].iloc[0] if shares is None else shares[dataset]
+        for dataset, curve in curves.items()
+    ]
+    mean = np.average(f1, axis=0, weights=weights)
+    return float(THRESHOLDS[np.argmax(mean)]), float(mean.max())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What does best on plates.
+
+    Attributes
+    ----------
+    f1 : float
+        As `best` gives it.
+    threshold : float
+        The detector's.
+    surest : float
+        Another setting: `SUREST`, or 0, for a net that is sure of little must not be asked to be.
+    review : bool
+        Whether the net's review helps.
+    """
+
+    f1: float
+    threshold: float
+    surest: float
+    review: bool
+
+
+def choose(
+    weights: Path, plates: Sequence[Plate], shares: Mapping[str, float] | None = None
+) -> Choice:
+    """Choose a net's settings by how well it does on plates.
+
+    Parameters
+    ----------
+    weights : Path
+        ``NAME.onnx``; its card, and its twin and review, if it has them, beside it.
+    plates : sequence of Plate
+    shares : mapping of str to float, optional
+        As `best` takes them.
+    """
+    choices = []
+    for review in (True, False) if review_of(weights).exists() else (False,):
+        detector = cnn.detector(
+            weights, LEAST, root_width=REFERENCE_WIDTH, glance=False, surest=0.0, review=review
+        )
+        found = scan(detector, plates)
+        for surest in (SUREST, 0.0):
+            sure = [
+                frame.assign(score=doubted(frame["score"].to_numpy(), surest)) for frame in found
+            ]
+            threshold, f1 = best(curves(sure, plates), shares)
+            choices.append(Choice(f1, threshold, surest, review))
+    return max(choices, key=lambda choice: choice.f1)
+
+
+def _truth(plate: Plate) -> pd.DataFrame:
+    frame = table.points(plate.name, np.concatenate([plate.tips, plate.ignored]))
+    return frame.assign(ignore=np.repeat([0, 1], [len(plate.tips), len(plate.ignored)]))

@@ -1,0 +1,255 @@
+"""A net that looks at each find again, made of the one that found it.
+
+It is that net once more, learnt on with squares in which roots are finer than in a window, so that
+more of them is in view, and only on what the first one took for tips: what is wrong there is hard.
+Roots that nobody knows are where it matters most, so plates that the first net has not learnt
+from should be among those that it is taught on.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import TQDMProgressBar
+from scipy.special import logit
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from roottip import __version__
+from roottip.errors import InputError
+from roottip.evaluation import FALSE_ALARM, HIT
+from roottip.learning.choice import judge, scan
+from roottip.learning.export import export, restore, sizes
+from roottip.learning.mining import APART
+from roottip.learning.module import Learner, cross_entropy, precision_of
+from roottip.learning.net import WINDOW, ReviewNet, TipNet
+from roottip.learning.patches import light
+from roottip.learning.plates import Plate
+from roottip.learning.quantise import quantise
+from roottip.scale import REFERENCE_WIDTH, resize
+from roottip.scorers import card as cards
+from roottip.scorers import cnn
+from roottip.scorers.review import CARD_VERSION, review_of
+from roottip.surroundings import WORTH
+from roottip.windows import BORDER, Image
+
+SIZES = (0.71, 0.35)
+"""How large roots are in the squares around a find, times `REFERENCE_WIDTH`."""
+
+BATCH, RATE, DECAY = 64, 5e-4, 2e-2
+
+PASSES = 20
+"""Each find is looked at no more often than this on average: few photographs are soon known by
+heart, and then say nothing about others."""
+
+ZOOM = 1.2
+"""Squares are resized by a factor between this and its inverse."""
+
+TYPICAL = 160
+"""Finds whose squares say what numbers there are inside the net."""
+
+_CERTAIN = 1e-4
+"""A score's logit is taken no farther than this from 0 and 1."""
+
+
+class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """What a detector took for tips, and what it is.
+
+    Item ``i`` depends on the seed and ``i`` only.
+
+    Parameters
+    ----------
+    plates : sequence of Plate
+    weights : path
+        ``NAME.onnx`` of the net whose finds these are.
+    length : int
+        How many items.
+    seed : int
+
+    Items
+    -----
+    squares : (S, 3, WINDOW, WINDOW) uint8
+        Around a find, all turned, mirrored, resized and coloured alike.
+    logit : () float32
+        Of its score.
+    label : () float32
+        1 a tip, 0 none.
+
+    Raises
+    ------
+    InputError
+        There are no tips, or nothing else, among the finds.
+    """
+
+    def __init__(self, plates: Sequence[Plate], weights: Path, length: int, seed: int) -> None:
+        self._length, self._seed = length, seed
+        detector = cnn.detector(
+            weights, threshold=WORTH, root_width=REFERENCE_WIDTH, surest=0.0, review=False
+        )
+        self._images = [[resize(plate.image, size) for size in SIZES] for plate in plates]
+        plate_of, points, scores, labels = [], [], [], []
+        for number, (plate, found) in enumerate(zip(plates, scan(detector, plates), strict=True)):
+            known = judge([found], [plate]).matches
+            known = known[known["outcome"].isin([HIT, FALSE_ALARM])]
+            plate_of += [number] * len(known)
+            points.append(known[["x", "y"]].to_numpy(np.float64))
+            scores.append(known["score"].to_numpy(np.float64))
+            labels.append((known["outcome"] == HIT).to_numpy())
+        self._plate_of, self._points = np.array(plate_of, np.int64), np.concatenate(points)
+        self._labels = np.concatenate(labels).astype(np.float32)
+        if len(np.unique(self._labels)) < 2:
+            raise InputError(
+                "what the net finds on these plates is all tips, or none, so a review has nothing "
+                "to tell apart; train without review_steps"
+            )
+        certain = np.clip(np.concatenate(scores), _CERTAIN, 1 - _CERTAIN)
+        self._logits = logit(certain).astype(np.float32)
+        self._cumulative = self._chances(plates).cumsum()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor, Tensor]:
+        if not 0 <= i < self._length:
+            raise IndexError(i)
+        rng = np.random.default_rng((self._seed, i))
+        drawn = rng.random() * self._cumulative[-1]
+        find = int(np.searchsorted(self._cumulative, drawn, side="right"))
+        squares = self._squares(find, rng)
+        planes = torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2)))
+        return planes, torch.tensor(self._logits[find]), torch.tensor(self._labels[find])
+
+    def _chances(self, plates: Sequence[Plate]) -> NDArray[np.float64]:
+        """How likely each find is to be drawn: datasets alike, but none of its finds too often."""
+        dataset = [plates[number].dataset for number in self._plate_of]
+        counts = Counter(dataset)
+        share, left = {}, 1.0
+        for number, (name, count) in enumerate(sorted(counts.items(), key=lambda item: item[1])):
+            share[name] = min(left / (len(counts) - number), PASSES * count / self._length)
+            left -= share[name]
+        return np.array([share[name] / counts[name] for name in dataset])
+
+    def _squares(self, find: int, rng: np.random.Generator) -> Image:
+        """(S, WINDOW, WINDOW, 3), varied as `patches.augment` varies samples."""
+        angle, zoom = rng.uniform(0, 2 * math.pi), ZOOM ** rng.uniform(-1, 1)
+        turn = zoom * np.array(
+            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        )
+        turn = turn * [rng.choice([-1.0, 1.0]), 1.0]
+        point = self._points[find] + rng.normal(0, 1, 2)  # finds are some px off
+        squares = []
+        for image, size in zip(self._images[self._plate_of[find]], SIZES, strict=True):
+            middle = (point + 0.5) * size - 0.5
+            place = np.column_stack([turn, WINDOW / 2 - turn @ middle])
+            squares.append(
+                cv2.warpAffine(
+                    image, place, (WINDOW, WINDOW), flags=cv2.INTER_LINEAR, borderMode=BORDER
+                )
+            )
+        varied = light()
+        varied.set_random_seed(int(rng.integers(2**31)))
+        # one picture, or each square would get a light of its own
+        sheet: Image = varied(image=np.concatenate(squares))["image"]
+        return sheet.reshape(len(SIZES), WINDOW, WINDOW, 3)
+
+
+class ReviewModule(Learner):
+    """Trains a `ReviewNet`."""
+
+    def __init__(self, net: ReviewNet) -> None:
+        super().__init__(net, RATE, DECAY, tip_weight=1.0)
+
+    def _loss(self, batch: Sequence[Tensor]) -> Tensor:
+        squares, before, label = batch
+        return cross_entropy(before + self.net(squares).float(), label, self.tip_weight)
+
+
+def teach(
+    weights: Path,
+    plates: Sequence[Plate],
+    steps: int,
+    seed: int = 0,
+    accelerator: str = "auto",
+    precision: str = "auto",
+) -> Path:
+    """Make a net's review.
+
+    Parameters
+    ----------
+    weights : Path
+        ``NAME.onnx``, its card beside it.
+    plates : sequence of Plate
+        Best also some that it was not trained on.
+    steps : int
+        Of the training, `BATCH` finds each.
+    seed : int
+    accelerator, precision : str
+        As `roottip.learning.train.train` takes them.
+
+    Returns
+    -------
+    Path
+        ``NAME.review.onnx``, in whole numbers of 8 bits, its card beside it.
+
+    Raises
+    ------
+    InputError
+        The net finds nothing to tell apart.
+    """
+    lightning.seed_everything(seed, workers=True, verbose=False)
+    finds = Finds(plates, weights, steps * BATCH, seed)
+    squares = torch.stack([finds[i][0] for i in range(min(TYPICAL, len(finds)))])
+    net = TipNet(**sizes(weights))
+    restore(net, weights, squares.flatten(0, 1))
+    module = ReviewModule(ReviewNet(net, len(SIZES))).train()
+    trainer = lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=precision_of(precision, accelerator),  # type: ignore[arg-type]  # a word
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[TQDMProgressBar()],
+    )
+    trainer.fit(module, DataLoader(finds, BATCH, num_workers=1))
+    path = review_of(weights)
+    made = {
+        "threshold": 0.0,
+        "radius": APART,
+        "sizes": list(SIZES),
+        "review_of": cnn.CnnScorer(weights).card["sha256"],
+        "plates": len(plates),
+        "steps": steps,
+        "seed": seed,
+        "roottip": __version__,
+    }
+    net_of_finds = module.net
+    assert isinstance(net_of_finds, ReviewNet)
+    export(net_of_finds, path, made)
+    card = cards.read_card(path, CARD_VERSION)
+    typical = squares.permute(0, 1, 3, 4, 2).contiguous().numpy()
+    cards.write(path, quantise(cards.read_weights(path, card), list(typical)), card)
+    return path
+
+
+def hand_on(start: Path, weights: Path) -> Path:
+    """Make the review of the net that another one was trained from its review too."""
+    path = review_of(weights)
+    card = cards.read_card(review_of(start), CARD_VERSION)
+    shutil.copyfile(review_of(start), path)
+    cards.write(
+        path,
+        cards.read_weights(path, card),
+        {**card, "review_of": cnn.CnnScorer(weights).card["sha256"]},
+    )
+    return path

@@ -1,0 +1,126 @@
+"""A second look at each find, and at what lies around it, in an image of any size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from roottip import bands
+from roottip.bands import Strips
+from roottip.windows import BORDER, Image, Points, Scores
+
+WORTH = 0.02
+"""Score from which a find is reviewed: fainter ones are many, and hardly ever tips."""
+
+_ROWS = 1024
+"""Rows of an image whose points are worked through at a time."""
+
+_BATCH = 128
+"""Points whose squares are in memory together."""
+
+
+class Reviewer(Protocol):
+    """Looks at finds again, with more of what is around them."""
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What to show it.
+
+        ``window`` is the side in px of the squares that it looks at, ``sizes`` how large roots are
+        in each of them, times `scale.REFERENCE_WIDTH`.
+        """
+        ...
+
+    def __call__(self, squares: Image, /) -> Scores:
+        """Return what to add to N scores' logits, for ``(N, S, window, window, 3)`` squares."""
+        ...
+
+
+def reviewed(
+    review: Reviewer, image: Image | Strips, points: Points, scores: Scores, scale: float
+) -> tuple[Points, Scores]:
+    """Change the scores of finds by what a review says of them.
+
+    Parameters
+    ----------
+    review : Reviewer
+    image : (H, W) or (H, W, 3) uint8, or Strips
+    points : (N, 2) float64
+        ``x, y``, px, in the image.
+    scores : (N,) float32
+        In [0, 1]; those from `WORTH` on are reviewed.
+    scale : float
+        By what factor to resize the image so that its roots are `scale.REFERENCE_WIDTH` px wide.
+
+    Returns
+    -------
+    points : (N, 2) float64
+        Best first.
+    scores : (N,) float32
+    """
+    worth = np.flatnonzero(scores >= WORTH)
+    if len(worth) == 0:
+        return points, scores
+    evidence = np.zeros(len(points))
+    window = review.card["window"]
+    sides = [window / (size * scale) for size in review.card["sizes"]]
+    for members, squares in surroundings(image, points[worth], sides, window):
+        evidence[worth[members]] = review(squares)
+    certain = np.finfo(np.float32).eps
+    belief = logit(np.clip(scores.astype(np.float64), certain, 1 - certain)) + evidence
+    order = np.argsort(-belief, kind="stable")
+    return points[order], expit(belief[order]).astype(np.float32)
+
+
+def surroundings(
+    image: Image | Strips, points: Points, sides: Sequence[float], window: int
+) -> Iterator[tuple[NDArray[np.intp], Image]]:
+    """Cut squares of several sizes around points, in one pass through the image.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, 3) uint8, or Strips
+    points : (N, 2) float64
+        ``x, y``, px, in the image.
+    sides : sequence of float
+        Of the S squares around each point, px; rounded to whole pixels.
+    window : int
+        px that each square's side is resized to.
+
+    Yields
+    ------
+    members : (n,) intp
+        Indices of points; every one once.
+    squares : (n, S, window, window, 3) uint8
+        Beyond the image's border it is reflected.
+    """
+    whole = [max(1, round(side)) for side in sides]
+    row = np.clip(np.floor(points[:, 1] + 0.5), 0, image.shape[0] - 1)
+    for top, above, band in bands.in_bands(bands.pieces(image), _ROWS, max(whole) // 2 + 1):
+        here = np.flatnonzero((row >= top) & (row < top + _ROWS))
+        for start in range(0, len(here), _BATCH):
+            members = here[start : start + _BATCH]
+            squares = np.empty((len(members), len(whole), window, window, 3), np.uint8)
+            for own, point in zip(squares, points[members] - (0, above), strict=True):
+                for square, side in zip(own, whole, strict=True):
+                    square[:] = _square(band, point, side, window)
+            yield members, squares
+
+
+def _square(band: Image, point: Points, side: int, window: int) -> Image:
+    """(window, window, 3 or 1): the square around a point, reflected beyond the band's border."""
+    left, top = (math.ceil(middle - side / 2) for middle in point)  # as `windows.patches` cuts
+    height, width = band.shape[:2]
+    part = band[max(0, top) : top + side, max(0, left) : left + side]
+    edges = (-top, top + side - height, -left, left + side - width)
+    above, below, before, after = (max(0, edge) for edge in edges)
+    part = np.asarray(cv2.copyMakeBorder(part, above, below, before, after, BORDER), np.uint8)
+    how = cv2.INTER_AREA if side > window else cv2.INTER_CUBIC
+    resized = np.asarray(cv2.resize(part, (window, window), interpolation=how), np.uint8)
+    return resized if resized.ndim == 3 else resized[:, :, None]

@@ -1,0 +1,154 @@
+"""A review: what is exported is what was learnt, and it is learnt from finds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from roottip.errors import InputError
+from roottip.images import read_image
+from roottip.interchange import read_dataset
+from roottip.learning.export import export, restore, sizes
+from roottip.learning.net import WINDOW, ReviewNet, TipNet
+from roottip.learning.plates import Plate
+from roottip.learning.quantise import quantise
+from roottip.learning.review import BATCH, PASSES, SIZES, Finds, hand_on, teach
+from roottip.scorers import card as cards
+from roottip.scorers.cnn import SHIPPED, CnnScorer, detector
+from roottip.scorers.review import CARD_VERSION, Review, review_of
+from roottip.surroundings import surroundings
+
+pytestmark = pytest.mark.filterwarnings("ignore:::pytorch_lightning", "ignore:::torch")
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+
+
+@pytest.fixture(scope="module")
+def plates() -> list[Plate]:
+    """Two plates of the sample, twice, as two datasets."""
+    dataset = read_dataset(SAMPLE)
+    made = []
+    for folder in ("a", "b"):
+        for name in dataset.images["image"][:2]:
+            own = dataset.truth[dataset.truth["image"] == name]
+            tips = own.loc[own["ignore"] == 0, ["x", "y"]].to_numpy(np.float64)
+            ignored = own.loc[own["ignore"] == 1, ["x", "y"]].to_numpy(np.float64)
+            made.append(Plate(folder, name, name, read_image(dataset.root / name), tips, ignored))
+    return made
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """The shipped net, without what lies beside it."""
+    for suffix in (".onnx", ".json"):
+        shutil.copyfile(SHIPPED.with_suffix(suffix), tmp_path / f"net{suffix}")
+    return tmp_path / "net.onnx"
+
+
+def learnt(weights: Path, squares: np.ndarray) -> ReviewNet:
+    """A review with layers of a trained net and chance in its head."""
+    net = TipNet(**sizes(weights))
+    restore(
+        net, weights, torch.from_numpy(squares.reshape(-1, *squares.shape[2:])).permute(0, 3, 1, 2)
+    )
+    torch.manual_seed(0)
+    review = ReviewNet(net, len(SIZES)).eval()
+    review.head[-1].weight.data.normal_(0, 0.3)
+    return review
+
+
+def test_what_is_exported_is_what_was_learnt_and_its_twin_is_near(
+    weights: Path, plates: list[Plate], tmp_path: Path
+) -> None:
+    image = plates[0].image
+    points, _ = detector(weights, root_width=5.0).find(image, 0.02)
+    ((members, squares),) = surroundings(image, points, [WINDOW / size for size in SIZES], WINDOW)
+    assert len(members) == len(points) > 5
+    net = learnt(weights, squares)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(squares).permute(0, 1, 4, 2, 3)).numpy()
+    assert np.ptp(expected) > 0.5
+    path = tmp_path / "net.review.onnx"
+    export(net, path, {"threshold": 0.0, "radius": 5.0, "sizes": list(SIZES), "review_of": "a"})
+    np.testing.assert_allclose(Review(path)(squares), expected, atol=1e-3)
+    card = cards.read_card(path, CARD_VERSION)
+    cards.write(path, quantise(cards.read_weights(path, card), list(squares)[:8]), card)
+    twin = Review(path)(squares)
+    assert np.abs(twin - expected).max() < 0.3 * np.ptp(expected)
+    assert np.corrcoef(twin, expected)[0, 1] > 0.98
+
+
+def test_a_review_begins_by_leaving_scores_as_they_are(weights: Path) -> None:
+    net = ReviewNet(TipNet(**sizes(weights)), 2).eval()
+    squares = torch.randint(0, 256, (3, 2, 3, WINDOW, WINDOW), dtype=torch.uint8)
+    assert net(squares).tolist() == [0, 0, 0]
+
+
+def test_finds_are_what_the_detector_finds(weights: Path, plates: list[Plate]) -> None:
+    finds = Finds(plates, weights, 4000, seed=0)
+    squares, logit, label = finds[7]
+    assert squares.shape == (len(SIZES), 3, WINDOW, WINDOW)
+    assert squares.dtype == torch.uint8
+    again = Finds(plates, weights, 4000, seed=0)[7]
+    assert torch.equal(squares, again[0])
+    assert (logit, label) == again[1:]
+    # a tip is found with a higher score than what is none
+    drawn = [finds[i][1:] for i in range(200)]
+    tips = [float(one) for one, label in drawn if label == 1]
+    others = [float(one) for one, label in drawn if label == 0]
+    assert min(len(tips), len(others)) > 20
+    assert np.mean(tips) > np.mean(others) + 1
+    with pytest.raises(IndexError):
+        finds[4000]
+
+
+def test_no_find_is_looked_at_too_often(weights: Path, plates: list[Plate]) -> None:
+    finds = Finds(plates, weights, 100_000, seed=0)
+    chance = np.diff(finds._cumulative, prepend=0)
+    assert chance.max() * 100_000 == pytest.approx(PASSES)
+    # with fewer items than that both datasets are as likely
+    few = Finds(plates, weights, 40, seed=0)
+    chance = np.diff(few._cumulative, prepend=0)
+    of_first = np.array([plates[number].dataset == "a" for number in few._plate_of])
+    assert chance[of_first].sum() == pytest.approx(0.5)
+    assert chance.sum() == pytest.approx(1)
+
+
+def test_a_taught_review_is_used_and_handed_on(
+    weights: Path, plates: list[Plate], tmp_path: Path
+) -> None:
+    before = detector(weights, root_width=5.0).find(plates[0].image, 0.02)
+    path = teach(weights, plates, steps=2, precision="32-true")
+    assert path == review_of(weights)
+    found = detector(weights, root_width=5.0)
+    assert found.review is not None
+    after = found.find(plates[0].image, 0.02)
+    assert len(after[1]) > 5
+    assert set(map(tuple, after[0])) & set(map(tuple, before[0]))
+    assert not np.array_equal(np.sort(after[1]), np.sort(before[1]))
+    assert (np.diff(after[1]) <= 0).all()
+    without = detector(weights, root_width=5.0, review=False).find(plates[0].image, 0.02)
+    np.testing.assert_array_equal(without[1], before[1])
+
+    other = tmp_path / "other.onnx"
+    for suffix in (".onnx", ".json"):
+        shutil.copyfile(weights.with_suffix(suffix), other.with_suffix(suffix))
+    shutil.copyfile(path, review_of(other))
+    cards.write(review_of(other), path.read_bytes(), {**Review(path).card, "review_of": "another"})
+    with pytest.raises(InputError, match="made for another net"):
+        detector(other)
+    assert Review(hand_on(weights, other)).card["review_of"] == CnnScorer(other).card["sha256"]
+    assert detector(other).review is not None
+
+
+def test_nothing_to_tell_apart(weights: Path, plates: list[Plate]) -> None:
+    blank = Plate(
+        "a", "b", "c", np.full((300, 300, 3), 90, np.uint8), np.empty((0, 2)), np.empty((0, 2))
+    )
+    with pytest.raises(InputError, match="nothing"):
+        teach(weights, [blank], steps=1)
+    assert BATCH > 1
