@@ -18,11 +18,12 @@ from roottip.windows import BORDER, Image, Points, Scores
 WORTH = 0.02
 """Score from which a find is reviewed: fainter ones are many, and hardly ever tips."""
 
-_ROWS = 1024
-"""Rows of an image whose points are worked through at a time."""
+_ROWS = 256
+"""Rows of an image whose points are worked through at a time: few, for they are as wide as a scan,
+and what lies above and below them is in memory too."""
 
-_BATCH = 128
-"""Points whose squares are in memory together."""
+_BATCH = 32
+"""Points whose squares are in memory, and looked at, together."""
 
 
 class Reviewer(Protocol):
@@ -102,15 +103,23 @@ def surroundings(
     """
     whole = [max(1, round(side)) for side in sides]
     row = np.clip(np.floor(points[:, 1] + 0.5), 0, image.shape[0] - 1)
+    members: list[int] = []
+    squares: list[list[Image]] = []
     for top, above, band in bands.in_bands(bands.pieces(image), _ROWS, max(whole) // 2 + 1):
-        here = np.flatnonzero((row >= top) & (row < top + _ROWS))
-        for start in range(0, len(here), _BATCH):
-            members = here[start : start + _BATCH]
-            squares = np.empty((len(members), len(whole), window, window, 3), np.uint8)
-            for own, point in zip(squares, points[members] - (0, above), strict=True):
-                for square, side in zip(own, whole, strict=True):
-                    square[:] = _square(band, point, side, window)
-            yield members, squares
+        for member in np.flatnonzero((row >= top) & (row < top + _ROWS)).tolist():
+            members.append(member)
+            place = points[member] - (0, above)
+            squares.append([_square(band, place, side, window) for side in whole])
+            if len(members) == _BATCH:
+                yield np.array(members), _coloured(squares)
+                members, squares = [], []
+    if members:
+        yield np.array(members), _coloured(squares)
+
+
+def _coloured(squares: list[list[Image]]) -> Image:
+    together = np.array(squares)
+    return together if together.shape[-1] == 3 else np.repeat(together, 3, axis=-1)
 
 
 def _square(band: Image, point: Points, side: int, window: int) -> Image:

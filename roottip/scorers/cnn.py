@@ -359,6 +359,9 @@ def detector(
         Look again at each find, and at more of what is around it, with the net's review, if it has
         one; the card's threshold is for scores with it.
     """
+    for name, value in {"glance": glance, "int8": int8, "review": review}.items():
+        if not isinstance(value, bool):
+            raise InputError(f"{name}={value} must be true or false")
     path = Path(SHIPPED if weights is None else weights)
     opened = scorer(path, glance, int8, runtime)
     card = opened.card

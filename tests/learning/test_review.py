@@ -12,11 +12,13 @@ import torch
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.interchange import read_dataset
+from roottip.learning.choice import choose
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.net import WINDOW, ReviewNet, TipNet
 from roottip.learning.plates import Plate
 from roottip.learning.quantise import quantise
 from roottip.learning.review import BATCH, PASSES, SIZES, Finds, hand_on, teach
+from roottip.learning.train import _pupils
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import SHIPPED, CnnScorer, detector
 from roottip.scorers.review import CARD_VERSION, Review, review_of
@@ -152,3 +154,39 @@ def test_nothing_to_tell_apart(weights: Path, plates: list[Plate]) -> None:
     with pytest.raises(InputError, match="nothing"):
         teach(weights, [blank], steps=1)
     assert BATCH > 1
+
+
+@pytest.mark.parametrize(("shift", "helps"), [(0.0, False), (-30.0, False), (1.5, True)])
+def test_a_review_is_chosen_where_it_helps(
+    shift: float, helps: bool, weights: Path, plates: list[Plate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evidence that is the same everywhere changes nothing, or loses all; some for tips helps."""
+    path = teach(weights, plates[:2], steps=1, precision="32-true")
+    tips = np.concatenate([plate.tips for plate in plates[:2]])
+    monkeypatch.setattr(
+        "roottip.surroundings.surroundings",
+        lambda image, points, sides, window: [(np.arange(len(points)), points)],
+    )
+
+    def evidence(self: Review, points: np.ndarray) -> np.ndarray:
+        near = np.linalg.norm(points[:, None] - tips, axis=2).min(axis=1) < 10
+        return np.where(near if shift > 0 else True, shift, 0.0)
+
+    monkeypatch.setattr(Review, "__init__", lambda self, path, runtime: None)
+    monkeypatch.setattr(Review, "__call__", evidence)
+    sha = CnnScorer(weights).card["sha256"]
+    card = {"window": 4, "sizes": [1.0], "review_of": sha}
+    monkeypatch.setattr(Review, "card", card, raising=False)
+    assert path.exists()
+    choice = choose(weights, plates[:2])
+    assert choice.review == helps
+    if not helps:
+        path.unlink()
+        assert choose(weights, plates[:2]) == choice
+
+
+def test_who_judges_a_review_is_not_among_those_that_teach_it(plates: list[Plate]) -> None:
+    first, second, only = plates[0], plates[1], plates[3]  # of datasets a, a and b
+    taught = _pupils([first, second, only], judges=[first, only])
+    # of a dataset that all judge, all teach
+    assert [id(plate) for plate in taught] == [id(second), id(only)]

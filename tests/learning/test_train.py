@@ -21,13 +21,14 @@ from roottip.app import main
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.learning import mining
-from roottip.learning.choice import TOLERANCE, best, curves, scan
+from roottip.learning.choice import TOLERANCE, Choice, best, curves, scan
 from roottip.learning.mining import LEAST, SIZES, finds_of
 from roottip.learning.module import TipModule, precision_of
 from roottip.learning.patches import Samples, negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates
 from roottip.learning.train import train
 from roottip.scorers.cnn import CnnScorer, GlancingScorer, detector, glance_of, int8_of
+from roottip.scorers.review import review_of
 from roottip.windows import Centres, Image, Scores, grid
 
 pytestmark = pytest.mark.filterwarnings(
@@ -212,6 +213,22 @@ def test_without_rounds_nothing_is_learnt(drawn: Path, tmp_path: Path) -> None:
     card = json.loads(again.with_suffix(".json").read_text())
     assert card["threshold"] == card["training"]["dev"]["threshold"]
     assert not (tmp_path / "again" / "model.ckpt").exists()
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_a_review_is_handed_on_where_it_helps(
+    helps: bool, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = Choice(f1=0.5, threshold=0.33, surest=0.8, review=True)
+    monkeypatch.setattr("roottip.learning.train.choose", lambda *given: choice)
+    first = train([drawn], tmp_path / "first", **{**TINY, "rounds": 1, "review_steps": 1})
+    assert review_of(first).exists()
+    choice = replace(choice, review=helps)
+    second = train([drawn], tmp_path / "second", **{**TINY, "rounds": 0}, start=first)
+    for net in (CnnScorer(second), CnnScorer(int8_of(second))):
+        assert (net.card["threshold"], net.card["surest"]) == (0.33, 0.8)
+    assert review_of(second).exists() == review_of(second).with_suffix(".json").exists() == helps
+    assert (detector(second).review is not None) == helps
 
 
 def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:

@@ -328,3 +328,9 @@ def test_damaged_cards(weights: Path, content: str) -> None:
     weights.with_suffix(".json").write_text(content)
     with pytest.raises(InputError, match=r"JSON|no card"):
         CnnScorer(weights)
+
+
+@pytest.mark.parametrize("name", ["glance", "int8", "review"])
+def test_a_switch_is_true_or_false(weights: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}=flase must be true or false"):
+        cnn.detector(weights, **{name: "flase"})  # type: ignore[arg-type]  # as a word may come
