@@ -100,7 +100,7 @@ class WindowDetector:
         Least score of an image's surest find by which all its scores stand; under it they are
         lowered (`looks.doubted`). 0 lets all stand.
     review : Reviewer, optional
-        Has the last word on what each find scores, before doubts.
+        Looks again at each find; `surest` is asked of the scores before and after it.
     """
 
     scorer: Scorer
@@ -176,9 +176,11 @@ class WindowDetector:
             points, scores = finds[0]
         else:
             points, scores = agreed(finds, weights, _ONE_TIP * factors[0])
+        scores = doubted(scores, self.surest)
         if self.review is not None:
             points, scores = reviewed(self.review, image, points, scores, scales[0])
-        scores = doubted(scores, self.surest)
+            # what was plain to one net only is no plain tip
+            scores = doubted(scores, self.surest)
         return points[scores >= least], scores[scores >= least]
 
     def _settled(

@@ -100,7 +100,7 @@ def test_help_teaches(capsys, command):
         assert "threshold: 0.6" in out
 
 
-NETS = ("cnn.glance.onnx", "cnn.int8.onnx", "cnn.onnx", "features.npz")
+NETS = ("cnn.glance.onnx", "cnn.int8.onnx", "cnn.onnx", "cnn.review.onnx", "features.npz")
 
 
 def test_overview_and_version(capsys):
