@@ -42,11 +42,12 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("out/drawn"))
     parser.add_argument("--weights", type=Path, default=SHIPPED)
-    parser.add_argument("--seed", type=int, default=SEED, help="of the plates, if not drawn yet")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the plates")
     arguments = parser.parse_args()
+    output = arguments.output / f"seed_{arguments.seed}"
     sets = {
-        arguments.output / "kinds": some_rows(PLATES, arguments.seed),
-        arguments.output / "rows": some_rows(ROWS, arguments.seed, SIDE, every=1),
+        output / "kinds": some_rows(PLATES, arguments.seed),
+        output / "rows": some_rows(ROWS, arguments.seed, SIDE, every=1),
     }
     for folder, plates in sets.items():
         if not (folder / "images.csv").exists():
