@@ -40,7 +40,7 @@ def test_augmentation_is_seeded() -> None:
 
 
 def test_augmentation_says_where_a_pixel_went(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patches, "_light", lambda: _NoLight())
+    monkeypatch.setattr(patches, "light", lambda: _NoLight())
     image, point = np.zeros((300, 250, 3), np.uint8), np.array([120, 170], np.int32)
     offset = np.array([12, -7])
     x, y = point + offset
@@ -66,7 +66,7 @@ class _NoLight:
 
 def test_beyond_its_border_the_image_is_reflected(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a scan: a sample in a corner is one of the padded image."""
-    monkeypatch.setattr(patches, "_light", lambda: _NoLight())
+    monkeypatch.setattr(patches, "light", lambda: _NoLight())
     image = cv2.blur(
         np.random.default_rng(0).integers(0, 256, (120, 90, 3), dtype=np.uint8), (5, 5)
     )

@@ -160,7 +160,7 @@ def test_the_threshold_is_the_best_on_held_out_groups_if_they_have_enough_tips(
     training, held_out = hold_out(read_plates([drawn]), dev, 0)
     by_themselves = dev > 0 and enough == 1
     judges = held_out if by_themselves else [*training, *held_out]
-    shipped = detector(tmp_path / "model.onnx", int8=False, threshold=LEAST)
+    shipped = detector(tmp_path / "model.onnx", threshold=LEAST)
     chosen, f1 = best(curves(scan(shipped, judges), judges))
     assert card["threshold_from"] == ("held-out groups of train" if by_themselves else "train")
     assert card["threshold"] == chosen
