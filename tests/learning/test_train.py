@@ -219,6 +219,7 @@ def test_without_rounds_nothing_is_learnt(drawn: Path, tmp_path: Path) -> None:
 def test_a_review_is_handed_on_where_it_helps(
     helps: bool, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("roottip.learning.review.TYPICAL", 8)
     choice = Choice(f1=0.5, threshold=0.33, surest=0.8, review=True)
     monkeypatch.setattr("roottip.learning.train.choose", lambda *given: choice)
     first = train([drawn], tmp_path / "first", **{**TINY, "rounds": 1, "review_steps": 1})
