@@ -1,4 +1,4 @@
-"""Looking at whole plates with the net so far: what it gets wrong and how well it does.
+"""Looking at whole plates with the net so far: what it gets wrong.
 
 The net looks through the detector that ships, though once only, so what is mined are the false
 alarms that users would see; on a graphics card, which waits meanwhile, through the least that finds
@@ -40,9 +40,6 @@ APART = 5.0
 SIZES = (1.0, 0.71)
 """At what sizes a net looks at images: the second time it sees twice the area around each tip."""
 
-SUREST = 0.85
-"""Of images whose surest find scores less hardly any holds roots."""
-
 LEAST = 0.05
 """Score from which a false alarm is worth learning from."""
 
@@ -54,14 +51,14 @@ LOOKS = 400
 between two rounds would take longer than the rounds."""
 
 
-def detector_of(net: TipNet, sizes: Sequence[float] = SIZES, surest: float = 0.0) -> WindowDetector:
+def detector_of(net: TipNet, sizes: Sequence[float] = SIZES) -> WindowDetector:
     """The detector that the net would be if it shipped now, on plates (no resizing).
 
-    Scores of a net that is not calibrated yet say too much, or little, for a `surest`.
+    It doubts nothing: scores of a net that is not calibrated yet say too much, or little.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "net.onnx"
-        card = {"threshold": LEAST, "radius": APART, "sizes": sizes, "surest": surest}
+        card = {"threshold": LEAST, "radius": APART, "sizes": sizes}
         export(net, path, card)
         return cnn.detector(path, root_width=REFERENCE_WIDTH)
 
