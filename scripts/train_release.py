@@ -127,11 +127,12 @@ def main() -> None:
     if not glance_of(path).exists():
         adopt(SHIPPED, path, read_plates(data))
     for made in (path, int8_of(path), glance_of(path), review_of(path)):
-        if not made.exists():
-            continue  # a review that does not help
         shipped = SHIPPED.with_name(made.name.replace("model", "cnn"))
         for suffix in (".onnx", ".json"):
-            shutil.copyfile(made.with_suffix(suffix), shipped.with_suffix(suffix))
+            if made.exists():
+                shutil.copyfile(made.with_suffix(suffix), shipped.with_suffix(suffix))
+            else:  # a review that does not help; the one of the net before fits no other
+                shipped.with_suffix(suffix).unlink(missing_ok=True)
     print(f"{SHIPPED}, its twin in 8 bits, its glance, its review and their cards are written")
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.callbacks import TQDMProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -24,11 +23,11 @@ from roottip import __version__, windows
 from roottip.learning.choice import TOLERANCE
 from roottip.learning.export import export
 from roottip.learning.mining import RADIUS, some
-from roottip.learning.module import Learner, cross_entropy, logits_of
+from roottip.learning.module import Learner, cross_entropy, fit_once, logits_of
 from roottip.learning.net import STRIDE, GlanceNet
 from roottip.learning.patches import Samples
 from roottip.learning.plates import Plate, distance
-from roottip.learning.quantise import quantise, typical
+from roottip.learning.quantise import quantise_file, typical
 from roottip.scale import resize
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
@@ -78,20 +77,11 @@ def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) ->
     """
     lightning.seed_everything(seed, workers=True, verbose=False)
     pupil = Pupil(CnnScorer(weights))
-    trainer = lightning.Trainer(
-        accelerator="cpu",  # where the teacher is
-        devices=1,
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        callbacks=[TQDMProgressBar()],
-    )
-    trainer.fit(pupil, DataLoader(Samples(plates, steps * BATCH, seed), BATCH, num_workers=1))
+    samples = DataLoader(Samples(plates, steps * BATCH, seed), BATCH, num_workers=1)
+    fit_once(pupil, samples, accelerator="cpu")  # where the teacher is
     path = glance_of(weights)
     export(pupil.net, path, {"threshold": 0.0, "radius": RADIUS, "steps": steps, "seed": seed})
-    card = CnnScorer(path).card
-    cards.write(path, quantise(read_weights(path, card), typical(plates, seed)), card)
+    quantise_file(path, typical(plates, seed))
     return _fit(path, weights, plates)
 
 

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 import pytorch_lightning
 import torch
+from pytorch_lightning.callbacks import TQDMProgressBar
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
+from torch.utils.data import DataLoader
 from torchmetrics.classification import BinaryAccuracy
 
 from roottip.learning.net import Net, TipNet
@@ -155,6 +157,26 @@ def offset_error(offsets: Tensor, target: Tensor) -> Tensor:
     known = ~target.isnan()
     error = smooth_l1_loss(offsets, target.nan_to_num(), reduction="none") * known
     return error.sum() / known.sum().clamp(min=1)
+
+
+def fit_once(
+    module: pytorch_lightning.LightningModule,
+    samples: DataLoader[Any],
+    accelerator: str = "auto",
+    precision: str = "32-true",
+) -> None:
+    """Train with all samples once, with a progress bar, and keep nothing but what is learnt."""
+    trainer = pytorch_lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=precision_of(precision, accelerator),  # type: ignore[arg-type]  # a word
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[TQDMProgressBar()],
+    )
+    trainer.fit(module, samples)
 
 
 def one_cycle(module: pytorch_lightning.LightningModule, rate: float, decay: float) -> Any:

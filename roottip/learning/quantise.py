@@ -10,6 +10,7 @@ channels: the same sums. Its input, grey levels, are whole numbers of 8 bits alr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,6 +65,12 @@ def write_int8(weights: Path, plates: Sequence[Plate], seed: int = 0) -> Path:
     content = quantise(read_weights(weights, card), typical(plates, seed))
     cards.write(path, content, {**card, "int8_of": card["sha256"]})
     return path
+
+
+def quantise_file(weights: Path, images: Sequence[Image]) -> None:
+    """Quantise an exported net where it lies, as `quantise` does; its card stays."""
+    card = json.loads(weights.with_suffix(".json").read_text())
+    cards.write(weights, quantise(read_weights(weights, card), images), card)
 
 
 def quantise(model: bytes, images: Sequence[Image]) -> bytes:

@@ -9,7 +9,6 @@ from should be among those that it is taught on.
 from __future__ import annotations
 
 import math
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np
 import pytorch_lightning as lightning
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import TQDMProgressBar
 from scipy.special import logit
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -30,11 +28,11 @@ from roottip.evaluation import FALSE_ALARM, HIT
 from roottip.learning.choice import judge, scan
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.mining import APART
-from roottip.learning.module import Learner, cross_entropy, precision_of
+from roottip.learning.module import Learner, cross_entropy, fit_once
 from roottip.learning.net import WINDOW, ReviewNet, TipNet
 from roottip.learning.patches import light
 from roottip.learning.plates import Plate
-from roottip.learning.quantise import quantise
+from roottip.learning.quantise import quantise_file
 from roottip.scale import REFERENCE_WIDTH, resize
 from roottip.scorers import card as cards
 from roottip.scorers import cnn
@@ -168,6 +166,8 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
 class ReviewModule(Learner):
     """Trains a `ReviewNet`."""
 
+    net: ReviewNet
+
     def __init__(self, net: ReviewNet) -> None:
         super().__init__(net, RATE, DECAY, tip_weight=1.0)
 
@@ -214,17 +214,7 @@ def teach(
     net = TipNet(**sizes(weights))
     restore(net, weights, squares.flatten(0, 1))
     module = ReviewModule(ReviewNet(net, len(SIZES))).train()
-    trainer = lightning.Trainer(
-        accelerator=accelerator,
-        devices=1,
-        precision=precision_of(precision, accelerator),  # type: ignore[arg-type]  # a word
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        callbacks=[TQDMProgressBar()],
-    )
-    trainer.fit(module, DataLoader(finds, BATCH, num_workers=1))
+    fit_once(module, DataLoader(finds, BATCH, num_workers=1), accelerator, precision)
     path = review_of(weights)
     made = {
         "threshold": 0.0,
@@ -236,17 +226,13 @@ def teach(
         "seed": seed,
         "roottip": __version__,
     }
-    net_of_finds = module.net
-    assert isinstance(net_of_finds, ReviewNet)
-    answer = net_of_finds.head[-1]
+    answer = module.net.head[-1]
     assert isinstance(answer, nn.Linear)
     with torch.no_grad():
         answer.weight.mul_(TRUST)
         answer.bias.mul_(TRUST)
-    export(net_of_finds, path, made)
-    card = cards.read_card(path, CARD_VERSION)
-    typical = squares.permute(0, 1, 3, 4, 2).contiguous().numpy()
-    cards.write(path, quantise(cards.read_weights(path, card), list(typical)), card)
+    export(module.net, path, made)
+    quantise_file(path, list(squares.permute(0, 1, 3, 4, 2).contiguous().numpy()))
     return path
 
 
@@ -254,10 +240,6 @@ def hand_on(start: Path, weights: Path) -> Path:
     """Make the review of the net that another one was trained from its review too."""
     path = review_of(weights)
     card = cards.read_card(review_of(start), CARD_VERSION)
-    shutil.copyfile(review_of(start), path)
-    cards.write(
-        path,
-        cards.read_weights(path, card),
-        {**card, "review_of": cnn.CnnScorer(weights).card["sha256"]},
-    )
+    content = cards.read_weights(review_of(start), card)
+    cards.write(path, content, {**card, "review_of": cnn.CnnScorer(weights).card["sha256"]})
     return path
