@@ -19,7 +19,7 @@ from roottip import bands, table, windows
 from roottip.bands import Strips
 from roottip.errors import InputError
 from roottip.looks import agreed, doubted
-from roottip.scale import EIGHTH, in_eighths, normalising_scale, resize, resized
+from roottip.scale import EIGHTH, Adjustment, adjustment, in_eighths, resize, resized
 from roottip.surroundings import Reviewer, reviewed
 from roottip.windows import Centres, Image, Points, Scores
 
@@ -38,6 +38,10 @@ points are some px off, and off otherwise in the other."""
 
 
 Look = Callable[[Image, Centres], tuple[Scores, Points]]
+
+_Seen = tuple[int, tuple[Centres, Scores, Points], NDArray[Any]]
+"""What was seen in one size: how many of `WindowDetector.sizes` it is, the windows, and the width
+and height of the resized image, without what was reflected to fill a last block."""
 
 
 class Scorer(Protocol):
@@ -166,19 +170,19 @@ class WindowDetector:
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
         lowest = least if len(self.sizes) == 1 else min(least, _FAINTEST)
-        finds, weights, factors, scales = [], [], [], []
-        for scale, weight, seen, scaled_size in self._looks(image, lowest):
+        adjusting, looks = self._looks(image, lowest)
+        finds, weights, factors = [], [], []
+        for weight, seen, scaled_size in looks:
             finds.append(self._settled(*seen, size, scaled_size, lowest))
             weights.append(weight)
             factors.append(float(size[0] / scaled_size[0]))
-            scales.append(scale)
         if len(finds) == 1:
             points, scores = finds[0]
         else:
             points, scores = agreed(finds, weights, _ONE_TIP * factors[0])
         scores = doubted(scores, self.surest)
         if self.review is not None:
-            points, scores = reviewed(self.review, image, points, scores, scales[0])
+            points, scores = reviewed(self.review, image, points, scores, adjusting)
             # what was plain to one net only is no plain tip
             scores = doubted(scores, self.surest)
         return points[scores >= least], scores[scores >= least]
@@ -210,45 +214,40 @@ class WindowDetector:
             return self.scorer(image, centres), centres.astype(np.float64)
         return look(image, centres)
 
-    def _looks(
-        self, image: Image | Strips, least: float
-    ) -> Iterator[tuple[float, int, tuple[Centres, Scores, Points], NDArray[Any]]]:
-        """Look at an image in each size, whole or in pieces.
+    def _looks(self, image: Image | Strips, least: float) -> tuple[Adjustment, Iterator[_Seen]]:
+        """Look at an image in each size, whole or in pieces, its contrast raised.
 
-        Of a large image, what depends on all of it, its scale and its noise, is measured on crops.
-
-        Yields
-        ------
-        scale : float
-            By which roots become `scale.REFERENCE_WIDTH` px wide, the same each time.
-        weight : int
-            How many of `sizes` this is.
-        seen : (Centres, Scores, Points)
-            Windows, as `_look_in_pieces` returns them.
-        scaled_size : (2,)
-            Width and height of the resized image, without what was reflected to fill a last block.
+        Of a large image, what depends on all of it, how to adjust it and its noise, is measured on
+        crops.
         """
         if not isinstance(image, Strips) and image.shape[0] * image.shape[1] <= self.most_pixels:
-            scale = normalising_scale(image, self.root_width)
-            for own, weight in Counter(self._scales(scale)).items():
-                scaled = resize(image, own)
-                centres = windows.grid(scaled.shape, self.stride)
-                centres = centres[windows.foreground(scaled, centres)]
-                scores, places = self._look(scaled, centres)
-                yield scale, weight, (centres, scores, places), np.array(scaled.shape[1::-1])
-            return
+            adjusting = adjustment(image, self.root_width)
+            return adjusting, self._whole(image, adjusting)
         halo = self._halo()
         crops = bands.crops(image)
-        scale = normalising_scale(crops, self.root_width)
-        steps = Counter(in_eighths(own) for own in self._scales(scale))
-        noises = []
-        for eighths in steps:
-            small = (resize(crop, EIGHTH / eighths) for crop in crops)
-            noises.append(windows.typical([windows.structures(part) for part in small]))
-        del crops
-        for (eighths, weight), noise in zip(steps.items(), noises, strict=True):
-            seen = self._look_in_pieces(image, eighths, noise, halo, least)
-            yield scale, weight, seen, np.array(image.shape[1::-1]) * (EIGHTH / eighths)
+        adjusting = adjustment(crops, self.root_width)
+        steps = []
+        for eighths, weight in Counter(map(in_eighths, self._scales(adjusting.scale))).items():
+            small = (adjusting.raised(resize(crop, EIGHTH / eighths)) for crop in crops)
+            noise = windows.typical([windows.structures(part) for part in small])
+            steps.append((eighths, weight, noise))
+        size = np.array(image.shape[1::-1])
+        return adjusting, (
+            (
+                weight,
+                self._look_in_pieces(image, adjusting, eighths, noise, halo, least),
+                size * (EIGHTH / eighths),
+            )
+            for eighths, weight, noise in steps
+        )
+
+    def _whole(self, image: Image, adjusting: Adjustment) -> Iterator[_Seen]:
+        for own, weight in Counter(self._scales(adjusting.scale)).items():
+            scaled = adjusting.raised(resize(image, own))
+            centres = windows.grid(scaled.shape, self.stride)
+            centres = centres[windows.foreground(scaled, centres)]
+            scores, places = self._look(scaled, centres)
+            yield weight, (centres, scores, places), np.array(scaled.shape[1::-1])
 
     def _halo(self) -> int:
         """How far around a piece of a large image its windows depend on pixels, px."""
@@ -267,7 +266,13 @@ class WindowDetector:
         return [min(size * scale, max(scale, 1.0)) for size in self.sizes]
 
     def _look_in_pieces(
-        self, image: Image | Strips, eighths: int, noise: float, halo: int, least: float
+        self,
+        image: Image | Strips,
+        adjusting: Adjustment,
+        eighths: int,
+        noise: float,
+        halo: int,
+        least: float,
     ) -> tuple[Centres, Scores, Points]:
         """Score the windows of a large image piece by piece, from left to right in each band.
 
@@ -283,7 +288,8 @@ class WindowDetector:
         for top, above, band in bands.in_bands(strips, PIECE, halo):
             for left in range(0, width, PIECE):
                 start = np.array([max(0, left - halo), above], np.int32)
-                piece = np.ascontiguousarray(band[:, start[0] : left + PIECE + halo])
+                piece = adjusting.raised(band[:, start[0] : left + PIECE + halo])
+                piece = np.ascontiguousarray(piece)
                 own = (top, top + PIECE), (left, left + PIECE)
                 centres = windows.grid((height, width), self.stride, *own)
                 centres = centres[windows.foreground(piece, centres - start, noise=noise)]

@@ -29,7 +29,7 @@ from roottip.learning import explain as inside
 from roottip.learning import handmade
 from roottip.learning.plates import distance
 from roottip.lookfigures import OUTCOMES, ZONES
-from roottip.scale import REFERENCE_WIDTH, normalising_scale, resize
+from roottip.scale import REFERENCE_WIDTH, adjustment
 from roottip.scorers import cnn
 from roottip.windows import Centres, Image
 
@@ -227,7 +227,7 @@ def _look(
         image = read_image(dataset.root / name)
         if image.ndim == 2:
             image = np.repeat(image[:, :, None], 3, axis=2)
-        scaled = resize(image, normalising_scale(image))
+        scaled = adjustment(image)(image)
         ratio = np.array(scaled.shape[1::-1]) / np.array(image.shape[1::-1])
 
         own = chosen[chosen["image"] == name]

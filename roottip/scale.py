@@ -1,12 +1,14 @@
-"""How wide the roots of an image are, so that no user has to set a scale.
+"""How wide and how plain the roots of an image are, so that no user has to set a scale.
 
 Detectors see every image resized so that its roots are `REFERENCE_WIDTH` wide; window size,
-stride and suppression radius then mean the same on a scan and on a photograph of a plate.
+stride and suppression radius then mean the same on a scan and on a photograph of a plate. Where
+roots hardly stand out, as on a photograph that is too dark, their contrast is raised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -40,6 +42,22 @@ _CLEAR = 0.6
 _MARGIN = 0.05
 """Share of the image left out along each edge: plate rims and paper edges are long and thin."""
 
+_STEP = 33
+"""px. Where the background itself changes by more than a line's contrast within half as far, the
+line is the edge of a plate or of a sheet that lies on something else."""
+
+_UNLIKE = 0.5
+"""So is a line whose two sides differ by more than this times its contrast, in any channel."""
+
+PLAIN = 40.0
+"""Grey levels that roots stand out by at least: contrast below is raised to this."""
+
+_MOST = 8.0
+"""Contrast is raised up to this many times: in what is fainter grey levels are steps."""
+
+_BESIDE = 25
+"""px from a root's centre line to where its ground is looked at."""
+
 EIGHTH = 8
 """Large images are resized by 8 / n with a whole n: n of their rows become 8 rows, whatever the
 band they are in. The steps are finer than what `_SNAP` leaves as it is."""
@@ -48,8 +66,43 @@ _BLOCKS = 4
 """Rows of such blocks that are resized at a time: few, for they are as wide as the image."""
 
 
-def normalising_scale(image: Image | Sequence[Image], root_width: float | None = None) -> float:
-    """By what factor to resize an image so that its roots become `REFERENCE_WIDTH` wide.
+@dataclass(frozen=True)
+class Adjustment:
+    """How to change an image so that its roots look as detectors know them.
+
+    Attributes
+    ----------
+    scale : float
+        By what factor to resize it so that roots are `REFERENCE_WIDTH` px wide: 1 where no
+        root-like structure is found, and for estimates close to 1.
+    gain : float
+        By what factor to raise contrast so that roots stand out by `PLAIN` grey levels; at least 1.
+    ground : tuple of float
+        The level of each channel that stays as it is: that of the ground around roots.
+    """
+
+    scale: float
+    gain: float = 1.0
+    ground: tuple[float, ...] = ()
+
+    def raised(self, image: Image) -> Image:
+        """(..., C) uint8 of any shape, or (H, W): its contrast raised; itself where that is 1."""
+        if self.gain == 1.0:
+            return image
+        ground = np.array(self.ground)
+        levels = ground + self.gain * (np.arange(256)[:, None] - ground)
+        table = np.clip(np.round(levels), 0, 255).astype(np.uint8)
+        # OpenCV knows no images of more than two dimensions and channels
+        pixels = image.reshape(-1, 1, len(ground))
+        return np.asarray(cv2.LUT(pixels, table[:, None]), np.uint8).reshape(image.shape)
+
+    def __call__(self, image: Image) -> Image:
+        """The image as detectors see it: resized, then its contrast raised."""
+        return self.raised(resize(image, self.scale))
+
+
+def adjustment(image: Image | Sequence[Image], root_width: float | None = None) -> Adjustment:
+    """Measure how an image is to be changed for detectors.
 
     Parameters
     ----------
@@ -57,24 +110,25 @@ def normalising_scale(image: Image | Sequence[Image], root_width: float | None =
         A list holds crops of one image, measured together.
     root_width : float, optional
         Typical root width in px of this image. Estimated from the image where not given.
-
-    Returns
-    -------
-    float
-        1 where no root-like structure is found, and for estimates close to 1.
     """
-    if root_width is not None:
-        return float(np.clip(REFERENCE_WIDTH / root_width, SMALLEST, LARGEST))
     parts = [image] if isinstance(image, np.ndarray) else image
-    scale = 1.0
-    for _ in range(2):  # the measure is truest near the reference width: measure, resize, again
-        width = measured_width(resize(part, scale) for part in parts)
-        if width is None:
-            return 1.0
-        scale = float(np.clip(scale * REFERENCE_WIDTH / width, SMALLEST, LARGEST))
+    scale = 1.0 if root_width is None else _limited(REFERENCE_WIDTH / root_width)
+    roots = measured(resize(part, scale) for part in parts)
+    if root_width is None and roots is not None:
+        # the measure is truest near the reference width: measure, resize, again
+        scale = _limited(REFERENCE_WIDTH / roots.width)
+        if abs(np.log(scale)) >= _SNAP:
+            roots = measured(resize(part, scale) for part in parts)
+            scale = 1.0 if roots is None else _limited(scale * REFERENCE_WIDTH / roots.width)
         if abs(np.log(scale)) < _SNAP:
-            return 1.0
-    return scale
+            scale = 1.0
+    if roots is None or roots.contrast >= PLAIN:
+        return Adjustment(scale)
+    return Adjustment(scale, min(PLAIN / roots.contrast, _MOST), roots.ground)
+
+
+def _limited(scale: float) -> float:
+    return float(np.clip(scale, SMALLEST, LARGEST))
 
 
 def resize(image: Image, scale: float) -> Image:
@@ -124,8 +178,27 @@ def resized(strips: Iterable[Image], height: int, eighths: int) -> Iterator[Imag
         yield np.asarray(whole[first : first + _BLOCKS * EIGHTH], dtype=np.uint8)
 
 
-def measured_width(parts: Iterable[Image]) -> float | None:
-    """Typical width of the long thin structures in an image, in px; None where there are none.
+@dataclass(frozen=True)
+class Lines:
+    """What long thin structures in an image look like.
+
+    Attributes
+    ----------
+    width : float
+        Typical one, px.
+    contrast : float
+        To the ground, in the clearest channel, grey levels.
+    ground : tuple of float
+        Level of each channel beside them.
+    """
+
+    width: float
+    contrast: float
+    ground: tuple[float, ...]
+
+
+def measured(parts: Iterable[Image]) -> Lines | None:
+    """Measure the long thin structures in an image; None where there are none.
 
     The image may come in several crops, one after another; each has a channel and a noise of its
     own.
@@ -142,19 +215,23 @@ def measured_width(parts: Iterable[Image]) -> float | None:
         top, left = (int(_MARGIN * side) for side in image.shape[:2])
         inside = image[top : image.shape[0] - top, left : image.shape[1] - left]
         channel, background, noise = clearest_channel(inside)
-        bright = _centre_lines(cv2.subtract(channel, background), noise)
-        lines.append((bright, _centre_lines(cv2.subtract(background, channel), noise)))
-    # bright lines of all crops, then dark ones: widths and contrasts
+        step = cv2.morphologyEx(background, cv2.MORPH_GRADIENT, np.ones((_STEP, _STEP), np.uint8))
+        least = np.maximum(step, np.uint8(min(255, 5 * noise)))
+        bright = _centre_lines(inside, cv2.subtract(channel, background), least)
+        lines.append((bright, _centre_lines(inside, cv2.subtract(background, channel), least)))
+    # bright lines of all crops, then dark ones
     sides = [np.concatenate(side, axis=1) for side in zip(*lines, strict=True)]
-    width, contrast = max(sides, key=lambda side: float(side[1].sum()))
+    width, contrast, *ground = max(sides, key=lambda side: float(side[1].sum()))
     if len(width) == 0:
         return None
-    weight = np.minimum(contrast, np.quantile(contrast, _CLEAR)) ** 2
+    clear = float(np.quantile(contrast, _CLEAR))
+    weight = np.minimum(contrast, clear) ** 2
     order = np.argsort(width)
     below = np.cumsum(weight[order])
     median = width[order][np.searchsorted(below, below[-1] / 2)]
     root = width <= _WIDEST * median
-    return float(np.sqrt(np.average(width[root] ** 2, weights=weight[root]))) / _BIAS
+    typical = float(np.sqrt(np.average(width[root] ** 2, weights=weight[root])))
+    return Lines(typical / _BIAS, clear, tuple(float(np.median(levels)) for levels in ground))
 
 
 def clearest_channel(image: Image) -> tuple[Image, Image, float]:
@@ -198,13 +275,19 @@ def _quantile(levels: cv2.typing.MatLike, share: float) -> float:
     return float(low + (place - np.floor(place)) * (high - low))
 
 
-def _centre_lines(contrast: cv2.typing.MatLike, noise: float) -> NDArray[np.float64]:
-    """(2, N) full width at half maximum and contrast at centre-line pixels of long structures."""
+def _centre_lines(image: Image, contrast: cv2.typing.MatLike, least: Image) -> NDArray[np.float64]:
+    """Look at the centre-line pixels of long structures.
+
+    Returns
+    -------
+    (2 + C, N) float64
+        Full width at half maximum, contrast, and the level of each channel beside the structure.
+    """
+    channels = 1 if image.ndim == 2 else image.shape[2]
     top = cv2.dilate(contrast, np.ones((25, 25), np.uint8))
-    least = np.uint8(min(255, 5 * noise))
     mask = cv2.compare(contrast, np.maximum(np.right_shift(top, 1), least), cv2.CMP_GT)
     if not cv2.hasNonZero(mask):
-        return np.empty((2, 0))
+        return np.empty((2 + channels, 0))
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     x, y = cv2.findNonZero(mask).reshape(-1, 2).T
     highest = inside[y, x] >= cv2.dilate(inside, np.ones((3, 3), np.uint8))[y, x]
@@ -215,4 +298,18 @@ def _centre_lines(contrast: cv2.typing.MatLike, noise: float) -> NDArray[np.floa
     length = np.bincount(component, minlength=count)
     mean_width = np.bincount(component, width, minlength=count) / np.maximum(length, 1)
     is_long = (length > np.maximum(_LONG * mean_width, 8 * REFERENCE_WIDTH))[component]
-    return np.stack([width[is_long], contrast[y, x][is_long].astype(np.float64)])
+    x, y, width = x[is_long], y[is_long], width[is_long]
+    height, breadth = mask.shape
+    places = (-_BESIDE, 0), (_BESIDE, 0), (0, -_BESIDE), (0, _BESIDE), (0, 0)
+    levels = [
+        image[np.clip(y + down, 0, height - 1), np.clip(x + right, 0, breadth - 1)]
+        for down, right in places
+    ]
+    *around, here = np.array(levels, np.float64).reshape(5, len(x), channels)
+    beside = np.array(around)
+    unlike = np.abs(beside[::2] - beside[1::2]).max(axis=(0, 2))
+    # two of the four places lie on a straight root itself
+    off = np.abs(beside - here).sum(axis=2).argmax(axis=0)
+    ground = beside[off, np.arange(len(x))]
+    found: NDArray[np.float64] = np.vstack([width, contrast[y, x], ground.T])
+    return found[:, unlike <= _UNLIKE * found[1]]

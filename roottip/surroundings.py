@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 
 from roottip import bands
 from roottip.bands import Strips
+from roottip.scale import Adjustment
 from roottip.windows import BORDER, Image, Points, Scores
 
 WORTH = 0.02
@@ -44,7 +45,7 @@ class Reviewer(Protocol):
 
 
 def reviewed(
-    review: Reviewer, image: Image | Strips, points: Points, scores: Scores, scale: float
+    review: Reviewer, image: Image | Strips, points: Points, scores: Scores, adjusting: Adjustment
 ) -> tuple[Points, Scores]:
     """Change the scores of finds by what a review says of them.
 
@@ -56,8 +57,8 @@ def reviewed(
         ``x, y``, px, in the image.
     scores : (N,) float32
         In [0, 1]; those from `WORTH` on are reviewed.
-    scale : float
-        By what factor to resize the image so that its roots are `scale.REFERENCE_WIDTH` px wide.
+    adjusting : Adjustment
+        How the image was changed where the points were found.
 
     Returns
     -------
@@ -70,9 +71,9 @@ def reviewed(
         return points, scores
     evidence = np.zeros(len(points))
     window = review.card["window"]
-    sides = [window / (size * scale) for size in review.card["sizes"]]
+    sides = [window / (size * adjusting.scale) for size in review.card["sizes"]]
     for members, squares in surroundings(image, points[worth], sides, window):
-        evidence[worth[members]] = review(squares)
+        evidence[worth[members]] = review(adjusting.raised(squares))
     certain = np.finfo(np.float32).eps
     belief = logit(np.clip(scores.astype(np.float64), certain, 1 - certain)) + evidence
     order = np.argsort(-belief, kind="stable")

@@ -46,7 +46,7 @@ from roottip.images import read_image
 from roottip.learning.export import restore, sizes
 from roottip.learning.net import TipNet
 from roottip.meter import Meter
-from roottip.scale import normalising_scale, resize
+from roottip.scale import adjustment
 from roottip.scorers import cnn
 from roottip.scorers.cnn import SHIPPED, CnnScorer
 from roottip.windows import Image
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("out/bench.json"))
     arguments = parser.parse_args()
     first = read_image(arguments.images[0])
-    first = resize(first, normalising_scale(first))
+    first = adjustment(first)(first)
 
     scans, difference, flop = of_one_image(first, arguments.repeats)
     works = of_all_images(arguments.images, arguments.repeats, arguments.copies)

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from roottip import engine, windows
 from roottip.detector import load
 from roottip.images import read_image
-from roottip.scale import normalising_scale, resize
+from roottip.scale import adjustment
 from roottip.scorers.cnn import SHIPPED, CnnScorer
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         parser.error("there is no graphics card here that torch can compute on")
     pictures = [read_image(path) for path in arguments.images]
-    first = resize(pictures[0], normalising_scale(pictures[0]))
+    first = adjustment(pictures[0])(pictures[0])
     scorer = CnnScorer(SHIPPED, "torch")
     centres = windows.grid(first.shape, scorer.card["stride"])
     net = torch_net(scorer, first).cuda().half()

@@ -20,7 +20,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from roottip import windows
 from roottip.images import read_image
-from roottip.scale import normalising_scale, resize
+from roottip.scale import adjustment
 from roottip.scorers.cnn import SHIPPED, CnnScorer, scorer
 
 PLATE = Path(__file__).resolve().parents[1] / "data" / "sample" / "images" / "plate_0001.jpg"
@@ -30,7 +30,7 @@ ROUNDS = 7
 @pytest.fixture(scope="module")
 def image() -> windows.Image:
     plate = read_image(PLATE)
-    return resize(plate, normalising_scale(plate))
+    return adjustment(plate)(plate)
 
 
 @pytest.fixture(scope="module")

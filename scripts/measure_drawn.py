@@ -21,7 +21,7 @@ from train_release import GROWTH, ignore_faint, some_rows
 
 from roottip import table
 from roottip.images import read_image
-from roottip.scale import REFERENCE_WIDTH, normalising_scale
+from roottip.scale import REFERENCE_WIDTH, adjustment
 from roottip.scorers.cnn import SHIPPED, detector
 from roottip.synth.dataset import write_dataset
 
@@ -69,7 +69,7 @@ def widths(folder: Path) -> dict[str, float]:
     """How wide roots are taken to be, over how wide the thickest are drawn."""
     images = table.read(folder / "images.csv")
     planted = images[images["plants"] > 0]
-    scales = [normalising_scale(read_image(folder / "images" / n)) for n in planted["image"]]
+    scales = [adjustment(read_image(folder / "images" / n)).scale for n in planted["image"]]
     ratio = REFERENCE_WIDTH / np.array(scales) / planted["root_width"].to_numpy()
     wrong = np.abs(np.log(ratio)) >= np.log(OFF)
     return {"width_ratio": float(np.median(ratio)), "widths_off": int(wrong.sum())}

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from roottip import windows
 from roottip.images import read_image
 from roottip.interchange import read_dataset
-from roottip.scale import normalising_scale, resize
+from roottip.scale import adjustment
 
 CONTRASTS = (1.5, 2.0, 2.25, 2.5, 3.0, 4.0, 6.0)
 
@@ -37,7 +37,7 @@ def main() -> None:
         visible = dataset.truth[dataset.truth["ignore"] == 0]
         for name in tqdm(dataset.images["image"], desc=folder.name, disable=None):
             image = read_image(dataset.root / name)
-            scaled = resize(image, normalising_scale(image))
+            scaled = adjustment(image)(image)
             factor = np.array(scaled.shape[1::-1]) / image.shape[1::-1]
             tips = visible.loc[visible["image"] == name, ["x", "y"]].to_numpy()
             tips = np.round((tips + 0.5) * factor - 0.5).astype(np.int32)

@@ -23,7 +23,7 @@ import pyvips
 
 from roottip import bands, images, table
 from roottip.detector import load
-from roottip.scale import EIGHTH, REFERENCE_WIDTH, in_eighths, normalising_scale
+from roottip.scale import EIGHTH, REFERENCE_WIDTH, adjustment, in_eighths
 from roottip.scans import Scan
 from roottip.synth.dataset import varied_plates, write_dataset
 
@@ -73,7 +73,7 @@ def watch(process: subprocess.Popen[bytes]) -> tuple[dict[int, float], float]:
 def compare(block: pyvips.Image, path: Path, width: int, height: int) -> None:
     """A part of the scan in pieces and whole, at the scale that pieces take."""
     write(block, path, width, height)
-    eighths = in_eighths(normalising_scale(bands.crops(Scan(path))))
+    eighths = in_eighths(adjustment(bands.crops(Scan(path))).scale)
     # whole blocks, so that the resizing of the whole is by the very same factor
     write(block, path, width // eighths * eighths, height // eighths * eighths)
     scan, image = Scan(path), images.read_image(path)

@@ -28,7 +28,7 @@ from roottip import table, windows
 from roottip.evaluation import evaluate
 from roottip.images import read_image
 from roottip.interchange import read_dataset
-from roottip.scale import normalising_scale, resize
+from roottip.scale import adjustment
 from roottip.scorers.baseline import MEASURES, ridge_ends
 
 SIGMAS = (1.5, 1.8, 2.2)
@@ -69,7 +69,7 @@ def prepare(data: list[tuple[Path, float]]) -> list[tuple[Example, windows.Image
         dataset = read_dataset(folder, "train")
         for name, group in tqdm(dataset.groups.items(), desc=f"read {folder.name}", disable=None):
             image = read_image(dataset.root / name)
-            scaled = resize(image, normalising_scale(image))
+            scaled = adjustment(image)(image)
             factor = np.array(scaled.shape[1::-1]) / image.shape[1::-1]
             truth = dataset.truth[dataset.truth["image"] == name].reset_index(drop=True)
             truth[["x", "y"]] = (truth[["x", "y"]] + 0.5) * factor - 0.5

@@ -6,7 +6,7 @@ import pytest
 
 from roottip import table
 from roottip.images import read_image
-from roottip.scale import REFERENCE_WIDTH, measured_width, normalising_scale, resize
+from roottip.scale import PLAIN, REFERENCE_WIDTH, Adjustment, adjustment, measured
 
 
 def roots(width: int, side: int = 900) -> np.ndarray:
@@ -19,19 +19,19 @@ def roots(width: int, side: int = 900) -> np.ndarray:
 
 @pytest.mark.parametrize("width", [8, 12, 16, 20])
 def test_wide_roots_become_the_reference_width(width):
-    scaled = resize(roots(width), normalising_scale(roots(width)))
-    assert measured_width([scaled]) == pytest.approx(REFERENCE_WIDTH, rel=0.25)
+    scaled = adjustment(roots(width))(roots(width))
+    assert measured([scaled]).width == pytest.approx(REFERENCE_WIDTH, rel=0.25)
 
 
 def test_wider_roots_are_made_smaller():
-    scales = [normalising_scale(roots(width)) for width in (4, 8, 12, 16, 20)]
+    scales = [adjustment(roots(width)).scale for width in (4, 8, 12, 16, 20)]
     assert scales == sorted(scales, reverse=True)
     assert scales[0] == 1
 
 
 def test_the_side_that_is_bright_does_not_matter():
     image = roots(12)
-    assert normalising_scale(255 - image) == pytest.approx(normalising_scale(image), rel=0.05)
+    assert adjustment(255 - image).scale == pytest.approx(adjustment(image).scale, rel=0.05)
 
 
 @pytest.mark.parametrize("level", [110, 140, 200])
@@ -42,25 +42,68 @@ def test_shoots_do_not_make_roots_wider(level):
     grown = image.copy()
     for x in range(80, 820, 140):
         cv2.line(grown, (x, 60), (x, 270), (level,) * 3, 20, cv2.LINE_AA)
-    assert measured_width([grown]) == pytest.approx(measured_width([image]), rel=0.1)
+    assert measured([grown]).width == pytest.approx(measured([image]).width, rel=0.1)
 
 
 def test_a_known_width_is_taken_as_it_is():
-    assert normalising_scale(roots(5), root_width=20) == REFERENCE_WIDTH / 20
-    assert normalising_scale(roots(5), root_width=0.5) == 2  # no further than LARGEST
+    assert adjustment(roots(5), root_width=20).scale == REFERENCE_WIDTH / 20
+    assert adjustment(roots(5), root_width=0.5).scale == 2  # no further than LARGEST
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2, 3), (200, 300), (200, 300, 3)])
 def test_without_roots_nothing_is_resized(shape):
     image = np.full(shape, 90, np.uint8)
-    assert measured_width([image]) is None
-    assert normalising_scale(image) == 1
+    assert measured([image]) is None
+    assert adjustment(image) == Adjustment(1)
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    assert normalising_scale(noise) == 1
+    assert adjustment(noise) == Adjustment(1)
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("osr", 1, 1), ("tillmore", 0.28, 0.6)])
 def test_photographs_of_one_set_get_nearly_one_scale(shared, name, low, high):
     images = table.read(shared / name / "images.csv")
     for image in images.loc[images["split"] == "train", "image"].iloc[::12]:
-        assert low <= normalising_scale(read_image(shared / name / "images" / image)) <= high
+        assert low <= adjustment(read_image(shared / name / "images" / image)).scale <= high
+
+
+@pytest.mark.parametrize("rim", [0, 255])
+@pytest.mark.parametrize("share", [0.08, 0.33])
+def test_what_a_plate_lies_on_does_not_matter(share, rim):
+    image = roots(10)
+    image[:, :6] = 255  # the sheet's own edge is a line too
+    wide = int(share * 900)
+    framed = cv2.copyMakeBorder(image, *[wide] * 4, cv2.BORDER_CONSTANT, value=(rim,) * 3)
+    assert adjustment(framed).scale == pytest.approx(adjustment(roots(10)).scale, rel=0.1)
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.2, 0), (0.2, 180), (0.1, 30)])
+@pytest.mark.parametrize("grey", [False, True])
+def test_faint_roots_are_made_plain(share, level, grey):
+    image = roots(5) if not grey else cv2.cvtColor(roots(5), cv2.COLOR_RGB2GRAY)
+    faint = np.round(share * image + level).astype(np.uint8)
+    adjusting = adjustment(faint)
+    assert measured([faint]).contrast < 0.9 * PLAIN
+    assert measured([adjusting(faint)]).contrast == pytest.approx(PLAIN, rel=0.15)
+    # the ground stays as it is
+    corner = np.mean(faint[200:700, :60], axis=(0, 1))
+    assert np.mean(adjusting(faint)[200:700, :60], axis=(0, 1)) == pytest.approx(corner, abs=4)
+
+
+def test_plain_roots_are_left_as_they_are():
+    image = roots(5)
+    assert adjustment(image).raised(image) is image
+
+
+def test_contrast_is_raised_around_the_ground():
+    squares = np.random.default_rng(0).integers(0, 256, (2, 3, 7, 5, 3), np.uint8)
+    ground = (100.0, 50.0, 30.0)
+    expected = np.clip(np.round(np.array(ground) + 2.5 * (squares - np.array(ground))), 0, 255)
+    assert (Adjustment(1.0, 2.5, ground).raised(squares) == expected).all()
+
+
+def test_a_dark_photograph_is_read_as_well_as_a_light_one(shared):
+    image = read_image(next((shared / "osr" / "images").glob("*")))
+    dark = (0.25 * image.astype(np.float64)).astype(np.uint8)
+    light, raised = adjustment(image), adjustment(dark)
+    assert light.gain == 1 < raised.gain
+    assert raised.scale == pytest.approx(light.scale, rel=0.2)

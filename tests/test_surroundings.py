@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from roottip import surroundings as module
 from roottip import windows
 from roottip.detector import WindowDetector
+from roottip.scale import Adjustment
 from roottip.surroundings import WORTH, reviewed, surroundings
 from roottip.windows import Image, Points, Scores
 
@@ -85,7 +86,7 @@ def test_a_review_changes_the_odds_of_what_is_worth_it() -> None:
     points = np.array([(15.0, 20.0), (60.0, 20.0), (65.0, 20.0)])
     scores = np.array([0.6, 0.5, WORTH / 2], np.float32)
     review = Bright()
-    after, changed = reviewed(review, image, points, scores, scale=1.0)
+    after, changed = reviewed(review, image, points, scores, Adjustment(1.0))
     np.testing.assert_array_equal(after, points[[1, 0, 2]])
     odds = np.array([1.0, 1.5, WORTH / 2 / (1 - WORTH / 2)]) * np.exp([2, -2, 0])
     np.testing.assert_allclose(changed, odds / (1 + odds), rtol=1e-5)
@@ -95,7 +96,7 @@ def test_a_review_changes_the_odds_of_what_is_worth_it() -> None:
 def test_certain_scores_stay_numbers() -> None:
     image = np.full((40, 40, 3), 255, np.uint8)
     points = np.array([(15.0, 20.0), (25.0, 20.0)])
-    _, changed = reviewed(Bright(), image, points, np.array([1, 1], np.float32), scale=1.0)
+    _, changed = reviewed(Bright(), image, points, np.array([1, 1], np.float32), Adjustment(1.0))
     assert np.isfinite(changed).all()
     assert (changed > 0.999).all()
 
@@ -105,7 +106,9 @@ def test_roots_are_as_large_in_the_squares_as_the_card_says(scale: float) -> Non
     review = Bright()
     image = np.zeros((400, 400, 3), np.uint8)
     image[197:203] = 255  # 6 px wide
-    reviewed(review, image, np.array([(200.0, 199.5)]), np.array([0.5], np.float32), scale)
+    reviewed(
+        review, image, np.array([(200.0, 199.5)]), np.array([0.5], np.float32), Adjustment(scale)
+    )
     for square, size in zip(review.seen[0][0], (1.0, 0.5), strict=True):
         assert square[:, 4, 0].sum() / 255 == pytest.approx(6 * scale * size, abs=0.3)
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from roottip import table, windows
 from roottip.errors import InputError
 from roottip.images import read_image
-from roottip.scale import normalising_scale, resize
+from roottip.scale import adjustment
 
 lengths = st.integers(1, 200)
 strides = st.integers(1, 17)
@@ -156,7 +156,7 @@ def test_no_window_near_a_marked_tip_is_dropped(shared, name):
     tips = table.check_points(table.read(shared / name / "tips.csv"), name)
     for image_name in rows.loc[rows["split"] == "train", "image"].iloc[:6]:
         image = read_image(shared / name / "images" / image_name)
-        scaled = resize(image, normalising_scale(image))
+        scaled = adjustment(image)(image)
         factor = np.array(scaled.shape[1::-1]) / image.shape[1::-1]
         marked = tips[(tips["image"] == image_name) & (tips["ignore"] == 0)]
         xy = (marked[["x", "y"]].to_numpy() + 0.5) * factor - 0.5

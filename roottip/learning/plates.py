@@ -19,7 +19,7 @@ from tqdm import tqdm
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.interchange import read_dataset
-from roottip.scale import normalising_scale, resize
+from roottip.scale import adjustment
 from roottip.windows import Centres, Image, Points
 
 _Item = TypeVar("_Item")
@@ -102,7 +102,7 @@ def _read(folder: Path, root: Path, name: str, group: str, points: pd.DataFrame)
     image = read_image(root / name)
     if image.ndim == 2:
         image = np.repeat(image[:, :, None], 3, axis=2)
-    scaled = resize(image, normalising_scale(image))
+    scaled = adjustment(image)(image)
     ratio = np.array(scaled.shape[1::-1]) / np.array(image.shape[1::-1])
     ignored = points["ignore"].to_numpy() == 1
     targets = _targets(points, ratio)
