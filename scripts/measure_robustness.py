@@ -1,4 +1,4 @@
-"""Measure detectors on photographs that were changed, to grey, to half the size and so on.
+"""Measure detectors on photographs that were changed: to grey, to half the size, cut up and so on.
 
 python scripts/measure_robustness.py ../shared/data/osr:10 ../shared/data/tillmore:20
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,27 @@ from roottip.images import read_image
 from roottip.interchange import read_dataset
 from roottip.windows import Image
 
+GROUND = (12, 12, 14)
+"""Colour of what a framed photograph lies on."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """An image and where it is in another one: px of that one, whose pixels it has `factor` of."""
+
+    image: Image
+    left: int = 0
+    top: int = 0
+    factor: float = 1.0
+
+    def as_before(self, tips: pd.DataFrame) -> pd.DataFrame:
+        """Points of the part in px of the image as it was."""
+        # the centre of the top-left pixel is (0, 0) in both
+        return tips.assign(
+            x=(tips["x"] + 0.5) / self.factor - 0.5 + self.left,
+            y=(tips["y"] + 0.5) / self.factor - 0.5 + self.top,
+        )
+
 
 def grey(image: Image) -> Image:
     return as_image(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB))
@@ -39,11 +62,28 @@ def noisy(image: Image) -> Image:
     return as_image(image + np.random.default_rng(0).normal(0, 12, image.shape))
 
 
+def framed(image: Image) -> list[Part]:
+    """On a nearly black ground, as sheets and plates lie on a scanner."""
+    down, right = (side // 6 for side in image.shape[:2])
+    wide = cv2.copyMakeBorder(image, down, down, right, right, cv2.BORDER_CONSTANT, value=GROUND)
+    return [Part(as_image(wide + np.random.default_rng(0).normal(0, 2, wide.shape)), -right, -down)]
+
+
+def cut(image: Image, count: int) -> list[Part]:
+    """Into so many rows and columns."""
+    rows, columns = (np.linspace(0, side, count + 1).astype(int) for side in image.shape[:2])
+    return [
+        Part(np.ascontiguousarray(image[top:bottom, left:right]), left, top)
+        for top, bottom in pairwise(rows.tolist())
+        for left, right in pairwise(columns.tolist())
+    ]
+
+
 def as_image(levels: NDArray[Any]) -> Image:
     return np.clip(levels, 0, 255).astype(np.uint8)
 
 
-CHANGES: dict[str, Callable[[Image], Image]] = {
+CHANGES: dict[str, Callable[[Image], Image | list[Part]]] = {
     "as it is": lambda image: image,
     "red and blue exchanged": lambda image: np.ascontiguousarray(image[..., ::-1]),
     "grey": grey,
@@ -52,7 +92,11 @@ CHANGES: dict[str, Callable[[Image], Image]] = {
     "half the size": lambda image: resized(image, 0.5),
     "twice the size": lambda image: resized(image, 2),
     "0.4 of the contrast": lambda image: as_image(image * 0.4 + 90),
+    "a quarter of the light": lambda image: as_image(image * 0.25),
     "noise of 12 grey levels": noisy,
+    "on a dark ground": framed,
+    "cut into 9": lambda image: cut(image, 3),
+    "cut into 25": lambda image: cut(image, 5),
 }
 
 
@@ -73,8 +117,9 @@ def main() -> None:
                 for image in dataset.images["image"]:
                     before = read_image(dataset.root / image)
                     after = changed(before)
-                    tips = detector.detect(after, image)
-                    found.append(as_before(tips, after.shape[0] / before.shape[0]))
+                    if not isinstance(after, list):
+                        after = [Part(after, factor=after.shape[0] / before.shape[0])]
+                    found += [part.as_before(detector.detect(part.image, image)) for part in after]
                 summary = evaluate(
                     table.concat(found), dataset.truth, dataset.groups, float(tolerance)
                 ).summary
@@ -82,12 +127,6 @@ def main() -> None:
                 rows.append({"dataset": Path(folder).name, "photograph": change, name: rates})
     frame = pd.json_normalize(rows).groupby(["dataset", "photograph"], sort=False).first()
     print(frame.to_string(float_format="%.3f"))
-
-
-def as_before(tips: pd.DataFrame, factor: float) -> pd.DataFrame:
-    """Points of a resized image in px of the image as it was."""
-    # the centre of the top-left pixel is (0, 0) in both
-    return tips.assign(x=(tips["x"] + 0.5) / factor - 0.5, y=(tips["y"] + 0.5) / factor - 0.5)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 It is that net once more, learnt on with squares in which roots are finer than in a window, so that
 more of them is in view, and only on what the first one took for tips: what is wrong there is hard.
 Roots that nobody knows are where it matters most, so plates that the first net has not learnt
-from should be among those that it is taught on.
+from should be among those that it is taught on; and each is shown in other light, inverted and cut
+too (`variants`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from roottip.learning.net import WINDOW, ReviewNet, TipNet
 from roottip.learning.patches import light
 from roottip.learning.plates import Plate
 from roottip.learning.quantise import quantise_file
+from roottip.learning.variants import variants
 from roottip.scale import REFERENCE_WIDTH, resize
 from roottip.scorers import card as cards
 from roottip.scorers import cnn
@@ -45,7 +47,7 @@ SIZES = (0.71, 0.35)
 
 BATCH, RATE, DECAY = 64, 5e-4, 2e-2
 
-PASSES = 20
+PASSES = 10
 """Each find is looked at no more often than this on average: few photographs are soon known by
 heart, and then say nothing about others."""
 
@@ -191,7 +193,7 @@ def teach(
     weights : Path
         ``NAME.onnx``, its card beside it.
     plates : sequence of Plate
-        Best also some that it was not trained on.
+        Best also some that it was not trained on. Variants of all are looked at besides.
     steps : int
         Of the training, `BATCH` finds each.
     seed : int
@@ -209,7 +211,8 @@ def teach(
         The net finds nothing to tell apart.
     """
     lightning.seed_everything(seed, workers=True, verbose=False)
-    finds = Finds(plates, weights, steps * BATCH, seed)
+    looked_at = [*plates, *variants(plates, seed)]
+    finds = Finds(looked_at, weights, steps * BATCH, seed)
     squares = torch.stack([finds[i][0] for i in range(min(TYPICAL, len(finds)))])
     net = TipNet(**sizes(weights))
     restore(net, weights, squares.flatten(0, 1))

@@ -1,0 +1,70 @@
+"""Plates as other cameras, lamps and hands would have shown them, to find more errors on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from roottip.learning.patches import R2, light
+from roottip.learning.plates import Plate
+from roottip.scale import REFERENCE_WIDTH, adjustment, resize
+from roottip.windows import Points
+
+WANTED = 400
+"""Variants of the plates of each dataset together, about; at least one of each plate."""
+
+MOST = 4
+"""Variants of one plate at most."""
+
+INVERTED, CUT = 0.5, 0.5
+"""Share of variants that are dark where the plate is bright, and that show a part of it."""
+
+SMALLEST = 0.3
+"""Share of a plate's height and width that a cut leaves at least."""
+
+ZOOM = 1.2
+"""Variants are resized by a factor between this and its inverse."""
+
+
+def variants(plates: Sequence[Plate], seed: int) -> Iterator[Plate]:
+    """Vary plates in colour, light and sharpness, in size, and in how much of them is in view.
+
+    A net makes few errors on plates that it was trained with: here it makes more. Variant ``i`` of
+    a plate depends on the seed, ``i`` and the plate's place in the sequence only.
+    """
+    of_dataset = Counter(plate.dataset for plate in plates)
+    for number, plate in enumerate(plates):
+        for i in range(min(MOST, max(1, WANTED // of_dataset[plate.dataset]))):
+            yield _varied(plate, np.random.default_rng((seed, number, i)))
+
+
+def _varied(plate: Plate, rng: np.random.Generator) -> Plate:
+    height, width = plate.image.shape[:2]
+    left = top = 0
+    if rng.random() < CUT:
+        tall, wide = (rng.uniform(SMALLEST, 1, 2) * [height, width]).astype(int).clip(1)
+        top, left = (int(rng.integers(side + 1)) for side in (height - tall, width - wide))
+        height, width = int(tall), int(wide)
+    part = plate.image[top : top + height, left : left + width]
+    resized = resize(part, ZOOM ** rng.uniform(-1, 1))
+    factor = np.array(resized.shape[1::-1]) / [width, height]
+    varied = light()
+    varied.set_random_seed(int(rng.integers(2**31)))
+    image = varied(image=resized)["image"]
+    if rng.random() < INVERTED:
+        image = 255 - image
+    image = adjustment(image, REFERENCE_WIDTH)(image)  # as detectors will see it
+
+    def seen(points: Points) -> Points:
+        moved = (points - [left, top] + 0.5) * factor - 0.5
+        return moved[((moved > -0.5) & (moved < np.array(image.shape[1::-1]) - 0.5)).all(axis=1)]
+
+    tips, ignored = seen(plate.tips), seen(plate.ignored)
+    end = np.array(image.shape[1::-1]) - 1
+    clear = ((tips > R2) & (tips < end - R2)).all(axis=1)  # cut so near its end it may be anything
+    return replace(
+        plate, image=image, tips=tips[clear], ignored=np.concatenate([ignored, tips[~clear]])
+    )
