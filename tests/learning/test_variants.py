@@ -47,9 +47,9 @@ def test_tips_stay_in_the_middle_of_what_is_there(made: list[Plate]) -> None:
             down, right = np.mgrid[:23, :23]
             middle = np.array([(right * part).sum(), (down * part).sum()]) / part.sum()
             off.append(np.hypot(middle[0] + left - x, middle[1] + top - y))
-    # noise and blur of some px move a few
+    # noise and blur move a few
     assert np.median(off) < 0.5
-    assert np.quantile(off, 0.95) < 2
+    assert np.quantile(off, 0.95) < 0.7
     assert 0.3 < inverted / len(made) < 0.7
     assert INVERTED == 0.5
 
