@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -22,11 +23,12 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 from roottip import __version__
 from roottip.errors import InputError
 from roottip.evaluation import FALSE_ALARM, HIT
-from roottip.learning.choice import judge, scan
+from roottip.learning.choice import judge
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.mining import APART
 from roottip.learning.module import Learner, cross_entropy, fit_once
@@ -71,7 +73,8 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     Parameters
     ----------
-    plates : sequence of Plate
+    plates : iterable of Plate
+        Looked at one by one; copies in the sizes of `SIZES` are kept.
     weights : path
         ``NAME.onnx`` of the net whose finds these are.
     length : int
@@ -93,17 +96,19 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
         There are no tips, or nothing else, among the finds.
     """
 
-    def __init__(self, plates: Sequence[Plate], weights: Path, length: int, seed: int) -> None:
+    def __init__(self, plates: Iterable[Plate], weights: Path, length: int, seed: int) -> None:
         self._length, self._seed = length, seed
         detector = cnn.detector(
             weights, threshold=WORTH, root_width=REFERENCE_WIDTH, surest=0.0, review=False
         )
-        self._images = [[resize(plate.image, size) for size in SIZES] for plate in plates]
-        plate_of, points, scores, labels = [], [], [], []
-        for number, (plate, found) in enumerate(zip(plates, scan(detector, plates), strict=True)):
-            known = judge([found], [plate]).matches
+        self._images: list[list[Image]] = []
+        plate_of, points, scores, labels, datasets = [], [], [], [], []
+        for number, plate in enumerate(plates):
+            self._images.append([resize(plate.image, size) for size in SIZES])
+            known = judge([detector.detect(plate.image, plate.name)], [plate]).matches
             known = known[known["outcome"].isin([HIT, FALSE_ALARM])]
             plate_of += [number] * len(known)
+            datasets += [plate.dataset] * len(known)
             points.append(known[["x", "y"]].to_numpy(np.float64))
             scores.append(known["score"].to_numpy(np.float64))
             labels.append((known["outcome"] == HIT).to_numpy())
@@ -116,7 +121,7 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
             )
         certain = np.clip(np.concatenate(scores), _CERTAIN, 1 - _CERTAIN)
         self._logits = logit(certain).astype(np.float32)
-        self._cumulative = self._chances(plates).cumsum()
+        self._cumulative = self._chances(datasets).cumsum()
 
     def __len__(self) -> int:
         return self._length
@@ -131,15 +136,14 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
         planes = torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2)))
         return planes, torch.tensor(self._logits[find]), torch.tensor(self._labels[find])
 
-    def _chances(self, plates: Sequence[Plate]) -> NDArray[np.float64]:
+    def _chances(self, datasets: Sequence[str]) -> NDArray[np.float64]:
         """How likely each find is to be drawn: datasets alike, but none of its finds too often."""
-        dataset = [plates[number].dataset for number in self._plate_of]
-        counts = Counter(dataset)
+        counts = Counter(datasets)
         share, left = {}, 1.0
         for number, (name, count) in enumerate(sorted(counts.items(), key=lambda item: item[1])):
             share[name] = min(left / (len(counts) - number), PASSES * count / self._length)
             left -= share[name]
-        return np.array([share[name] / counts[name] for name in dataset])
+        return np.array([share[name] / counts[name] for name in datasets])
 
     def _squares(self, find: int, rng: np.random.Generator) -> Image:
         """(S, WINDOW, WINDOW, 3), varied as `patches.augment` varies samples."""
@@ -211,8 +215,8 @@ def teach(
         The net finds nothing to tell apart.
     """
     lightning.seed_everything(seed, workers=True, verbose=False)
-    looked_at = [*plates, *variants(plates, seed)]
-    finds = Finds(looked_at, weights, steps * BATCH, seed)
+    looked_at = chain(plates, variants(plates, seed))
+    finds = Finds(tqdm(looked_at, "finding", leave=False), weights, steps * BATCH, seed)
     squares = torch.stack([finds[i][0] for i in range(min(TYPICAL, len(finds)))])
     net = TipNet(**sizes(weights))
     restore(net, weights, squares.flatten(0, 1))

@@ -14,7 +14,7 @@ from roottip.scale import REFERENCE_WIDTH, adjustment, resize
 from roottip.windows import Points
 
 WANTED = 400
-"""Variants of the plates of each dataset together, about; at least one of each plate."""
+"""Variants of the plates of each dataset together, about."""
 
 MOST = 4
 """Variants of one plate at most."""
@@ -33,11 +33,13 @@ def variants(plates: Sequence[Plate], seed: int) -> Iterator[Plate]:
     """Vary plates in colour, light and sharpness, in size, and in how much of them is in view.
 
     A net makes few errors on plates that it was trained with: here it makes more. Variant ``i`` of
-    a plate depends on the seed, ``i`` and the plate's place in the sequence only.
+    a plate depends on the seed, ``i`` and the plate's place in the sequence only. They are made
+    one by one, for together they may be more than what is in memory.
     """
     of_dataset = Counter(plate.dataset for plate in plates)
     for number, plate in enumerate(plates):
-        for i in range(min(MOST, max(1, WANTED // of_dataset[plate.dataset]))):
+        count = min(MOST, WANTED / of_dataset[plate.dataset])
+        for i in range(int(count + np.random.default_rng((seed, number)).random())):
             yield _varied(plate, np.random.default_rng((seed, number, i)))
 
 
