@@ -102,7 +102,7 @@ class WindowDetector:
         looks (`looks.agreed`); points stay where the first look sees them.
     surest : float
         Least score of an image's surest find by which all its scores stand; under it they are
-        lowered (`looks.doubted`). 0 lets all stand.
+        lowered, and of small images less is asked (`looks.doubted`). 0 lets all stand.
     review : Reviewer, optional
         Looks again at each find; `surest` is asked of the scores before and after it.
     """
@@ -180,11 +180,12 @@ class WindowDetector:
             points, scores = finds[0]
         else:
             points, scores = agreed(finds, weights, _ONE_TIP * factors[0])
-        scores = doubted(scores, self.surest)
+        area = float(size.prod()) * adjusting.scale**2
+        scores = doubted(scores, self.surest, area)
         if self.review is not None:
             points, scores = reviewed(self.review, image, points, scores, adjusting)
             # what was plain to one net only is no plain tip
-            scores = doubted(scores, self.surest)
+            scores = doubted(scores, self.surest, area)
         return points[scores >= least], scores[scores >= least]
 
     def _settled(

@@ -14,6 +14,9 @@ from roottip.windows import Points, Scores
 _DOUBT = 4
 """How many times the logit by which an image's surest find falls short weighs on all its finds."""
 
+_ROOM = 250_000.0
+"""Area of an image that must hold something plain, if it holds roots; a smaller one less surely."""
+
 
 def agreed(
     looks: Sequence[tuple[Points, Scores]], weights: Sequence[float], radius: float
@@ -68,11 +71,12 @@ def agreed(
     return points[places[kept]], means[kept].astype(np.float32)
 
 
-def doubted(scores: Scores, surest: float) -> Scores:
+def doubted(scores: Scores, surest: float, area: float) -> Scores:
     """Lower all scores of an image in which nothing is plainly a tip.
 
     Roots are many and most of their tips are plain, so where even the surest find is a doubtful one
-    there are likely no roots, and what was seen is print, fibres or dirt. What else an image
+    there are likely no roots, and what was seen is print, fibres or dirt. A small image, or a
+    piece cut from a large one, holds few, so none of them need be plain. What else an image
     holds says something about each find, as in the contextual rescoring of Felzenszwalb et al.
     2010, https://doi.org/10.1109/TPAMI.2009.167.
 
@@ -81,8 +85,11 @@ def doubted(scores: Scores, surest: float) -> Scores:
     scores : (N,) float32
         Of all finds in one image.
     surest : float
-        In [0, 1). If the highest score m is less, every find's odds s / (1 - s) are multiplied
-        by ((m / (1 - m)) / (surest / (1 - surest))) ** 4.
+        In [0, 1). The image's highest score m must have the odds
+        o = surest / (1 - surest) * min(1, area / 250,000). If it has less, every find's odds
+        s / (1 - s) are multiplied by (m / (1 - m) / o) ** 4.
+    area : float
+        Of the image, px of `scale.REFERENCE_WIDTH`.
 
     Returns
     -------
@@ -90,7 +97,9 @@ def doubted(scores: Scores, surest: float) -> Scores:
         In the same order.
     """
     highest = scores.max(initial=0.0)
-    if not 0 < highest < surest:
+    if not (highest > 0 and surest > 0):
         return scores
-    doubt = _DOUBT * (logit(highest) - logit(surest))
+    doubt = _DOUBT * (logit(highest) - logit(surest) - np.log(min(1.0, area / _ROOM)))
+    if doubt >= 0:
+        return scores
     return np.asarray(expit(logit(scores) + doubt), dtype=np.float32)

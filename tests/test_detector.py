@@ -188,7 +188,7 @@ def test_a_surest_that_cannot_be_is_refused(surest):
 
 
 def test_an_image_without_a_sure_find_has_lower_scores():
-    image = dots((120, 180), [(50, 60), (120, 60)])
+    image = dots((500, 600), [(50, 60), (120, 60)])
     image[:, 90:] //= 2
     looking = {
         surest: WindowDetector(
@@ -202,8 +202,10 @@ def test_an_image_without_a_sure_find_has_lower_scores():
     assert looking[0.6].find(image)[1].tolist() == scores.tolist()
     points, lower = looking[0.95].find(image, threshold=0)
     assert points[:2].tolist() == looking[0].find(image)[0].tolist()
-    assert lower[:2] == pytest.approx(doubted(scores, 0.95))
+    assert lower[:2] == pytest.approx(doubted(scores, 0.95, 500 * 600))
     assert len(looking[0.95].find(image)[0]) < 2
+    # a cut-out that holds little else is asked for less
+    assert len(looking[0.95].find(image[:120, :180])[0]) == 2
 
 
 def test_a_misspelt_name_gets_a_suggestion():

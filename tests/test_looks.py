@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from roottip.looks import agreed, doubted
 
+LARGE = 250_000  # px of an image that must hold something plain
+
 
 def finds(*rows: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
     table = np.array(rows, dtype=float).reshape(-1, 3)
@@ -76,19 +78,30 @@ def test_where_nothing_is_sure_odds_are_lowered():
     # odds 3 where 4 are asked for: all odds times (3 / 4) ** 4
     scores = np.array([0.75, 0.5], np.float32)
     odds = np.array([3, 1]) * (3 / 4) ** 4
-    assert doubted(scores, 0.8) == pytest.approx(odds / (1 + odds))
-    assert doubted(scores, 0.8).dtype == np.float32
+    assert doubted(scores, 0.8, LARGE) == pytest.approx(odds / (1 + odds))
+    assert doubted(scores, 0.8, LARGE).dtype == np.float32
+
+
+def test_less_is_asked_of_a_small_image():
+    # of one in five parts of the area a fifth of the odds: 4 / 5, and not 4
+    scores = np.array([0.4, 0.2], np.float32)
+    odds = np.array([2 / 3, 1 / 4]) * ((2 / 3) / (4 / 5)) ** 4
+    assert doubted(scores, 0.8, 50_000) == pytest.approx(odds / (1 + odds))
+    assert doubted(scores, 0.6, 50_000).tolist() == scores.tolist()  # 3 / 10 asked for
 
 
 certainties = st.lists(st.floats(0, 1, width=32), max_size=12)
 
 
-@given(certainties, st.floats(0, 0.99))
-def test_one_sure_find_vouches_for_all_and_doubts_keep_the_order(scores, surest):
+@given(certainties, st.floats(0, 0.99), st.floats(1, 1e9))
+def test_one_sure_find_vouches_for_all_and_doubts_keep_the_order(scores, surest, area):
     before = np.array(sorted(scores, reverse=True), np.float32)
-    after = doubted(before, surest)
+    after = doubted(before, surest, area)
+    larger = doubted(before, surest, 2 * area)
+    assert (larger <= after + 1e-6).all()
+    assert (after <= before).all()
+    assert (np.diff(after) <= 0).all()
     if len(before) == 0 or before[0] >= surest:
-        assert after.tolist() == before.tolist()
-    else:
-        assert (after <= before).all()
-        assert (np.diff(after) <= 0).all()
+        assert larger.tolist() == after.tolist() == before.tolist()
+    elif area > LARGE:
+        assert larger.tolist() == after.tolist()
