@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from measure_robustness import CHANGES, as_before
+from measure_robustness import CHANGES, changed
 from scipy.spatial import cKDTree
 from tqdm import tqdm
 
@@ -61,13 +61,12 @@ def measure(folder: Path, split: str | None, tolerance: float, change: str) -> d
     found: dict[str, list[pd.DataFrame]] = {way: [] for way in ways}
     seconds = dict.fromkeys(ways, 0.0)
     for name in tqdm(dataset.images["image"], desc=f"{folder.name} {split}", leave=False):
-        before = read_image(dataset.root / name)
-        image = CHANGES[change](before)
-        for way, looking in ways.items():
-            begun = time.perf_counter()
-            tips = looking.detect(image, name)
-            seconds[way] += time.perf_counter() - begun
-            found[way].append(as_before(tips, image.shape[0] / before.shape[0]))
+        for part in changed(read_image(dataset.root / name), change):
+            for way, looking in ways.items():
+                begun = time.perf_counter()
+                tips = looking.detect(part.image, name)
+                seconds[way] += time.perf_counter() - begun
+                found[way].append(part.as_before(tips))
     points = {way: table.concat(rows) for way, rows in found.items()}
     whole, hasty = points.values()
     least = ways["as shipped"].threshold

@@ -100,6 +100,14 @@ CHANGES: dict[str, Callable[[Image], Image | list[Part]]] = {
 }
 
 
+def changed(image: Image, change: str) -> list[Part]:
+    """What `CHANGES` makes of an image, and where each part of that is in it."""
+    after = CHANGES[change](image)
+    if isinstance(after, list):
+        return after
+    return [Part(after, factor=after.shape[0] / image.shape[0])]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -111,15 +119,12 @@ def main() -> None:
     for argument in arguments.data:
         folder, tolerance = argument.rsplit(":", 1)
         dataset = read_dataset(Path(folder), "val")
-        for change, changed in CHANGES.items():
+        for change in CHANGES:
             for name in arguments.detectors.split(","):
                 detector, found = load(name), []
                 for image in dataset.images["image"]:
-                    before = read_image(dataset.root / image)
-                    after = changed(before)
-                    if not isinstance(after, list):
-                        after = [Part(after, factor=after.shape[0] / before.shape[0])]
-                    found += [part.as_before(detector.detect(part.image, image)) for part in after]
+                    parts = changed(read_image(dataset.root / image), change)
+                    found += [part.as_before(detector.detect(part.image, image)) for part in parts]
                 summary = evaluate(
                     table.concat(found), dataset.truth, dataset.groups, float(tolerance)
                 ).summary
