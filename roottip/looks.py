@@ -96,10 +96,12 @@ def doubted(scores: Scores, surest: float, area: float) -> Scores:
     (N,) float32
         In the same order.
     """
-    highest = scores.max(initial=0.0)
-    if not (highest > 0 and surest > 0):
+    # in float32 a slight doubt would be lost in rounding, or even raise a score
+    evidence = logit(scores.astype(np.float64))
+    highest = evidence.max(initial=-np.inf)
+    if not (highest > -np.inf and surest > 0):
         return scores
-    doubt = _DOUBT * (logit(highest) - logit(surest) - np.log(min(1.0, area / _ROOM)))
+    doubt = _DOUBT * (highest - logit(surest) - np.log(min(1.0, area / _ROOM)))
     if doubt >= 0:
         return scores
-    return np.asarray(expit(logit(scores) + doubt), dtype=np.float32)
+    return np.asarray(expit(evidence + doubt), dtype=np.float32)

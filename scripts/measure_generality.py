@@ -2,13 +2,14 @@
 
 python scripts/measure_generality.py ../shared/data/osr:10 ../shared/data/tillmore:20
 
-Each argument is a dataset folder and the tolerance in px. For each set in turn a net is trained
-on the split `train` of the others and on the drawn plates of train_release.py, shorter than the
+Each argument is a dataset folder and the tolerance in px. For each set in turn, or the one that
+`--only` names, a net and its review are trained on the split `train` of the others and on half as
+many drawn plates, pages and plain and empty plates as train_release.py draws, shorter than the
 release. It is measured with the settings that come on the images of the left-out set; then it is
 fitted to random groups of that set's split `train` that hold so many images (`--images`), as
 `roottip train start=NET trainer=finetune` does, and measured again. The images measured are the
 same each time, those in none of these groups. Nets and OUTPUT/generality.csv stay in OUTPUT; when
-stopped, run it again and it goes on. Some 25 minutes for each set on 2 cores.
+stopped, run it again and it goes on. Some 75 minutes for each set on 2 cores.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 from learning_curve import subset
-from train_release import SEED, draw
+from train_release import MADE, SEED, SHARES
 
 from roottip import table
 from roottip.compare import FLOOR
@@ -28,10 +29,8 @@ from roottip.interchange import read_dataset
 from roottip.learning.train import train
 from roottip.scorers.cnn import detector
 
-DRAWN, DRAWN_SHARE = 150, 0.4
-"""How many plates are drawn, and how many of the samples come from them."""
-
-RECIPE = {"rounds": 6, "tip_weight": 2.0, "precision": "auto"}
+RECIPE = {"rounds": 3, "steps": 900, "precision": "auto", "review_steps": 2000}
+"""For `train`: from nothing."""
 
 FITTING = {"rounds": 4, "steps": 100, "batch": 64, "rate": 5e-4}
 """conf/trainer/finetune.yaml"""
@@ -42,22 +41,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE, two or more")
+    parser.add_argument("--only", help="the name of the one set to leave out")
     parser.add_argument("--images", default="5,10,20", help="to fit to")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("out/generality"))
     arguments = parser.parse_args()
     output: Path = arguments.output
-    drawn = output / "drawn"
-    if not (drawn / "images.csv").exists():
-        draw(drawn, DRAWN, SEED)
+    made = [output / name for name in MADE]
+    for folder, (make, count) in zip(made, MADE.values(), strict=True):
+        if not (folder / "images.csv").exists():
+            make(folder, count // 2, SEED)
     sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
     rows = []
     for folder, tolerance in sets.items():
+        if arguments.only not in (None, folder.name):
+            continue
         own = output / folder.name
         photographs = [other for other in sets if other != folder]
-        shares = [(1 - DRAWN_SHARE) / len(photographs)] * len(photographs) + [DRAWN_SHARE]
+        of_made = [SHARES[folder.name] for folder in made]
+        shares = [(1 - sum(of_made)) / len(photographs)] * len(photographs) + of_made
         recipe = {"dev": 0.0, "glance_steps": 0, "seed": arguments.seed}
-        net = trained([*photographs, drawn], own / "net", shares=shares, **RECIPE, **recipe)
+        net = trained([*photographs, *made], own / "net", shares=shares, **RECIPE, **recipe)
         parts = subsets(folder, own, arguments.images, arguments.seed)
         used = set(max(parts.values(), key=len))
         for path, names in {net: [], **parts}.items():

@@ -101,7 +101,7 @@ def test_one_sure_find_vouches_for_all_and_doubts_keep_the_order(scores, surest,
     assert (larger <= after + 1e-6).all()
     assert (after <= before).all()
     assert (np.diff(after) <= 0).all()
-    if len(before) == 0 or before[0] >= surest:
+    if len(before) == 0 or float(before[0]) >= surest:
         assert larger.tolist() == after.tolist() == before.tolist()
     elif area > LARGE:
         assert larger.tolist() == after.tolist()
