@@ -5,11 +5,11 @@ python scripts/measure_generality.py ../shared/data/osr:10 ../shared/data/tillmo
 Each argument is a dataset folder and the tolerance in px. For each set in turn, or the one that
 `--only` names, a net is trained on the split `train` of the others and on half as many drawn
 plates, pages and plain and empty plates as train_release.py draws, shorter than the release and
-without a review. It is measured with the settings that come on the images of the left-out set; then it is
-fitted to random groups of that set's split `train` that hold so many images (`--images`), as
-`roottip train start=NET trainer=finetune` does, and measured again. The images measured are the
-same each time, those in none of these groups. Nets and OUTPUT/generality.csv stay in OUTPUT; when
-stopped, run it again and it goes on. Some 70 minutes for each set on 2 cores.
+without a review. It is measured with the settings that come on the images of the left-out set;
+then it is fitted to random groups of that set's split `train` that hold so many images
+(`--images`), as `roottip train start=NET trainer=finetune` does, and measured again. The images
+measured are the same each time, those in none of these groups. Nets and OUTPUT/generality.csv stay
+in OUTPUT; when stopped, run it again and it goes on. Some 70 minutes for each set on 2 cores.
 """
 
 from __future__ import annotations
