@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 from learning_curve import subset
-from train_release import MADE, SEED, SHARES
+from train_release import SEED, SHARES, make_sets
 
 from roottip import table
 from roottip.compare import FLOOR
@@ -47,10 +47,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("out/generality"))
     arguments = parser.parse_args()
     output: Path = arguments.output
-    made = [output / name for name in MADE]
-    for folder, (make, count) in zip(made, MADE.values(), strict=True):
-        if not (folder / "images.csv").exists():
-            make(folder, count // 2, SEED)
+    made = make_sets(output, SEED, part=2)
+    of_made = [SHARES[pictures.name] for pictures in made]
     sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
     rows = []
     for folder, tolerance in sets.items():
@@ -58,7 +56,6 @@ def main() -> None:
             continue
         own = output / folder.name
         photographs = [other for other in sets if other != folder]
-        of_made = [SHARES[folder.name] for folder in made]
         shares = [(1 - sum(of_made)) / len(photographs)] * len(photographs) + of_made
         recipe = {"dev": 0.0, "glance_steps": 0, "seed": arguments.seed}
         net = trained([*photographs, *made], own / "net", shares=shares, **RECIPE, **recipe)

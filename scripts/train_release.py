@@ -96,11 +96,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     output: Path = arguments.output
-    data = list(arguments.data)
-    for name, (make, count) in MADE.items():
-        data.append(output / name)
-        if not (output / name / "images.csv").exists():
-            make(output / name, count, arguments.seed)
+    data = [*arguments.data, *make_sets(output, arguments.seed)]
     net = output / "net"
     path = net / "model.onnx"
     start: Path | None = None if arguments.onward is None else SHIPPED
@@ -219,6 +215,17 @@ MADE = {
     "empty": (draw_empty, 300),
 }
 """Sets that are made to learn from: by what, and how many pictures."""
+
+
+def make_sets(output: Path, seed: int, part: int = 1) -> list[Path]:
+    """The folders of `MADE` in `output`, one `part`-th of each; what is there stays."""
+    folders = []
+    for name, (make, count) in MADE.items():
+        folder = output / name
+        if not (folder / "images.csv").exists():
+            make(folder, count // part, seed)
+        folders.append(folder)
+    return folders
 
 
 if __name__ == "__main__":
