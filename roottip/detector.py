@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from roottip import bands, table, windows
 from roottip.bands import Strips
-from roottip.errors import InputError
+from roottip.errors import InputError, is_number
 from roottip.looks import agreed, doubted
 from roottip.scale import EIGHTH, Adjustment, adjustment, in_eighths, resize, resized
 from roottip.surroundings import Reviewer, reviewed
@@ -131,9 +131,9 @@ class WindowDetector:
             value = getattr(self, name)
             if name == "root_width" and value is None:
                 continue
-            if not (_is_number(value) and value >= least):
+            if not (is_number(value) and value >= least):
                 raise InputError(f"{name}={value} must be a number of at least {least:g}")
-        if not (_is_number(self.surest) and 0 <= self.surest < 1):
+        if not (is_number(self.surest) and 0 <= self.surest < 1):
             raise InputError(f"surest={self.surest} must be a number from 0 to less than 1")
         if not isinstance(self.stride, int):
             raise InputError(f"stride={self.stride} must be a whole number")
@@ -313,12 +313,8 @@ class WindowDetector:
         return table.points(name, points, scores)
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_size(size: object) -> bool:
-    return _is_number(size) and 0 < size < np.inf
+    return is_number(size) and 0 < size < np.inf
 
 
 def check_image(image: Image) -> None:

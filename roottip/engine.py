@@ -26,7 +26,7 @@ import numpy as np
 
 from roottip import bands, images, places, report, scans, table
 from roottip.detector import Detector
-from roottip.errors import InputError
+from roottip.errors import InputError, is_number
 from roottip.images import Picture
 from roottip.places import Place
 from roottip.scalebar import scale_bar
@@ -229,7 +229,7 @@ def check_limits(workers: int | None, time_limit: float, least: int) -> None:
     """Refuse numbers that cannot be, as `InputError`."""
     if workers is not None and (type(workers) is not int or workers < least):
         raise InputError(f"engine.workers={workers} must be a whole number of at least {least}")
-    if isinstance(time_limit, bool) or not isinstance(time_limit, int | float) or time_limit <= 0:
+    if not (is_number(time_limit) and time_limit > 0):
         raise InputError(f"engine.time_limit={time_limit} must be a number of seconds above 0")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from roottip.errors import InputError
+from roottip.errors import InputError, is_number
 
 PATH_KEYS = frozenset(
     {
@@ -172,7 +172,7 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
         return Path(value)
     if kind is str and isinstance(value, str | int | float):
         return str(value)
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind is float and is_number(value):
         return float(value)
     if kind in (bool, int) and type(value) is kind:
         return value

@@ -19,14 +19,13 @@ from pathlib import Path
 
 import pandas as pd
 from learning_curve import subset
-from train_release import SEED, SHARES, make_sets
+from train_release import SEED, SHARES, make_sets, trained
 
 from roottip import table
 from roottip.compare import FLOOR
 from roottip.evaluation import evaluate
 from roottip.images import read_image
 from roottip.interchange import read_dataset
-from roottip.learning.train import train
 from roottip.scorers.cnn import detector
 
 RECIPE = {"rounds": 3, "steps": 900, "precision": "auto"}
@@ -57,25 +56,17 @@ def main() -> None:
         own = output / folder.name
         photographs = [other for other in sets if other != folder]
         shares = [(1 - sum(of_made)) / len(photographs)] * len(photographs) + of_made
-        recipe = {"dev": 0.0, "glance_steps": 0, "seed": arguments.seed}
-        net = trained([*photographs, *made], own / "net", shares=shares, **RECIPE, **recipe)
-        parts = subsets(folder, own, arguments.images, arguments.seed)
+        seed = arguments.seed
+        net = trained([*photographs, *made], own / "net", shares=shares, seed=seed, **RECIPE)
+        parts = subsets(folder, own, arguments.images, seed)
         used = set(max(parts.values(), key=len))
         for path, names in {net: [], **parts}.items():
             if path != net:
-                path = trained([path], path / "net", start=net, **FITTING, **recipe)
+                path = trained([path], path / "net", start=net, seed=seed, **FITTING)
             measured = measure(path, folder, used, tolerance)
             rows.append({"left out": folder.name, "fitted to": len(names), **measured})
             pd.DataFrame(rows).to_csv(output / "generality.csv", index=False)
             print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"), flush=True)
-
-
-def trained(data: list[Path], output: Path, **recipe: object) -> Path:
-    """A net, or the one made before; where its training was stopped, it goes on."""
-    path = output / "model.onnx"
-    if path.is_file():
-        return path
-    return train(data, output, resume=(output / "checkpoints" / "last.ckpt").is_file(), **recipe)
 
 
 def subsets(folder: Path, output: Path, images: str, seed: int) -> dict[Path, list[str]]:

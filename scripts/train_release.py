@@ -23,6 +23,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -35,7 +36,7 @@ from roottip.learning.glance import adopt
 from roottip.learning.plates import read_plates
 from roottip.learning.train import train
 from roottip.scorers import card
-from roottip.scorers.cnn import SHIPPED, glance_of, int8_of
+from roottip.scorers.cnn import CARD_VERSION, SHIPPED, glance_of, int8_of
 from roottip.scorers.review import review_of
 from roottip.synth.dataset import varied_plates, write_dataset
 from roottip.synth.plate import Plate
@@ -97,8 +98,6 @@ def main() -> None:
     arguments = parser.parse_args()
     output: Path = arguments.output
     data = [*arguments.data, *make_sets(output, arguments.seed)]
-    net = output / "net"
-    path = net / "model.onnx"
     start: Path | None = None if arguments.onward is None else SHIPPED
     recipe = dict(RECIPE if start is None else ONWARD)
     if arguments.rounds is not None:
@@ -106,20 +105,16 @@ def main() -> None:
     if arguments.onward:
         start = output / "start.onnx"
         write_mean(arguments.onward, start)
-    if not path.exists():
-        train(
-            data,
-            net,
-            resume=(net / "checkpoints" / "last.ckpt").is_file(),
-            dev=0.0,
-            shares=[SHARES[folder.name] for folder in data],
-            precision="auto",
-            seed=arguments.seed,
-            glance_steps=0,
-            review_steps=REVIEW_STEPS if recipe["rounds"] == 0 else 0,
-            start=start,
-            **recipe,
-        )
+    path = trained(
+        data,
+        output / "net",
+        shares=[SHARES[folder.name] for folder in data],
+        seed=arguments.seed,
+        review_steps=REVIEW_STEPS if recipe["rounds"] == 0 else 0,
+        start=start,
+        precision="auto",
+        **recipe,
+    )
     if not glance_of(path).exists():
         adopt(SHIPPED, path, read_plates(data))
     for made in (path, int8_of(path), glance_of(path), review_of(path)):
@@ -130,6 +125,16 @@ def main() -> None:
             else:  # a review that does not help; the one of the net before fits no other
                 shipped.with_suffix(suffix).unlink(missing_ok=True)
     print(f"{SHIPPED}, its twin in 8 bits, its glance, its review and their cards are written")
+
+
+def trained(data: list[Path], output: Path, **recipe: Any) -> Path:
+    """A net that no groups choose, or the one made before; a training stopped goes on."""
+    path = output / "model.onnx"
+    # what it does on plates is the last that training writes into a card
+    if path.is_file() and "dev" in card.read_card(path, CARD_VERSION)["training"]:
+        return path
+    stopped = (output / "checkpoints" / "last.ckpt").is_file()
+    return train(data, output, resume=stopped, dev=0.0, glance_steps=0, **recipe)
 
 
 def write_mean(nets: Sequence[Path], path: Path) -> None:

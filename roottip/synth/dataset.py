@@ -19,7 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from roottip import table
-from roottip.errors import InputError
+from roottip.errors import InputError, is_number
 from roottip.synth.growth import SPECIES, check_species
 from roottip.synth.plate import Plate, stream, varied
 from roottip.synth.render import Picture, picture, plant
@@ -86,7 +86,7 @@ def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
         if kinds[key] is str:
             check_species([str(value)])
             given[key] = str(value)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+        elif is_number(value):
             given[key] = kinds[key](value)
         else:
             raise InputError(f"plate.{key}={value}: must be a number")
