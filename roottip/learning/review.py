@@ -27,8 +27,7 @@ from tqdm import tqdm
 
 from roottip import __version__
 from roottip.errors import InputError
-from roottip.evaluation import FALSE_ALARM, HIT
-from roottip.learning.choice import judge
+from roottip.learning.choice import TOLERANCE
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.mining import APART
 from roottip.learning.module import Learner, cross_entropy, fit_once
@@ -37,6 +36,7 @@ from roottip.learning.patches import light
 from roottip.learning.plates import Plate
 from roottip.learning.quantise import quantise_file
 from roottip.learning.variants import variants
+from roottip.matching import match, nearest
 from roottip.scale import REFERENCE_WIDTH, resize
 from roottip.scorers import card as cards
 from roottip.scorers import cnn
@@ -105,13 +105,15 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
         plate_of, points, scores, labels, datasets = [], [], [], [], []
         for number, plate in enumerate(plates):
             self._images.append([resize(plate.image, size) for size in SIZES])
-            known = judge([detector.detect(plate.image, plate.name)], [plate]).matches
-            known = known[known["outcome"].isin([HIT, FALSE_ALARM])]
-            plate_of += [number] * len(known)
-            datasets += [plate.dataset] * len(known)
-            points.append(known[["x", "y"]].to_numpy(np.float64))
-            scores.append(known["score"].to_numpy(np.float64))
-            labels.append((known["outcome"] == HIT).to_numpy())
+            found, score = detector.find(plate.image)
+            hit = np.zeros(len(found), dtype=bool)
+            hit[match(found, plate.tips, TOLERANCE)[0]] = True
+            known = hit | (nearest(found, plate.ignored)[0] > TOLERANCE)
+            plate_of += [number] * int(known.sum())
+            datasets += [plate.dataset] * int(known.sum())
+            points.append(found[known])
+            scores.append(score[known])
+            labels.append(hit[known])
         self._plate_of, self._points = np.array(plate_of, np.int64), np.concatenate(points)
         self._labels = np.concatenate(labels).astype(np.float32)
         if len(np.unique(self._labels)) < 2:
