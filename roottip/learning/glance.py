@@ -36,7 +36,11 @@ from roottip.scorers.cnn import CnnScorer, glance_of, scorer
 BATCH, RATE, DECAY, TIP_WEIGHT = 64, 6e-3, 1e-2, 4.0
 
 LOST = 0.005
-"""Share of the tips that the net finds on its own plates that its glance may pass over."""
+"""Share of the tips that the net sees on its own plates that its glance may pass over."""
+
+FAINTER = 0.7
+"""The net sees a tip where a look scores this share of the threshold: another look, or the review,
+may think more of it."""
 
 
 class Pupil(Learner):
@@ -73,7 +77,7 @@ def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) ->
     -------
     Path
         ``NAME.glance.onnx``, its card beside it. The card's ``threshold`` is what all but
-        `LOST` of the tips score in the glance that the net finds on the plates.
+        `LOST` of the tips score in the glance that the net sees on the plates.
     """
     lightning.seed_everything(seed, workers=True, verbose=False)
     pupil = Pupil(CnnScorer(weights))
@@ -117,7 +121,7 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
         image = resize(plate.image, size)
         centres = windows.grid(image.shape, STRIDE)
         (scores, places), seen = net.look(image, centres), glance(image, centres)
-        likely = np.flatnonzero(scores >= net.card["threshold"])
+        likely = np.flatnonzero(scores >= FAINTER * net.card["threshold"])
         kept = likely[windows.suppress(places[likely], scores[likely], net.card["radius"])]
         hits = kept[distance((places[kept] + 0.5) / size - 0.5, plate.tips) <= TOLERANCE]
         of_hits.append(seen[hits])
@@ -127,8 +131,8 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     least = float(np.quantile(needed, LOST, method="lower")) if len(needed) else 0.0
     measured = {
         "threshold": least,
-        "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips found, the same in each look "
-        "counted again, on the train part",
+        "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips that score {FAINTER:g} of the "
+        "net's threshold, the same in each look counted again, on the train part",
         "share_of_windows": round(float((every >= least).mean()), 4),
         "glance_of": net.card.get("int8_of", net.card["sha256"]),
         "roottip": __version__,
