@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("out/generality"))
     arguments = parser.parse_args()
     output: Path = arguments.output
+    seed: int = arguments.seed
     made = make_sets(output, SEED, part=2)
     of_made = [SHARES[pictures.name] for pictures in made]
     sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
@@ -56,7 +57,6 @@ def main() -> None:
         own = output / folder.name
         photographs = [other for other in sets if other != folder]
         shares = [(1 - sum(of_made)) / len(photographs)] * len(photographs) + of_made
-        seed = arguments.seed
         net = trained([*photographs, *made], own / "net", shares=shares, seed=seed, **RECIPE)
         parts = subsets(folder, own, arguments.images, seed)
         used = set(max(parts.values(), key=len))

@@ -13,12 +13,12 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from tqdm import tqdm
 
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.interchange import read_dataset
+from roottip.matching import nearest
 from roottip.scale import adjustment
 from roottip.windows import Centres, Image, Points
 
@@ -146,9 +146,7 @@ def hold_out(plates: Sequence[Plate], share: float, seed: int) -> tuple[list[Pla
 
 def distance(points: Points | Centres, targets: Points) -> NDArray[np.float64]:
     """(N,) px from each point to its nearest target; infinite where there is no target."""
-    if len(targets) == 0:
-        return np.full(len(points), np.inf)
-    return np.asarray(cKDTree(targets).query(points)[0], dtype=np.float64)
+    return nearest(np.asarray(points, dtype=np.float64), targets)[0]
 
 
 def _targets(points: pd.DataFrame, ratio: NDArray[np.float64]) -> Points:

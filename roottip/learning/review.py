@@ -33,10 +33,10 @@ from roottip.learning.mining import APART
 from roottip.learning.module import Learner, cross_entropy, fit_once
 from roottip.learning.net import WINDOW, ReviewNet, TipNet
 from roottip.learning.patches import light
-from roottip.learning.plates import Plate
+from roottip.learning.plates import Plate, distance
 from roottip.learning.quantise import quantise_file
 from roottip.learning.variants import variants
-from roottip.matching import match, nearest
+from roottip.matching import match
 from roottip.scale import REFERENCE_WIDTH, resize
 from roottip.scorers import card as cards
 from roottip.scorers import cnn
@@ -108,9 +108,10 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
             found, score = detector.find(plate.image)
             hit = np.zeros(len(found), dtype=bool)
             hit[match(found, plate.tips, TOLERANCE)[0]] = True
-            known = hit | (nearest(found, plate.ignored)[0] > TOLERANCE)
-            plate_of += [number] * int(known.sum())
-            datasets += [plate.dataset] * int(known.sum())
+            known = hit | (distance(found, plate.ignored) > TOLERANCE)
+            count = int(known.sum())
+            plate_of += [number] * count
+            datasets += [plate.dataset] * count
             points.append(found[known])
             scores.append(score[known])
             labels.append(hit[known])
