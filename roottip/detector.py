@@ -19,6 +19,7 @@ from roottip import bands, table, windows
 from roottip.bands import Strips
 from roottip.errors import InputError, is_number
 from roottip.looks import agreed, doubted
+from roottip.noise import smoothed
 from roottip.scale import EIGHTH, Adjustment, adjustment, in_eighths, resize, resized
 from roottip.surroundings import Reviewer, reviewed
 from roottip.windows import Centres, Image, Points, Scores
@@ -183,7 +184,8 @@ class WindowDetector:
         area = float(size.prod()) * adjusting.scale**2
         scores = doubted(scores, self.surest, area)
         if self.review is not None:
-            points, scores = reviewed(self.review, image, points, scores, adjusting)
+            smooth = smoothed(image, adjusting.blur)
+            points, scores = reviewed(self.review, smooth, points, scores, adjusting)
             # what was plain to one net only is no plain tip
             scores = doubted(scores, self.surest, area)
         return points[scores >= least], scores[scores >= least]
@@ -216,17 +218,19 @@ class WindowDetector:
         return look(image, centres)
 
     def _looks(self, image: Image | Strips, least: float) -> tuple[Adjustment, Iterator[_Seen]]:
-        """Look at an image in each size, whole or in pieces, its contrast raised.
+        """Look at an image in each size, whole or in pieces, smoothed and its contrast raised.
 
-        Of a large image, what depends on all of it, how to adjust it and its noise, is measured on
-        crops.
+        Of a large image, what depends on all of it, how to adjust it and how rough it is then, is
+        measured on crops.
         """
         if not isinstance(image, Strips) and image.shape[0] * image.shape[1] <= self.most_pixels:
             adjusting = adjustment(image, self.root_width)
-            return adjusting, self._whole(image, adjusting)
+            return adjusting, self._whole(smoothed(image, adjusting.blur), adjusting)
         halo = self._halo()
         crops = bands.crops(image)
         adjusting = adjustment(crops, self.root_width)
+        image = smoothed(image, adjusting.blur)
+        crops = [smoothed(crop, adjusting.blur) for crop in crops]
         steps = []
         for eighths, weight in Counter(map(in_eighths, self._scales(adjusting.scale))).items():
             small = (adjusting.raised(resize(crop, EIGHTH / eighths)) for crop in crops)

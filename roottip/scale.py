@@ -2,7 +2,8 @@
 
 Detectors see every image resized so that its roots are `REFERENCE_WIDTH` wide; window size,
 stride and suppression radius then mean the same on a scan and on a photograph of a plate. Where
-roots hardly stand out, as on a photograph that is too dark, their contrast is raised.
+roots hardly stand out, as on a photograph that is too dark, their contrast is raised; and what is
+noisy then is smoothed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from roottip import noise
 from roottip.bands import in_bands
 from roottip.windows import BORDER, Image
 
@@ -55,6 +57,9 @@ PLAIN = 40.0
 _MOST = 8.0
 """Contrast is raised up to this many times: in what is fainter grey levels are steps."""
 
+NOISE = 4.0
+"""Grey levels, the standard deviation of what noise may be left: stronger noise is smoothed."""
+
 _BESIDE = 25
 """px from a root's centre line to where its ground is looked at."""
 
@@ -79,11 +84,15 @@ class Adjustment:
         By what factor to raise contrast so that roots stand out by `PLAIN` grey levels; at least 1.
     ground : tuple of float
         The level of each channel that stays as it is: that of the ground around roots.
+    blur : float
+        Standard deviation of the Gaussian to smooth it with, px before resizing; 0 where its noise
+        is weak.
     """
 
     scale: float
     gain: float = 1.0
     ground: tuple[float, ...] = ()
+    blur: float = 0.0
 
     def raised(self, image: Image) -> Image:
         """(..., C) uint8 of any shape, or (H, W): its contrast raised; itself where that is 1."""
@@ -97,8 +106,8 @@ class Adjustment:
         return np.asarray(cv2.LUT(pixels, table[:, None]), np.uint8).reshape(image.shape)
 
     def __call__(self, image: Image) -> Image:
-        """The image as detectors see it: resized, then its contrast raised."""
-        return self.raised(resize(image, self.scale))
+        """The image as detectors see it: smoothed, resized, then its contrast raised."""
+        return self.raised(resize(noise.smoothed(image, self.blur), self.scale))
 
 
 def adjustment(image: Image | Sequence[Image], root_width: float | None = None) -> Adjustment:
@@ -122,9 +131,11 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
             scale = 1.0 if roots is None else _limited(scale * REFERENCE_WIDTH / roots.width)
         if abs(np.log(scale)) < _SNAP:
             scale = 1.0
-    if roots is None or roots.contrast >= PLAIN:
+    if roots is None:
         return Adjustment(scale)
-    return Adjustment(scale, min(PLAIN / roots.contrast, _MOST), roots.ground)
+    gain = float(np.clip(PLAIN / roots.contrast, 1.0, _MOST))
+    blur = noise.blur(gain * noise.level(parts), NOISE, scale)
+    return Adjustment(scale, gain, roots.ground if gain > 1 else (), blur)
 
 
 def _limited(scale: float) -> float:
@@ -214,9 +225,9 @@ def measured(parts: Iterable[Image]) -> Lines | None:
     for image in parts:
         top, left = (int(_MARGIN * side) for side in image.shape[:2])
         inside = image[top : image.shape[0] - top, left : image.shape[1] - left]
-        channel, background, noise = clearest_channel(inside)
+        channel, background, rough = clearest_channel(inside)
         step = cv2.morphologyEx(background, cv2.MORPH_GRADIENT, np.ones((_STEP, _STEP), np.uint8))
-        least = np.maximum(step, np.uint8(min(255, 5 * noise)))
+        least = np.maximum(step, np.uint8(min(255, 5 * rough)))
         bright = _centre_lines(inside, cv2.subtract(channel, background), least)
         lines.append((bright, _centre_lines(inside, cv2.subtract(background, channel), least)))
     # bright lines of all crops, then dark ones
@@ -243,7 +254,7 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
         Averaged over 3 x 3 px.
     background : (H, W) uint8
         Its median over some 60 px.
-    noise : float
+    rough : float
         Median difference of the two, plus 1: grey levels, never 0.
     """
     height, width = image.shape[:2]
@@ -255,24 +266,15 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
     medians = cv2.split(cv2.medianBlur(coarse, 15))
     for channel, (small, background) in enumerate(zip(cv2.split(coarse), medians, strict=True)):
         difference = cv2.absdiff(small, background)
-        noise = _quantile(difference, 0.5) + 1
-        clarity = _quantile(difference, 0.99) / noise
+        rough = noise.quantile(difference, 0.5) + 1
+        clarity = noise.quantile(difference, 0.99) / rough
         if best is None or clarity > best[0]:
-            best = (clarity, channel, background, noise)
+            best = (clarity, channel, background, rough)
     assert best is not None  # an image has a channel
-    _, channel, background, noise = best
+    _, channel, background, rough = best
     smooth = np.asarray(cv2.blur(cv2.extractChannel(image, channel), (3, 3)), dtype=np.uint8)
     large = cv2.resize(background, (width, height), interpolation=cv2.INTER_LINEAR)
-    return smooth, np.asarray(large, dtype=np.uint8), noise
-
-
-def _quantile(levels: cv2.typing.MatLike, share: float) -> float:
-    """As `numpy.quantile`, but counts the grey levels and sorts nothing, which is quicker."""
-    counts = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel()
-    below = np.cumsum(counts.astype(np.int64))
-    place = share * (levels.size - 1)
-    low, high = np.searchsorted(below, [np.floor(place), np.ceil(place)], side="right")
-    return float(low + (place - np.floor(place)) * (high - low))
+    return smooth, np.asarray(large, dtype=np.uint8), rough
 
 
 def _centre_lines(image: Image, contrast: cv2.typing.MatLike, least: Image) -> NDArray[np.float64]:

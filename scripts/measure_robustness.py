@@ -58,8 +58,8 @@ def resized(image: Image, factor: float) -> Image:
     return as_image(cv2.resize(image, None, fx=factor, fy=factor, interpolation=method))
 
 
-def noisy(image: Image) -> Image:
-    return as_image(image + np.random.default_rng(0).normal(0, 12, image.shape))
+def noisy(image: Image, deviation: float) -> Image:
+    return as_image(image + np.random.default_rng(0).normal(0, deviation, image.shape))
 
 
 def framed(image: Image) -> list[Part]:
@@ -93,7 +93,8 @@ CHANGES: dict[str, Callable[[Image], Image | list[Part]]] = {
     "twice the size": lambda image: resized(image, 2),
     "0.4 of the contrast": lambda image: as_image(image * 0.4 + 90),
     "a quarter of the light": lambda image: as_image(image * 0.25),
-    "noise of 12 grey levels": noisy,
+    "noise of 12 grey levels": lambda image: noisy(image, 12),
+    "noise of 25 grey levels": lambda image: noisy(image, 25),
     "on a dark ground": framed,
     "cut into 9": lambda image: cut(image, 3),
     "cut into 25": lambda image: cut(image, 5),

@@ -17,7 +17,7 @@ from roottip.bands import Strips
 from roottip.detector import load
 from roottip.errors import InputError
 from roottip.images import read_image
-from roottip.scale import REFERENCE_WIDTH, resized
+from roottip.scale import REFERENCE_WIDTH, adjustment, resized
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "images"
 
@@ -151,8 +151,12 @@ def test_bands_in_several_sizes_find_the_points_of_the_whole(all_large, monkeypa
     assert np.abs(scores - expected_scores).max() < 1e-5
 
 
-def test_bands_of_any_height_give_one_result(all_large, monkeypatch):
+@pytest.mark.parametrize("strength", [0, 12])
+def test_bands_of_any_height_give_one_result(all_large, monkeypatch, strength):
     image = drawn(1241, 1507)[3:, 5:]  # no multiples of anything
+    grain = np.random.default_rng(0).normal(0, strength, image.shape)
+    image = np.clip(image + grain, 0, 255).astype(np.uint8)
+    assert (adjustment(bands.crops(image)).blur > 0) == (strength > 0)
     found = load("cnn", threshold=0.3)
     points, scores = found.find(Cut(image))
     monkeypatch.setattr(detector, "PIECE", 10_000)
