@@ -27,7 +27,7 @@ SMALL = {
     "train": "trainer.rounds=1 trainer.steps=2 trainer.batch=8 trainer.workers=0 dev=0.4 "
     "trainer.glance_steps=1",
     "synth": "count=1 size=200",
-    "explain": "count=1 data=annotated",
+    "explain": "count=1 data=annotated split=val",
 }
 """What follows a page's own words, so that its command takes seconds."""
 
