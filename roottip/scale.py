@@ -58,7 +58,12 @@ _MOST = 8.0
 """Contrast is raised up to this many times: in what is fainter grey levels are steps."""
 
 NOISE = 4.0
-"""Grey levels, the standard deviation of what noise may be left: stronger noise is smoothed."""
+"""Grey levels, the standard deviation of what noise is left when the contrast is raised: scorers
+know little of stronger noise."""
+
+_CLEAN = 1 / 15
+"""Of the roots' contrast, what noise is left where their width is measured: in more they fall into
+pieces, which are narrower."""
 
 _BESIDE = 25
 """px from a root's centre line to where its ground is looked at."""
@@ -123,18 +128,29 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
     parts = [image] if isinstance(image, np.ndarray) else image
     scale = 1.0 if root_width is None else _limited(REFERENCE_WIDTH / root_width)
     roots = measured(resize(part, scale) for part in parts)
+    if roots is None:
+        return Adjustment(scale)
+    level, most = noise.level(parts), _CLEAN * roots.contrast
+
+    def smoothed(scale: float) -> Lines | None:
+        """Measure the image resized, with no more noise than that."""
+        blur = noise.blur(level, most, scale)
+        return measured(resize(noise.smoothed(part, blur), scale) for part in parts)
+
+    if noise.blur(level, most, scale) > 0:
+        roots = smoothed(scale)
     if root_width is None and roots is not None:
         # the measure is truest near the reference width: measure, resize, again
         scale = _limited(REFERENCE_WIDTH / roots.width)
         if abs(np.log(scale)) >= _SNAP:
-            roots = measured(resize(part, scale) for part in parts)
+            roots = smoothed(scale)
             scale = 1.0 if roots is None else _limited(scale * REFERENCE_WIDTH / roots.width)
         if abs(np.log(scale)) < _SNAP:
             scale = 1.0
     if roots is None:
         return Adjustment(scale)
     gain = float(np.clip(PLAIN / roots.contrast, 1.0, _MOST))
-    blur = noise.blur(gain * noise.level(parts), NOISE, scale)
+    blur = noise.blur(gain * level, NOISE, scale)
     return Adjustment(scale, gain, roots.ground if gain > 1 else (), blur)
 
 

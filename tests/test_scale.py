@@ -34,6 +34,15 @@ def test_the_side_that_is_bright_does_not_matter():
     assert adjustment(255 - image).scale == pytest.approx(adjustment(image).scale, rel=0.05)
 
 
+@pytest.mark.parametrize("deviation", [10, 20, 25])
+@pytest.mark.parametrize("width", [8, 12, 16, 20])
+def test_noise_does_not_make_roots_narrower(width, deviation):
+    plain = 70 + 0.33 * roots(width)
+    added = np.random.default_rng(1).normal(0, deviation, plain.shape)
+    faint, noisy = (np.clip(image, 0, 255).astype(np.uint8) for image in (plain, plain + added))
+    assert adjustment(noisy).scale == pytest.approx(adjustment(faint).scale, rel=0.15)
+
+
 @pytest.mark.parametrize("level", [110, 140, 200])
 def test_shoots_do_not_make_roots_wider(level):
     image = np.full((900, 900, 3), 40, np.uint8)
