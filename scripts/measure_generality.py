@@ -4,13 +4,12 @@ python scripts/measure_generality.py ../shared/data/osr:10 ../shared/data/tillmo
 
 Each argument is a dataset folder and the tolerance in px. For each set in turn, or the one that
 `--only` names, a net is trained on the split `train` of the others and on half as many drawn
-plates, pages and plain and empty plates as train_release.py draws, shorter than the release. On a
-quarter as many others and the same photographs its review is taught and its threshold chosen, as
-the release's are. It is measured with the settings that come on the images of the left-out set;
+plates, pages and plain and empty plates as train_release.py draws, shorter than the release and
+without a review. It is measured with the settings that come on the images of the left-out set;
 then it is fitted to random groups of that set's split `train` that hold so many images
 (`--images`), as `roottip train start=NET trainer=finetune` does, and measured again. The images
 measured are the same each time, those in none of these groups. Nets and OUTPUT/generality.csv stay
-in OUTPUT; when stopped, run it again and it goes on. Some 90 minutes for each set on 2 cores.
+in OUTPUT; when stopped, run it again and it goes on. Some 70 minutes for each set on 2 cores.
 """
 
 from __future__ import annotations
@@ -32,9 +31,6 @@ from roottip.scorers.cnn import detector
 RECIPE = {"rounds": 3, "steps": 900, "precision": "auto"}
 """For `train`: from nothing."""
 
-REVIEW = {"rounds": 0, "review_steps": 2000, "precision": "auto"}
-"""Then, on pictures that the net never saw."""
-
 FITTING = {"rounds": 4, "steps": 100, "batch": 64, "rate": 5e-4}
 """conf/trainer/finetune.yaml"""
 
@@ -52,7 +48,6 @@ def main() -> None:
     output: Path = arguments.output
     seed: int = arguments.seed
     made = make_sets(output, SEED, part=2)
-    unseen = make_sets(output / "unseen", SEED + 2, part=4)
     of_made = [SHARES[pictures.name] for pictures in made]
     sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
     rows = []
@@ -62,9 +57,7 @@ def main() -> None:
         own = output / folder.name
         photographs = [other for other in sets if other != folder]
         shares = [(1 - sum(of_made)) / len(photographs)] * len(photographs) + of_made
-        bare = trained([*photographs, *made], own / "bare", shares=shares, seed=seed, **RECIPE)
-        learnt = {"start": bare, "shares": shares, "seed": seed, **REVIEW}
-        net = trained([*photographs, *unseen], own / "net", **learnt)
+        net = trained([*photographs, *made], own / "net", shares=shares, seed=seed, **RECIPE)
         parts = subsets(folder, own, arguments.images, seed)
         used = set(max(parts.values(), key=len))
         for path, names in {net: [], **parts}.items():
