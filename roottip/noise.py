@@ -61,12 +61,12 @@ def level(parts: Iterable[Image]) -> float:
     return float(np.mean(levels))
 
 
-def blur(noise: float, least: float, scale: float) -> float:
+def blur(noise: float, left: float, scale: float) -> float:
     """How wide a Gaussian leaves so much of an image's noise when it is resized as well.
 
     Parameters
     ----------
-    noise, least : float
+    noise, left : float
         Standard deviations, of what there is and of what may stay, grey levels.
     scale : float
         By what factor the image is resized. To make it smaller is to average over squares of
@@ -77,7 +77,7 @@ def blur(noise: float, least: float, scale: float) -> float:
     float
         Standard deviation of the Gaussian, px before resizing; 0 where none is needed.
     """
-    wanted = noise / (_ALIKE * least)
+    wanted = noise / (_ALIKE * left)
     averaged = 1 / (_ALIKE * min(scale, 1.0))
     width = math.sqrt(max(0.0, wanted**2 - averaged**2))
     return width if width >= _LEAST else 0.0
