@@ -11,7 +11,14 @@ from hypothesis import settings
 settings.register_profile("roottip", deadline=None, max_examples=60)
 settings.load_profile("roottip")
 
+LONG = {"test_site.py", "test_wheel.py"}
+"""What takes minutes is begun first: at the end one process would work on it alone."""
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session")
