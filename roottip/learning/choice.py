@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from roottip.learning.plates import Plate
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import cnn
 from roottip.scorers.review import review_of
+from roottip.windows import Centres, Image, Points, Scores
 
 TOLERANCE = 2 * REFERENCE_WIDTH
 """px: two root widths off is not the same tip."""
@@ -29,6 +30,29 @@ def scan(detector: WindowDetector, plates: Sequence[Plate]) -> list[pd.DataFrame
     """What a detector finds on each plate, as points tables."""
     looks = tqdm(plates, desc="judging", leave=False)
     return [detector.detect(plate.image, plate.name) for plate in looks]
+
+
+class _Once:
+    """A net that looks at each window of a plate once, however often it is asked."""
+
+    def __init__(self, scorer: cnn.CnnScorer) -> None:
+        self._scorer = scorer
+        self._known: dict[tuple[tuple[int, ...], bytes, bytes], tuple[Scores, Points]] = {}
+        self.reach: int = scorer.reach
+
+    def __call__(self, image: Image, centres: Centres) -> Scores:
+        return self.look(image, centres)[0]
+
+    def look(self, image: Image, centres: Centres) -> tuple[Scores, Points]:
+        """As the net's own."""
+        windows = image.shape, image.tobytes(), centres.tobytes()
+        if windows not in self._known:
+            self._known[windows] = self._scorer.look(image, centres)
+        return self._known[windows]
+
+    def forget(self) -> None:
+        """Of the next plate nothing is known."""
+        self._known.clear()
 
 
 def judge(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> Evaluation:
@@ -129,20 +153,35 @@ def choose(
     shares : mapping of str to float, optional
         As `best` takes them.
     """
-    choices = []
     # of settings that do as well the first: a look less is time saved
-    for review in (False, True) if review_of(weights).exists() else (False,):
-        for surest in (SUREST, 0.0):
-            detector = cnn.detector(
-                weights,
-                LEAST,
-                root_width=REFERENCE_WIDTH,
-                glance=False,
-                surest=surest,
-                review=review,
-            )
-            threshold, f1 = best(curves(scan(detector, plates), plates), shares)
-            choices.append(Choice(f1, threshold, surest, review))
+    settings = [
+        (review, surest)
+        for review in ((False, True) if review_of(weights).exists() else (False,))
+        for surest in (SUREST, 0.0)
+    ]
+    detectors = [
+        cnn.detector(
+            weights,
+            LEAST,
+            root_width=REFERENCE_WIDTH,
+            glance=False,
+            surest=surest,
+            review=review,
+        )
+        for review, surest in settings
+    ]
+    net = detectors[0].scorer
+    assert isinstance(net, cnn.CnnScorer)  # the same in all of them
+    once = _Once(net)
+    found: list[list[pd.DataFrame]] = [[] for _ in settings]
+    for plate in tqdm(plates, desc="judging", leave=False):
+        for detector, own in zip(detectors, found, strict=True):
+            own.append(replace(detector, scorer=once).detect(plate.image, plate.name))
+        once.forget()
+    choices = []
+    for (review, surest), own in zip(settings, found, strict=True):
+        threshold, f1 = best(curves(own, plates), shares)
+        choices.append(Choice(f1, threshold, surest, review))
     return max(choices, key=lambda choice: choice.f1 + SAVED * (choice.surest > 0))
 
 

@@ -12,13 +12,15 @@ import torch
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.interchange import read_dataset
-from roottip.learning.choice import choose
+from roottip.learning.choice import best, choose, curves, scan
 from roottip.learning.export import export, restore, sizes
+from roottip.learning.mining import LEAST
 from roottip.learning.net import WINDOW, ReviewNet, TipNet
 from roottip.learning.plates import Plate
 from roottip.learning.quantise import quantise
 from roottip.learning.review import BATCH, PASSES, SIZES, Finds, hand_on, teach
 from roottip.learning.train import _pupils
+from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import SHIPPED, CnnScorer, detector
 from roottip.scorers.review import CARD_VERSION, Review, review_of
@@ -184,6 +186,25 @@ def test_a_review_is_chosen_where_it_helps(
     if not helps:
         path.unlink()
         assert choose(weights, plates[:2]) == choice
+
+
+def test_settings_are_chosen_by_one_look_at_each_plate(
+    plates: list[Plate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, look = [], CnnScorer.look
+
+    def counting(self: CnnScorer, image: np.ndarray, centres: np.ndarray) -> object:
+        looked.append(image.shape)
+        return look(self, image, centres)
+
+    monkeypatch.setattr(CnnScorer, "look", counting)
+    choice = choose(SHIPPED, plates[:2])
+    assert len(looked) == 2 * len(CnnScorer(SHIPPED).card["sizes"])
+    settings = {"surest": choice.surest, "review": choice.review}
+    chosen = detector(SHIPPED, LEAST, root_width=REFERENCE_WIDTH, glance=False, **settings)
+    by_itself = best(curves(scan(chosen, plates[:2]), plates[:2]))
+    assert by_itself == (choice.threshold, choice.f1)
+    assert choice.f1 > 0.5
 
 
 def test_who_judges_a_review_is_not_among_those_that_teach_it(plates: list[Plate]) -> None:
