@@ -171,7 +171,7 @@ class WindowDetector:
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
         lowest = least if len(self.sizes) == 1 else min(least, _FAINTEST)
-        adjusting, looks = self._looks(image, lowest)
+        adjusting, image, looks = self._looks(image, lowest)
         finds, weights, factors = [], [], []
         for weight, seen, scaled_size in looks:
             finds.append(self._settled(*seen, size, scaled_size, lowest))
@@ -184,8 +184,7 @@ class WindowDetector:
         area = float(size.prod()) * adjusting.scale**2
         scores = doubted(scores, self.surest, area)
         if self.review is not None:
-            smooth = smoothed(image, adjusting.blur)
-            points, scores = reviewed(self.review, smooth, points, scores, adjusting)
+            points, scores = reviewed(self.review, image, points, scores, adjusting)
             # what was plain to one net only is no plain tip
             scores = doubted(scores, self.surest, area)
         return points[scores >= least], scores[scores >= least]
@@ -217,15 +216,22 @@ class WindowDetector:
             return self.scorer(image, centres), centres.astype(np.float64)
         return look(image, centres)
 
-    def _looks(self, image: Image | Strips, least: float) -> tuple[Adjustment, Iterator[_Seen]]:
+    def _looks(
+        self, image: Image | Strips, least: float
+    ) -> tuple[Adjustment, Image | Strips, Iterator[_Seen]]:
         """Look at an image in each size, whole or in pieces, smoothed and its contrast raised.
 
         Of a large image, what depends on all of it, how to adjust it and how rough it is then, is
         measured on crops.
+
+        Returns
+        -------
+        How it is adjusted, the image smoothed, and what is seen in each size.
         """
         if not isinstance(image, Strips) and image.shape[0] * image.shape[1] <= self.most_pixels:
             adjusting = adjustment(image, self.root_width)
-            return adjusting, self._whole(smoothed(image, adjusting.blur), adjusting)
+            image = smoothed(image, adjusting.blur)
+            return adjusting, image, self._whole(image, adjusting)
         halo = self._halo()
         crops = bands.crops(image)
         adjusting = adjustment(crops, self.root_width)
@@ -237,7 +243,7 @@ class WindowDetector:
             noise = windows.typical([windows.structures(part) for part in small])
             steps.append((eighths, weight, noise))
         size = np.array(image.shape[1::-1])
-        return adjusting, (
+        seen = (
             (
                 weight,
                 self._look_in_pieces(image, adjusting, eighths, noise, halo, least),
@@ -245,6 +251,7 @@ class WindowDetector:
             )
             for eighths, weight, noise in steps
         )
+        return adjusting, image, seen
 
     def _whole(self, image: Image, adjusting: Adjustment) -> Iterator[_Seen]:
         for own, weight in Counter(self._scales(adjusting.scale)).items():

@@ -151,7 +151,7 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
         return Adjustment(scale)
     gain = float(np.clip(PLAIN / roots.contrast, 1.0, _MOST))
     blur = noise.blur(gain * level, NOISE, scale)
-    return Adjustment(scale, gain, roots.ground if gain > 1 else (), blur)
+    return Adjustment(scale, gain, roots.ground, blur)
 
 
 def _limited(scale: float) -> float:

@@ -9,31 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from cut import Cut
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roottip import bands, detector, windows
-from roottip.bands import Strips
 from roottip.detector import load
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.scale import REFERENCE_WIDTH, adjustment, resized
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "images"
-
-
-class Cut(Strips):
-    """An image in memory, in strips of uneven heights."""
-
-    def __init__(self, image, seed=0):
-        self.image, self.shape = image, image.shape
-        self.rng = np.random.default_rng(seed)
-
-    def __iter__(self):
-        cuts = np.sort(self.rng.integers(1, max(2, len(self.image)), 6))
-        for part in np.split(self.image, np.unique(cuts)):
-            if len(part):
-                yield part
 
 
 def noise(shape, seed=0):

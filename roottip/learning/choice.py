@@ -154,11 +154,6 @@ def choose(
         As `best` takes them.
     """
     # of settings that do as well the first: a look less is time saved
-    settings = [
-        (review, surest)
-        for review in ((False, True) if review_of(weights).exists() else (False,))
-        for surest in (SUREST, 0.0)
-    ]
     detectors = [
         cnn.detector(
             weights,
@@ -168,20 +163,21 @@ def choose(
             surest=surest,
             review=review,
         )
-        for review, surest in settings
+        for review in ((False, True) if review_of(weights).exists() else (False,))
+        for surest in (SUREST, 0.0)
     ]
     net = detectors[0].scorer
     assert isinstance(net, cnn.CnnScorer)  # the same in all of them
     once = _Once(net)
-    found: list[list[pd.DataFrame]] = [[] for _ in settings]
+    found: list[list[pd.DataFrame]] = [[] for _ in detectors]
     for plate in tqdm(plates, desc="judging", leave=False):
         for detector, own in zip(detectors, found, strict=True):
             own.append(replace(detector, scorer=once).detect(plate.image, plate.name))
         once.forget()
     choices = []
-    for (review, surest), own in zip(settings, found, strict=True):
+    for detector, own in zip(detectors, found, strict=True):
         threshold, f1 = best(curves(own, plates), shares)
-        choices.append(Choice(f1, threshold, surest, review))
+        choices.append(Choice(f1, threshold, detector.surest, detector.review is not None))
     return max(choices, key=lambda choice: choice.f1 + SAVED * (choice.surest > 0))
 
 
