@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from roottip.scale import REFERENCE_WIDTH, clearest_channel
-from roottip.scorers.baseline import sample, second_derivatives
+from roottip.scorers.filters import sample, second_derivatives
 from roottip.windows import Centres, Image
 
 Floats = NDArray[np.floating[Any]]

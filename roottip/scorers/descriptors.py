@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from roottip import windows
 from roottip.scale import clearest_channel
-from roottip.scorers.baseline import sample, second_derivatives
+from roottip.scorers.filters import sample, second_derivatives
 from roottip.windows import Centres, Image
 
 Floats = NDArray[np.floating[Any]]
