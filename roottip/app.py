@@ -148,7 +148,7 @@ def train(
     data: Sequence[Path],
     output: Path,
     trainer: dict[str, Any],
-    dev: float = 0.2,
+    dev: float | None = None,
     threshold: float | None = None,
     start: Path | None = None,
     resume: bool = False,

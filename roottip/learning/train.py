@@ -53,9 +53,13 @@ Batches = DataLoader[Any]
 SOME = 512
 """Windows that are enough to know the statistics inside the net."""
 
+HELD_OUT = 0.2
+"""Share of each dataset's groups that is held out, where that holds `ENOUGH` tips."""
+
 ENOUGH = 200
-"""Tips on held-out plates that choose a threshold by themselves. Fewer are one plate's chance: the
-images trained with are then asked too, which a net barely knows better than others."""
+"""Tips on held-out plates that choose a round and a threshold. Fewer are one plate's chance, and
+worth more as something to learn from: the images trained with, which a net barely knows better
+than others, then choose the threshold."""
 
 JUDGES = 150
 """Plates of each dataset, drawn at random, by which scores are calibrated and settings chosen."""
@@ -64,7 +68,7 @@ JUDGES = 150
 def train(
     data: Sequence[Path],
     output: Path,
-    dev: float = 0.2,
+    dev: float | None = None,
     rounds: int = 14,
     steps: int = 400,
     batch: int = 128,
@@ -88,8 +92,8 @@ def train(
 ) -> Path:
     """Train a net on dataset folders and write it as ``model.onnx`` with its card.
 
-    Some groups of the train part are held out: they choose the checkpoint and the threshold.
-    Images of other splits are never read.
+    Where there are enough images, some groups of the train part are held out: they choose the
+    checkpoint and the threshold. Images of other splits are never read.
 
     Parameters
     ----------
@@ -98,10 +102,10 @@ def train(
     output : path
         A folder for ``checkpoints/``, ``logs/`` (CSV and TensorBoard), and the best net as
         ``model.ckpt``, ``model.onnx``, its quantised twin ``model.int8.onnx``, and their cards.
-    dev : float
+    dev : float, optional
         Share of each dataset's groups to hold out. Where they have fewer than `ENOUGH` tips, the
         threshold is the best on all images of the train part together. With 0 it is too, and the
-        last net is taken.
+        last net is taken. Where not given it is `HELD_OUT` if that has `ENOUGH` tips, else 0.
     rounds, steps, batch : int
         Between two rounds the training images are scanned for false alarms to learn from;
         `steps` a round, `batch` samples a step. With 0 rounds nothing is learnt: the net that
@@ -174,8 +178,11 @@ def train(
     precision = precision_of(precision, accelerator)
     lightning.seed_everything(seed, workers=True, verbose=False)
     plates = read_plates([Path(folder) for folder in data])
-    training, held_out = hold_out(plates, dev, seed)
-    if dev > 0 and not any(len(plate.tips) for plate in held_out):
+    training, held_out = hold_out(plates, HELD_OUT if dev is None else dev, seed)
+    enough = sum(len(plate.tips) for plate in held_out) >= ENOUGH
+    if dev is None and not enough:
+        training, held_out = plates, []
+    elif dev and not any(len(plate.tips) for plate in held_out):
         raise InputError(
             f"dev={dev} holds out no group with a tip to choose the threshold on; give more "
             "groups, a larger dev, or dev=0"
@@ -243,7 +250,6 @@ def train(
     path = output / "model.onnx"
     if not trainer.is_global_zero:
         return path
-    enough = sum(len(plate.tips) for plate in held_out) >= ENOUGH
     judges = held_out if enough else plates
     judges = [judges[number] for number in some(judges, seed, JUDGES)]
     card["calibration"] = calibrate(module.net, judges, share_of)

@@ -150,15 +150,24 @@ def test_the_same_seed_gives_the_same_net(drawn: Path, tmp_path: Path) -> None:
     assert CnnScorer(nets[0]).card["threshold"] == 0.4
 
 
-@pytest.mark.parametrize(("dev", "enough"), [(0.0, 1), (0.4, 10_000), (0.4, 1)])
-def test_the_threshold_is_the_best_on_held_out_groups_if_they_have_enough_tips(
-    dev: float, enough: int, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("dev", "enough", "held"), [(0.0, 1, 0), (0.4, 10_000, 2), (None, 10_000, 0), (None, 1, 2)]
+)
+def test_groups_are_held_out_and_choose_the_threshold_if_they_have_enough_tips(
+    dev: float | None,
+    enough: int,
+    held: int,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("roottip.learning.train.ENOUGH", enough)
+    monkeypatch.setattr("roottip.learning.train.HELD_OUT", 0.4)
     settings = {**TINY, "rounds": 1, "steps": 24, "dev": dev}
     card = CnnScorer(train([drawn], tmp_path, **settings)).card
-    training, held_out = hold_out(read_plates([drawn]), dev, 0)
-    by_themselves = dev > 0 and enough == 1
+    assert card["training"]["dev"]["plates"] == held
+    training, held_out = hold_out(read_plates([drawn]), 0.4 if held else 0.0, 0)
+    by_themselves = held > 0 and enough == 1
     judges = held_out if by_themselves else [*training, *held_out]
     shipped = detector(tmp_path / "model.onnx", threshold=LEAST)
     chosen, f1 = best(curves(scan(shipped, judges), judges))
