@@ -53,7 +53,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def output(data: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("explained")
-    explain(read_dataset(data), weights, path, count=2)
+    explain(read_dataset(data), weights, path, count=1)
     return path
 
 
@@ -80,7 +80,7 @@ def test_the_tables_fit_the_net_and_each_other(output, data):
     assert len(features) == layers.loc[layers["map_side"] == 1, "kernels"].iloc[0]
     assert features[list(QUANTITIES)].abs().max(axis=None) <= 1
     explained = explained[explained["drawn"] == 1]
-    assert (explained["outcome"].value_counts() <= 2).all()
+    assert (explained["outcome"].value_counts() <= 1).all()
     assert {"hit", "miss"} <= set(explained["outcome"])
     missed = explained[explained["outcome"] == "miss"]
     marked = table.read(data / "tips.csv").query("ignore == 0")
@@ -103,7 +103,7 @@ def test_pictures_are_files_too(output):
 
 
 def test_the_same_seed_gives_the_same_tables(output, data, weights, tmp_path):
-    explain(read_dataset(data), weights, tmp_path, count=2)
+    explain(read_dataset(data), weights, tmp_path, count=1)
     for path in output.glob("*.csv"):
         pd.testing.assert_frame_equal(table.read(path), table.read(tmp_path / path.name))
 
