@@ -183,7 +183,7 @@ def test_a_glance_loses_no_tip_and_is_passed_on(drawn: Path, tmp_path: Path) -> 
         "rounds": 1,
         "steps": 60,
         "dev": 0.0,
-        "glance_steps": 120,
+        "glance_steps": 60,
         "threshold": 0.5,
     }
     first = train([drawn], tmp_path / "first", **recipe)
