@@ -83,7 +83,7 @@ def prepare(data: list[tuple[Path, float]]) -> list[tuple[Example, windows.Image
             for change, weight in CHANGES.items():
                 (part,) = changed(image, change)
                 scaled = adjustment(part.image)(part.image)
-                factor = np.array(scaled.shape[1::-1]) / part.image.shape[1::-1]
+                factor = part.factor * np.array(scaled.shape[1::-1]) / part.image.shape[1::-1]
                 key = f"{folder.name}/{name} {change}"
                 seen = truth.assign(image=key, x=truth["x"] - part.left, y=truth["y"] - part.top)
                 seen[["x", "y"]] = (seen[["x", "y"]] + 0.5) * factor - 0.5

@@ -20,8 +20,7 @@ from roottip.errors import InputError
 from roottip.learning.choice import best, curves, scan
 from roottip.learning.mining import LEAST, RADIUS, false_alarms, finds_of
 from roottip.learning.patches import MIDDLES, R1, R2, SIDE, Samples
-from roottip.learning.plates import Plate, hold_out, read_plates
-from roottip.learning.train import summary
+from roottip.learning.plates import Plate, hold_out, read_plates, summary
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers.descriptors import COUNT, GROUPS, STRIDE, describe
 from roottip.scorers.features import FeaturesScorer, Net, save

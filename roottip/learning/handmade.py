@@ -6,7 +6,6 @@ Kernels that every textbook has, and quantities of a window that a person would 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,10 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from roottip.scale import REFERENCE_WIDTH, clearest_channel
-from roottip.scorers.filters import sample, second_derivatives
+from roottip.scorers.filters import Floats, sample, second_derivatives
 from roottip.windows import Centres, Image
-
-Floats = NDArray[np.floating[Any]]
 
 KINDS = {
     "blob": "Gaussian",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -142,6 +143,27 @@ def hold_out(plates: Sequence[Plate], share: float, seed: int) -> tuple[list[Pla
     training = [plate for plate in plates if (plate.dataset, plate.group) not in apart]
     held_out = [plate for plate in plates if (plate.dataset, plate.group) in apart]
     return training, held_out
+
+
+def summary(plates: Sequence[Plate]) -> list[dict[str, Any]]:
+    """What a card says about the plates of each dataset: counts, and a hash of the pixels."""
+    rows = []
+    for dataset in dict.fromkeys(plate.dataset for plate in plates):
+        own = [plate for plate in plates if plate.dataset == dataset]
+        digest = hashlib.sha256()
+        for plate in own:
+            digest.update(plate.image.tobytes())
+            digest.update(plate.tips.tobytes())
+        rows.append(
+            {
+                "dataset": Path(dataset).name,
+                "images": len(own),
+                "groups": len({plate.group for plate in own}),
+                "tips": sum(len(plate.tips) for plate in own),
+                "sha256": digest.hexdigest(),
+            }
+        )
+    return rows
 
 
 def distance(points: Points | Centres, targets: Points) -> NDArray[np.float64]:

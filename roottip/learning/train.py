@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +40,7 @@ from roottip.learning.module import OFFSET_WEIGHT, TipModule, precision_of
 from roottip.learning.net import TipNet
 from roottip.learning.oncard import CardSamples, Stock
 from roottip.learning.patches import R1, R2, Samples, window_patches
-from roottip.learning.plates import Plate, hold_out, read_plates
+from roottip.learning.plates import Plate, hold_out, read_plates, summary
 from roottip.learning.quantise import write_int8
 from roottip.learning.review import hand_on, teach
 from roottip.scorers import card as cards
@@ -379,24 +378,3 @@ def _weights_of(checkpoint: Path) -> dict[str, Tensor]:
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
             "train anew into another output"
         ) from error
-
-
-def summary(plates: Sequence[Plate]) -> list[dict[str, Any]]:
-    """What a card says about the plates of each dataset: counts, and a hash of the pixels."""
-    rows = []
-    for dataset in dict.fromkeys(plate.dataset for plate in plates):
-        own = [plate for plate in plates if plate.dataset == dataset]
-        digest = hashlib.sha256()
-        for plate in own:
-            digest.update(plate.image.tobytes())
-            digest.update(plate.tips.tobytes())
-        rows.append(
-            {
-                "dataset": Path(dataset).name,
-                "images": len(own),
-                "groups": len({plate.group for plate in own}),
-                "tips": sum(len(plate.tips) for plate in own),
-                "sha256": digest.hexdigest(),
-            }
-        )
-    return rows

@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 
 from roottip import windows
 from roottip.scale import clearest_channel
-from roottip.scorers.filters import sample, second_derivatives
+from roottip.scorers.filters import Floats, sample, second_derivatives
 from roottip.windows import Centres, Image
-
-Floats = NDArray[np.floating[Any]]
 
 WINDOW = 80
 """Side of the window, px; the net of `roottip.learning.net` sees as much."""

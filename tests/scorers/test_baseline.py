@@ -7,7 +7,7 @@ import pytest
 from roottip import compare, windows
 from roottip.detector import load
 from roottip.interchange import Dataset, read_dataset
-from roottip.scorers.baseline import BaselineScorer, ridge_ends
+from roottip.scorers.baseline import MEASURES, BaselineScorer, ridge_ends
 
 SCORER = BaselineScorer()
 
@@ -91,6 +91,16 @@ def test_the_score_of_an_end_does_not_depend_on(change):
     assert len(measures)
     assert len(again)
     assert best_changed == pytest.approx(best, abs=0.02)
+
+
+def test_plain_ground_around_a_plate_leaves_strengths_as_they_are():
+    framed = cv2.copyMakeBorder(LINE, 50, 50, 50, 50, cv2.BORDER_CONSTANT, value=(12, 12, 14))
+    ridge = [
+        measures[np.linalg.norm(points - (57.5 + by, 150 + by), axis=1) < 6][:, 0].max()
+        for by, (points, measures) in ((0, ridge_ends(LINE)), (50, ridge_ends(framed)))
+    ]
+    assert MEASURES[0] == "ridge"
+    assert ridge[1] == pytest.approx(ridge[0], abs=0.2)  # a logarithm
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (1, 40), (64, 64), (64, 64, 3)])
