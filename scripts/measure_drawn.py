@@ -2,11 +2,12 @@
 
 python scripts/measure_drawn.py --output out/drawn
 
-Draws plates of all kinds and rows of young plants with fine roots and thick shoots, as on plates of
-agar, both as scripts/train_release.py does but with another seed (the extra synth). Prints, for
-finds within 8 px, what scripts/measure_cnn.py does, and how the estimated width of roots compares
-with that of the thickest ones: the median of the ratio, and how many images are off by a factor of
-1.7 or more, in whose scale no detector sees much.
+Draws plates of all kinds, rows of young plants with fine roots and thick shoots, as on plates of
+agar, and the first of the plates of all kinds on ground as rough as soil, all as
+scripts/train_release.py does but with another seed (the extra synth). Prints, for finds within
+8 px, what scripts/measure_cnn.py does, and how the estimated width of roots compares with that of
+the thickest ones: the median of the ratio, and how many images are off by a factor of 1.7 or more,
+in whose scale no detector sees much.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from measure_cnn import whole_images
-from train_release import GROWTH, ignore_faint, some_rows
+from train_release import GROWTH, ignore_faint, on_soil, some_rows
 
 from roottip import table
 from roottip.images import read_image
@@ -25,7 +26,7 @@ from roottip.scale import REFERENCE_WIDTH, adjustment
 from roottip.scorers.cnn import SHIPPED, detector
 from roottip.synth.dataset import write_dataset
 
-PLATES, ROWS, SEED = 60, 30, 99
+PLATES, ROWS, SOIL, SEED = 60, 30, 30, 99
 
 SIDE = 1400
 """px, of the pictures of rows of young plants."""
@@ -45,9 +46,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="of the plates")
     arguments = parser.parse_args()
     output = arguments.output / f"seed_{arguments.seed}"
+    rng = np.random.default_rng(arguments.seed)
     sets = {
         output / "kinds": some_rows(PLATES, arguments.seed),
         output / "rows": some_rows(ROWS, arguments.seed, SIDE, every=1),
+        output / "soil": [on_soil(plate, rng) for plate in some_rows(SOIL, arguments.seed)],
     }
     for folder, plates in sets.items():
         if not (folder / "images.csv").exists():

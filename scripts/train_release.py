@@ -8,7 +8,7 @@ plates trained with. The split val is never read. From nothing it wants a graphi
 minutes on an H100, a day and a half on 2 processors. --onward goes on from the net that ships
 instead, or from the mean of the weights of nets that went on from one another, with plates drawn
 anew (give another --seed): an hour on 2 processors. When stopped, run it again and it goes on.
-With --onward --rounds 0 the net stays, and its review is taught on plates that it never saw.
+With --onward --rounds 0 the net stays, and its review learns on with plates that it never saw.
 
 The net, its twin in 8 bits, and its review, with their cards, are written to roottip/weights/; the
 glance that lies there was distilled from a net that shipped before and serves the new one with
@@ -49,10 +49,11 @@ GROWTH = 7
 SHARES = {
     "osr": 0.19,
     "tillmore": 0.26,
-    "drawn": 0.42,
+    "drawn": 0.38,
     "pages": 0.06,
     "plain": 0.03,
     "empty": 0.04,
+    "soil": 0.04,
 }
 """How many of the samples come from each set."""
 
@@ -60,14 +61,21 @@ RECIPE = {"rounds": 13, "steps": 307, "batch": 768, "rate": 3e-3}
 ONWARD = {"rounds": 3, "steps": 2000, "batch": 64, "rate": 6e-4}
 """For `train`: from nothing, and from the net that ships."""
 
-REVIEW_STEPS = 4000
-"""Of the review's training, which --rounds 0 does."""
+REVIEW_STEPS, REVIEW_PART = 2400, 2
+"""Of the training that takes the review that ships onward, which --rounds 0 does, and one in how
+many of the pictures of `MADE` it looks at: in each are many finds."""
 
 FINEST = 2.0
 """px. Finer roots are to learn from only where nothing is near: elsewhere they could be hairs."""
 
 LONE = 0.2
 """Share of the single long hairs that remains: drawn, they cannot be told from fine roots."""
+
+SOIL_GRAIN, SOIL_GRAIN_SIZE = (8.0, 22.0), (2.0, 8.0)
+"""Grey levels and px, the least and the most: rougher than what plates of all kinds have."""
+
+STAND_OUT = 3.0
+"""Roots in soil are this many times as far from the ground's grey level as its grain."""
 
 SEEDLINGS = 5
 """One drawn plate of this many is a row of small plants, as on plates of agar."""
@@ -97,11 +105,13 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     output: Path = arguments.output
-    data = [*arguments.data, *make_sets(output, arguments.seed)]
     start: Path | None = None if arguments.onward is None else SHIPPED
     recipe = dict(RECIPE if start is None else ONWARD)
     if arguments.rounds is not None:
         recipe["rounds"] = arguments.rounds
+    reviewing = recipe["rounds"] == 0
+    made = make_sets(output, arguments.seed, part=REVIEW_PART if reviewing else 1)
+    data = [*arguments.data, *made]
     if arguments.onward:
         start = output / "start.onnx"
         write_mean(arguments.onward, start)
@@ -110,18 +120,18 @@ def main() -> None:
         output / "net",
         shares=[SHARES[folder.name] for folder in data],
         seed=arguments.seed,
-        review_steps=REVIEW_STEPS if recipe["rounds"] == 0 else 0,
+        review_steps=REVIEW_STEPS if reviewing else 0,
         start=start,
         precision="auto",
         **recipe,
     )
     if not glance_of(path).exists():
         adopt(SHIPPED, path, read_plates(data))
-    for made in (path, int8_of(path), glance_of(path), review_of(path)):
-        shipped = SHIPPED.with_name(made.name.replace("model", "cnn"))
+    for new in (path, int8_of(path), glance_of(path), review_of(path)):
+        shipped = SHIPPED.with_name(new.name.replace("model", "cnn"))
         for suffix in (".onnx", ".json"):
-            if made.exists():
-                shutil.copyfile(made.with_suffix(suffix), shipped.with_suffix(suffix))
+            if new.exists():
+                shutil.copyfile(new.with_suffix(suffix), shipped.with_suffix(suffix))
             else:  # a review that does not help; the one of the net before fits no other
                 shipped.with_suffix(suffix).unlink(missing_ok=True)
     print(f"{SHIPPED}, its twin in 8 bits, its glance, its review and their cards are written")
@@ -166,6 +176,22 @@ def draw_empty(folder: Path, count: int, seed: int) -> None:
     # not the very plates that `draw` draws with plants
     bare = [replace(plate, plants=0) for plate in some_rows(count, seed + 1)]
     write_dataset(bare, GROWTH, folder, "train", workers=2)
+
+
+def draw_soil(folder: Path, count: int, seed: int) -> None:
+    """Plates as of `draw` on ground as rough as soil behind glass."""
+    plates = some_rows(count, seed + 2)
+    rng = np.random.default_rng(seed + 2)
+    write_dataset([on_soil(plate, rng) for plate in plates], GROWTH, folder, "train", workers=2)
+    ignore_faint(folder)
+
+
+def on_soil(plate: Plate, rng: np.random.Generator) -> Plate:
+    """The plate with coarse grain, of which people could still tell its roots."""
+    apart = abs(np.mean(plate.root) - np.mean(plate.paper))
+    grain = min(rng.uniform(*SOIL_GRAIN), apart / STAND_OUT)
+    size = float(np.exp(rng.uniform(*np.log(SOIL_GRAIN_SIZE))))
+    return replace(plate, grain=float(max(grain, plate.grain)), grain_size=size)
 
 
 def ignore_faint(folder: Path) -> None:
@@ -218,6 +244,7 @@ MADE = {
     "pages": (draw_pages, 300),
     "plain": (draw_plain, 150),
     "empty": (draw_empty, 300),
+    "soil": (draw_soil, 600),
 }
 """Sets that are made to learn from: by what, and how many pictures."""
 

@@ -256,10 +256,12 @@ def train(
         shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
     export(module.net, path, card)
     write_int8(path, plates, seed)
+    review = None if start is None or not review_of(start).exists() else review_of(start)
     if review_steps > 0:
-        teach(path, _pupils(training, judges), review_steps, seed, accelerator, precision)
-    elif start is not None and review_of(start).exists():
-        hand_on(start, path)
+        pupils = _pupils(training, judges)
+        teach(path, pupils, review_steps, seed, accelerator, precision, review)
+    elif review is not None:
+        hand_on(review, path)
     if threshold is None or held_out or review_of(path).exists():
         choice = choose(path, judges, None if shares is None else share_of)
         card["surest"] = choice.surest
