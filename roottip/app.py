@@ -153,6 +153,7 @@ def train(
     start: Path | None = None,
     resume: bool = False,
     seed: int = 0,
+    root_width: float | None = None,
 ) -> int:
     """Train a net on annotated images, choose its threshold and export it."""
     try:
@@ -167,7 +168,15 @@ def train(
     if start == Path("shipped"):
         start = SHIPPED
     model = learn(
-        data, output, dev=dev, threshold=threshold, start=start, resume=resume, seed=seed, **trainer
+        data,
+        output,
+        dev=dev,
+        threshold=threshold,
+        start=start,
+        resume=resume,
+        seed=seed,
+        root_width=root_width,
+        **trainer,
     )
     # none where a threshold was given and nothing held out
     judged = read_card(model, CARD_VERSION)["training"].get("dev")

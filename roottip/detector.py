@@ -20,7 +20,15 @@ from roottip.bands import Strips
 from roottip.errors import InputError, is_number
 from roottip.looks import agreed, doubted
 from roottip.noise import smoothed
-from roottip.scale import EIGHTH, Adjustment, adjustment, in_eighths, resize, resized
+from roottip.scale import (
+    EIGHTH,
+    Adjustment,
+    adjustment,
+    check_width,
+    in_eighths,
+    resize,
+    resized,
+)
 from roottip.surroundings import Reviewer, reviewed
 from roottip.windows import Centres, Image, Points, Scores
 
@@ -127,13 +135,12 @@ class WindowDetector:
         InputError
             Names the setting, its value and what it must be.
         """
-        limits = {"stride": 1.0, "threshold": 0.0, "radius": 0.0, "root_width": 0.5, "margin": 0.0}
+        limits = {"stride": 1.0, "threshold": 0.0, "radius": 0.0, "margin": 0.0}
         for name, least in limits.items():
             value = getattr(self, name)
-            if name == "root_width" and value is None:
-                continue
             if not (is_number(value) and value >= least):
                 raise InputError(f"{name}={value} must be a number of at least {least:g}")
+        check_width(self.root_width)
         if not (is_number(self.surest) and 0 <= self.surest < 1):
             raise InputError(f"surest={self.surest} must be a number from 0 to less than 1")
         if not isinstance(self.stride, int):

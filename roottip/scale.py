@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 
 from roottip import noise
 from roottip.bands import in_bands
+from roottip.errors import InputError, is_number
 from roottip.windows import BORDER, Image
 
 REFERENCE_WIDTH = 5.0
 """Root width in px that detectors work at."""
+
+NARROWEST = 0.5
+"""Root width in px that can be given at least."""
 
 SMALLEST, LARGEST = 0.2, 2.0
 """Limits of the resizing. Beyond 2 an enlarged image holds no more than the original did;
@@ -152,6 +156,18 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
     gain = float(np.clip(PLAIN / roots.contrast, 1.0, _MOST))
     blur = noise.blur(gain * level, NOISE, scale)
     return Adjustment(scale, gain, roots.ground, blur)
+
+
+def check_width(root_width: object) -> None:
+    """Refuse a width of roots, in px, that can be none; None, which is to be estimated, is fine.
+
+    Raises
+    ------
+    InputError
+        It is no number, or below `NARROWEST`.
+    """
+    if not (root_width is None or (is_number(root_width) and root_width >= NARROWEST)):
+        raise InputError(f"root_width={root_width} must be a number of at least {NARROWEST:g}")
 
 
 def _limited(scale: float) -> float:

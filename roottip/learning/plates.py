@@ -20,7 +20,7 @@ from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.interchange import read_dataset
 from roottip.matching import nearest
-from roottip.scale import adjustment
+from roottip.scale import adjustment, check_width
 from roottip.windows import Centres, Image, Points
 
 _Item = TypeVar("_Item")
@@ -54,7 +54,9 @@ class Plate:
     ignored: Points
 
 
-def read_plates(folders: Sequence[Path], split: str = "train") -> list[Plate]:
+def read_plates(
+    folders: Sequence[Path], split: str = "train", root_width: float | None = None
+) -> list[Plate]:
     """Read dataset folders, resizing each image as detection will.
 
     Parameters
@@ -64,12 +66,16 @@ def read_plates(folders: Sequence[Path], split: str = "train") -> list[Plate]:
         root, beyond where its trace stops) the target is `BEHIND` it, towards the mark.
     split : str
         Which images of a dataset that has a column ``split``; of others all are taken.
+    root_width : float, optional
+        Typical root width in px of all images. Estimated from each where not given.
 
     Raises
     ------
     InputError
-        A folder is no dataset, an image cannot be read, or there is no tip at all.
+        A folder is no dataset, an image cannot be read, there is no tip at all, or roots are given
+        no width.
     """
+    check_width(root_width)
     plates: list[Plate] = []
     for folder in folders:
         dataset = read_dataset(folder)
@@ -77,11 +83,12 @@ def read_plates(folders: Sequence[Path], split: str = "train") -> list[Plate]:
             dataset = read_dataset(folder, split)
         truth = dict(list(dataset.truth.groupby("image")))
         nothing = dataset.truth.iloc[:0]
+        read = partial(_read, folder, dataset.root, root_width)
         reads = [
-            partial(_read, folder, dataset.root, name, group, truth.get(name, nothing))
+            partial(read, name, group, truth.get(name, nothing))
             for name, group in dataset.groups.items()
         ]
-        plates += in_threads(lambda read: read(), reads, f"reading {folder.name}")
+        plates += in_threads(lambda one: one(), reads, f"reading {folder.name}")
     if not any(len(plate.tips) for plate in plates):
         raise InputError(
             f"there is no tip to learn from in {', '.join(map(str, folders))}; "
@@ -99,11 +106,18 @@ def in_threads(work: Callable[[_Item], _Done], items: Sequence[_Item], label: st
         return list(tqdm(pool.map(work, items), desc=label, total=len(items), leave=False))
 
 
-def _read(folder: Path, root: Path, name: str, group: str, points: pd.DataFrame) -> Plate:
+def _read(
+    folder: Path,
+    root: Path,
+    root_width: float | None,
+    name: str,
+    group: str,
+    points: pd.DataFrame,
+) -> Plate:
     image = read_image(root / name)
     if image.ndim == 2:
         image = np.repeat(image[:, :, None], 3, axis=2)
-    scaled = adjustment(image)(image)
+    scaled = adjustment(image, root_width)(image)
     ratio = np.array(scaled.shape[1::-1]) / np.array(image.shape[1::-1])
     ignored = points["ignore"].to_numpy() == 1
     targets = _targets(points, ratio)

@@ -88,6 +88,7 @@ def train(
     shares: Sequence[float] | None = None,
     glance_steps: int = 2000,
     review_steps: int = 0,
+    root_width: float | None = None,
 ) -> Path:
     """Train a net on dataset folders and write it as ``model.onnx`` with its card.
 
@@ -147,6 +148,8 @@ def train(
         Steps of the training of the net's review, ``model.review.onnx``, which looks at each find
         again; worth it where many plates are trained with. 0 makes none, and a `start` that has
         one hands it on. It stays where it helps on the images that choose the threshold.
+    root_width : float, optional
+        Typical root width in px of all images. Estimated from each where not given.
 
     Returns
     -------
@@ -176,7 +179,7 @@ def train(
         )
     precision = precision_of(precision, accelerator)
     lightning.seed_everything(seed, workers=True, verbose=False)
-    plates = read_plates([Path(folder) for folder in data])
+    plates = read_plates([Path(folder) for folder in data], root_width=root_width)
     training, held_out = hold_out(plates, HELD_OUT if dev is None else dev, seed)
     enough = sum(len(plate.tips) for plate in held_out) >= ENOUGH
     if dev is None and not enough:
@@ -241,6 +244,7 @@ def train(
             "tip_weight": tip_weight,
             "offset_weight": offset_weight,
             "shares": list(share_of.values()),
+            "root_width": root_width,
             "start": None if start is None else CnnScorer(start).card["sha256"],
             "seed": seed,
             "precision": precision,

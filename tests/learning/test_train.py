@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from roottip.app import main
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
+from roottip.images import read_image
 from roottip.learning import mining
 from roottip.learning.choice import TOLERANCE, Choice, best, curves, scan
 from roottip.learning.mining import LEAST, SIZES, finds_of
@@ -27,6 +28,7 @@ from roottip.learning.module import TipModule, precision_of
 from roottip.learning.patches import Samples, negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates
 from roottip.learning.train import train
+from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers.cnn import CnnScorer, GlancingScorer, detector, glance_of, int8_of
 from roottip.scorers.review import review_of
 from roottip.windows import Centres, Image, Scores, grid
@@ -239,6 +241,18 @@ def test_a_review_is_handed_on_where_it_helps(
         assert (net.card["threshold"], net.card["surest"]) == (0.33, 0.8)
     assert review_of(second).exists() == review_of(second).with_suffix(".json").exists() == helps
     assert (detector(second).review is not None) == helps
+
+
+def test_plates_are_resized_by_the_width_of_roots_that_is_given(drawn: Path) -> None:
+    (image, *_) = sorted((drawn / "images").iterdir())
+    height = read_image(image).shape[0]
+    (wide, *_) = read_plates([drawn], root_width=2 * REFERENCE_WIDTH)
+    (as_is, *_) = read_plates([drawn], root_width=REFERENCE_WIDTH)
+    assert (wide.image.shape[0], as_is.image.shape[0]) == (round(height / 2), height)
+    np.testing.assert_allclose(wide.tips, (as_is.tips + 0.5) / 2 - 0.5)
+    for wrong in (0.0, True, "5"):
+        with pytest.raises(InputError, match=f"root_width={wrong} must be a number of at least"):
+            read_plates([drawn], root_width=wrong)  # type: ignore[arg-type]  # as from a file
 
 
 def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
