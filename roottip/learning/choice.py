@@ -166,9 +166,7 @@ def choose(
         for review in ((False, True) if review_of(weights).exists() else (False,))
         for surest in (SUREST, 0.0)
     ]
-    net = detectors[0].scorer
-    assert isinstance(net, cnn.CnnScorer)  # the same in all of them
-    once = _Once(net)
+    once = _Once(cnn.net_of(weights))  # as they all have
     found: list[list[pd.DataFrame]] = [[] for _ in detectors]
     for plate in tqdm(plates, desc="judging", leave=False):
         for detector, own in zip(detectors, found, strict=True):

@@ -31,7 +31,7 @@ from roottip.learning.quantise import quantise_file, typical
 from roottip.scale import resize
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
-from roottip.scorers.cnn import CnnScorer, glance_of, scorer
+from roottip.scorers.cnn import CnnScorer, glance_of, net_of
 
 BATCH, RATE, DECAY, TIP_WEIGHT = 64, 6e-3, 1e-2, 4.0
 
@@ -81,9 +81,7 @@ def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) ->
     """
     lightning.seed_everything(seed, workers=True, verbose=False)
     # its twin, where it has one: as good a teacher in a third of the time
-    teacher = scorer(weights, glance=False)
-    assert isinstance(teacher, CnnScorer)
-    pupil = Pupil(teacher)
+    pupil = Pupil(net_of(weights))
     samples = DataLoader(Samples(plates, steps * BATCH, seed), BATCH, num_workers=1)
     fit_once(pupil, samples, accelerator="cpu")  # where the teacher is
     path = glance_of(weights)
@@ -117,7 +115,7 @@ def adopt(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
 
 def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     """Write into the glance's card whose it is and from which score on it lets windows through."""
-    net, glance = scorer(weights, glance=False), CnnScorer(path)
+    net, glance = net_of(weights), CnnScorer(path)
     of_hits, of_all = [], []
     looks = [(plates[i], size) for i in some(plates, 0) for size in net.card.get("sizes", [1.0])]
     for plate, size in tqdm(looks, desc="glancing", leave=False):

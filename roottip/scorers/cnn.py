@@ -283,6 +283,19 @@ def int8_of(weights: Path) -> Path:
     return weights.with_suffix(".int8.onnx")
 
 
+def net_of(weights: Path, int8: bool = True, runtime: str = "onnxruntime") -> CnnScorer:
+    """Open a net, or its twin in 8 bits if it has one, without its glance; as `scorer` does."""
+    if not (int8 and int8_of(weights).exists()):
+        return CnnScorer(weights, runtime)
+    net = CnnScorer(int8_of(weights), runtime)
+    if net.card.get("int8_of") != read_card(weights, CARD_VERSION)["sha256"]:
+        raise InputError(
+            f"{int8_of(weights)} was made of another net than {weights.name}; delete it, or "
+            "make one with roottip train"
+        )
+    return net
+
+
 def scorer(
     weights: Path = SHIPPED, glance: bool = True, int8: bool = True, runtime: str = "onnxruntime"
 ) -> CnnScorer | GlancingScorer:
@@ -302,15 +315,7 @@ def scorer(
     """
     if runtime == "torch":
         glance = int8 = False
-    if int8 and int8_of(weights).exists():
-        net = CnnScorer(int8_of(weights), runtime)
-        if net.card.get("int8_of") != read_card(weights, CARD_VERSION)["sha256"]:
-            raise InputError(
-                f"{int8_of(weights)} was made of another net than {weights.name}; delete it, or "
-                "make one with roottip train"
-            )
-    else:
-        net = CnnScorer(weights, runtime)
+    net = net_of(weights, int8, runtime)
     if glance and glance_of(weights).exists():
         return GlancingScorer(net, CnnScorer(glance_of(weights), runtime))
     return net
