@@ -8,7 +8,7 @@ plates trained with. The split val is never read. From nothing it wants a graphi
 minutes on an H100, a day and a half on 2 processors. --onward goes on from the net that ships
 instead, or from the mean of the weights of nets that went on from one another, with plates drawn
 anew (give another --seed): an hour on 2 processors. When stopped, run it again and it goes on.
-With --onward --rounds 0 the net stays, and its review learns on with plates that it never saw.
+With --onward --rounds 0 the net stays, and its review is taught on plates that it never saw.
 
 The net, its twin in 8 bits, and its review, with their cards, are written to roottip/weights/; the
 glance that lies there was distilled from a net that shipped before and serves the new one with
@@ -61,9 +61,8 @@ RECIPE = {"rounds": 13, "steps": 307, "batch": 768, "rate": 3e-3}
 ONWARD = {"rounds": 3, "steps": 2000, "batch": 64, "rate": 6e-4}
 """For `train`: from nothing, and from the net that ships."""
 
-REVIEW_STEPS, REVIEW_PART = 2400, 2
-"""Of the training that takes the review that ships onward, which --rounds 0 does, and one in how
-many of the pictures of `MADE` it looks at: in each are many finds."""
+REVIEW_STEPS = 4000
+"""Of the review's training, which --rounds 0 does."""
 
 FINEST = 2.0
 """px. Finer roots are to learn from only where nothing is near: elsewhere they could be hairs."""
@@ -105,13 +104,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     output: Path = arguments.output
+    data = [*arguments.data, *make_sets(output, arguments.seed)]
     start: Path | None = None if arguments.onward is None else SHIPPED
     recipe = dict(RECIPE if start is None else ONWARD)
     if arguments.rounds is not None:
         recipe["rounds"] = arguments.rounds
-    reviewing = recipe["rounds"] == 0
-    made = make_sets(output, arguments.seed, part=REVIEW_PART if reviewing else 1)
-    data = [*arguments.data, *made]
     if arguments.onward:
         start = output / "start.onnx"
         write_mean(arguments.onward, start)
@@ -120,18 +117,18 @@ def main() -> None:
         output / "net",
         shares=[SHARES[folder.name] for folder in data],
         seed=arguments.seed,
-        review_steps=REVIEW_STEPS if reviewing else 0,
+        review_steps=REVIEW_STEPS if recipe["rounds"] == 0 else 0,
         start=start,
         precision="auto",
         **recipe,
     )
     if not glance_of(path).exists():
         adopt(SHIPPED, path, read_plates(data))
-    for new in (path, int8_of(path), glance_of(path), review_of(path)):
-        shipped = SHIPPED.with_name(new.name.replace("model", "cnn"))
+    for made in (path, int8_of(path), glance_of(path), review_of(path)):
+        shipped = SHIPPED.with_name(made.name.replace("model", "cnn"))
         for suffix in (".onnx", ".json"):
-            if new.exists():
-                shutil.copyfile(new.with_suffix(suffix), shipped.with_suffix(suffix))
+            if made.exists():
+                shutil.copyfile(made.with_suffix(suffix), shipped.with_suffix(suffix))
             else:  # a review that does not help; the one of the net before fits no other
                 shipped.with_suffix(suffix).unlink(missing_ok=True)
     print(f"{SHIPPED}, its twin in 8 bits, its glance, its review and their cards are written")
@@ -163,12 +160,23 @@ def write_mean(nets: Sequence[Path], path: Path) -> None:
 
 
 def draw(folder: Path, count: int, seed: int) -> None:
-    """Plates to learn from: ends that people would hardly see are neither tips nor others."""
-    write_dataset(some_rows(count, seed), GROWTH, folder, "train", workers=2)
+    """Plates of all kinds to learn from."""
+    draw_to_learn_from(folder, some_rows(count, seed))
+
+
+def draw_soil(folder: Path, count: int, seed: int) -> None:
+    """Other such plates on ground as rough as soil behind glass."""
+    rng = np.random.default_rng(seed)
+    draw_to_learn_from(folder, [on_soil(plate, rng) for plate in some_rows(count, seed + 2)])
+
+
+def draw_to_learn_from(folder: Path, plates: list[Plate]) -> None:
+    """Draw plates whose ends that people would hardly see are neither tips nor others."""
+    write_dataset(plates, GROWTH, folder, "train", workers=2)
     ignore_faint(folder)
     images = table.read(folder / "images.csv")
     # of a single group nothing is held out: the threshold is for photographs
-    table.write(images.assign(group="drawn"), folder / "images.csv")
+    table.write(images.assign(group=folder.name), folder / "images.csv")
 
 
 def draw_empty(folder: Path, count: int, seed: int) -> None:
@@ -176,22 +184,6 @@ def draw_empty(folder: Path, count: int, seed: int) -> None:
     # not the very plates that `draw` draws with plants
     bare = [replace(plate, plants=0) for plate in some_rows(count, seed + 1)]
     write_dataset(bare, GROWTH, folder, "train", workers=2)
-
-
-def draw_soil(folder: Path, count: int, seed: int) -> None:
-    """Plates as of `draw` on ground as rough as soil behind glass."""
-    plates = some_rows(count, seed + 2)
-    rng = np.random.default_rng(seed + 2)
-    write_dataset([on_soil(plate, rng) for plate in plates], GROWTH, folder, "train", workers=2)
-    ignore_faint(folder)
-
-
-def on_soil(plate: Plate, rng: np.random.Generator) -> Plate:
-    """The plate with coarse grain, of which people could still tell its roots."""
-    apart = abs(np.mean(plate.root) - np.mean(plate.paper))
-    grain = min(rng.uniform(*SOIL_GRAIN), apart / STAND_OUT)
-    size = float(np.exp(rng.uniform(*np.log(SOIL_GRAIN_SIZE))))
-    return replace(plate, grain=float(max(grain, plate.grain)), grain_size=size)
 
 
 def ignore_faint(folder: Path) -> None:
@@ -215,6 +207,14 @@ def some_rows(count: int, seed: int, size: int = 800, every: int = SEEDLINGS) ->
     rng = np.random.default_rng(seed)
     plates[::every] = [seedlings(plate, rng) for plate in plates[::every]]
     return plates
+
+
+def on_soil(plate: Plate, rng: np.random.Generator) -> Plate:
+    """The plate with coarse grain, of which people could still tell its roots."""
+    apart = abs(np.mean(plate.root) - np.mean(plate.paper))
+    grain = min(rng.uniform(*SOIL_GRAIN), apart / STAND_OUT)
+    size = float(np.exp(rng.uniform(*np.log(SOIL_GRAIN_SIZE))))
+    return replace(plate, grain=float(max(grain, plate.grain)), grain_size=size)
 
 
 def seedlings(plate: Plate, rng: np.random.Generator) -> Plate:

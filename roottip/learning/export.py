@@ -16,11 +16,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from roottip.errors import InputError
 from roottip.learning.net import MEAN, SPREAD, STRIDE, Net, ReviewNet, TipNet
-from roottip.learning.quantise import dequantise
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import CARD_VERSION, CnnScorer
-from roottip.scorers.review import CARD_VERSION as REVIEW_VERSION
 
 Floats = NDArray[np.float32]
 Layer = tuple[Floats, Floats, dict[str, Any]]
@@ -124,48 +122,12 @@ def restore(net: TipNet, weights: Path, images: Tensor) -> None:
         )
     for name in (f"weight{last}", f"bias{last}"):
         stored[name][1:] /= STRIDE
-    _put(net.layers, stored, images)
-
-
-@torch.no_grad()
-def restore_review(net: ReviewNet, weights: Path, squares: Tensor) -> None:
-    """Put the weights of a review back into a net, as `restore` does, but for their rounding.
-
-    Parameters
-    ----------
-    net : ReviewNet
-        As large as that of the review.
-    weights : Path
-        ``NAME.review.onnx``, in whole numbers of 8 bits; its card lies beside it.
-    squares : (N, 3, H, W) uint8
-        Typical ones, some hundred.
-
-    Raises
-    ------
-    InputError
-        The files are missing, damaged, or hold a review of another size.
-    """
-    card = cards.read_card(weights, REVIEW_VERSION)
-    exact = dequantise(cards.read_weights(weights, card))
-    stored = {name: torch.from_numpy(value.copy()) for name, value in exact.items()}
-    linear = [layer for layer in net.head if isinstance(layer, nn.Linear)]
-    sides = [stored[f"units{i}"].T.shape for i in range(len(linear))]
-    if sides != [layer.weight.shape for layer in linear]:
-        raise InputError(f"{weights} is a review of another make than this roottip's; delete it")
-    _put(net.layers, stored, squares)
-    for i, layer in enumerate(linear):
-        layer.weight.copy_(stored[f"units{i}"].T)
-        layer.bias.copy_(stored[f"shift{i}"])
-
-
-def _put(layers: nn.Sequential, stored: dict[str, Tensor], images: Tensor) -> None:
-    """Put weights that `_folded` folded into a net's layers, which are in use from then on."""
     stored["bias0"] += MEAN * stored["weight0"].sum(dim=(1, 2, 3))
     stored["weight0"] *= SPREAD
-    layers.eval()
+    net.eval()
     level = (images.float() - MEAN) / SPREAD
     number = -1
-    for layer in layers:
+    for layer in net.layers:
         if isinstance(layer, nn.Conv2d):
             number += 1
             layer.weight.copy_(stored[f"weight{number}"])

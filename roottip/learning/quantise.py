@@ -136,30 +136,6 @@ def quantise(model: bytes, images: Sequence[Image]) -> bytes:
     return bytes(quantised.SerializeToString(deterministic=True))
 
 
-def dequantise(model: bytes) -> dict[str, NDArray[np.float32]]:
-    """The numbers of a net that `quantise` rounded, by the names that `export` gave them."""
-    graph = onnx.load_model_from_string(model).graph
-    stored = {value.name: numpy_helper.to_array(value) for value in graph.initializer}
-
-    def times_scale(name: str, scale: str) -> NDArray[np.float32]:
-        whole: NDArray[np.float32] = stored[name].astype(np.float32)
-        whole *= stored[scale].reshape(-1, *[1] * (whole.ndim - 1))
-        return whole
-
-    blocks = times_scale("blocks", "blocks_scale").reshape(-1, 2, 2, 3, 3, 3)
-    first = blocks.transpose(0, 3, 4, 1, 5, 2).reshape(len(blocks), 3, 6, 6)
-    shift = times_scale("shift", "blocks_scale")
-    exact = {"weight0": first, "bias0": shift - MIDDLE * first.sum(axis=(1, 2, 3))}
-    for name, value in stored.items():
-        if name.endswith("_quantized"):
-            whole = name.removesuffix("_quantized")
-            scale = f"{name}_scale" if f"{name}_scale" in stored else f"{whole}_scale"
-            exact[whole] = times_scale(name, scale)
-        elif name.startswith(("weight", "bias", "units", "shift")) and name[-1].isdigit():
-            exact[name] = value
-    return exact
-
-
 def _seen(
     model: onnx.ModelProto, layers: Sequence[onnx.NodeProto], images: Sequence[Image]
 ) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:

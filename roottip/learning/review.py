@@ -28,7 +28,7 @@ from tqdm import tqdm
 from roottip import __version__
 from roottip.errors import InputError
 from roottip.learning.choice import TOLERANCE
-from roottip.learning.export import export, restore, restore_review, sizes
+from roottip.learning.export import export, restore, sizes
 from roottip.learning.mining import APART
 from roottip.learning.module import Learner, cross_entropy, fit_once
 from roottip.learning.net import WINDOW, ReviewNet, TipNet
@@ -192,7 +192,6 @@ def teach(
     seed: int = 0,
     accelerator: str = "auto",
     precision: str = "auto",
-    start: Path | None = None,
 ) -> Path:
     """Make a net's review.
 
@@ -207,9 +206,6 @@ def teach(
     seed : int
     accelerator, precision : str
         As `roottip.learning.train.train` takes them.
-    start : Path, optional
-        ``NAME.review.onnx``, its card beside it, of the review to go on from; else its layers
-        begin as the net's.
 
     Returns
     -------
@@ -227,11 +223,7 @@ def teach(
     squares = torch.stack([finds[i][0] for i in range(min(TYPICAL, len(finds)))])
     net = TipNet(**sizes(weights))
     restore(net, weights, squares.flatten(0, 1))
-    module = ReviewModule(ReviewNet(net, len(SIZES)))
-    if start is not None:
-        restore_review(module.net, start, squares.flatten(0, 1))
-        _multiply(module.net, 1 / TRUST)
-    module.train()  # Lightning trains in the mode it finds
+    module = ReviewModule(ReviewNet(net, len(SIZES))).train()
     fit_once(module, DataLoader(finds, BATCH, num_workers=1), accelerator, precision)
     path = review_of(weights)
     made = {
@@ -241,29 +233,23 @@ def teach(
         "review_of": cnn.CnnScorer(weights).card["sha256"],
         "plates": len(plates),
         "steps": steps,
-        "start": None if start is None else cards.read_card(start, CARD_VERSION)["sha256"],
         "seed": seed,
         "roottip": __version__,
     }
-    _multiply(module.net, TRUST)
+    answer = module.net.head[-1]
+    assert isinstance(answer, nn.Linear)
+    with torch.no_grad():
+        answer.weight.mul_(TRUST)
+        answer.bias.mul_(TRUST)
     export(module.net, path, made)
     quantise_file(path, list(squares.permute(0, 1, 3, 4, 2).contiguous().numpy()))
     return path
 
 
-@torch.no_grad()
-def _multiply(net: ReviewNet, factor: float) -> None:
-    """Multiply what a review says."""
-    answer = net.head[-1]
-    assert isinstance(answer, nn.Linear)
-    answer.weight.mul_(factor)
-    answer.bias.mul_(factor)
-
-
-def hand_on(review: Path, weights: Path) -> Path:
-    """Make a review, ``NAME.review.onnx``, that of a net trained from its own net too."""
+def hand_on(start: Path, weights: Path) -> Path:
+    """Make the review of the net that another one was trained from its review too."""
     path = review_of(weights)
-    card = cards.read_card(review, CARD_VERSION)
-    content = cards.read_weights(review, card)
+    card = cards.read_card(review_of(start), CARD_VERSION)
+    content = cards.read_weights(review_of(start), card)
     cards.write(path, content, {**card, "review_of": cnn.CnnScorer(weights).card["sha256"]})
     return path

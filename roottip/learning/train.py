@@ -146,9 +146,8 @@ def train(
         some four times as fast; 0 makes none. A `start` that has one hands it on in their place.
     review_steps : int
         Steps of the training of the net's review, ``model.review.onnx``, which looks at each find
-        again; worth it where many plates are trained with. If `start` has one, it goes on from
-        that; with 0 that is handed on. It stays where it helps on the images that choose the
-        threshold.
+        again; worth it where many plates are trained with. 0 makes none, and a `start` that has
+        one hands it on. It stays where it helps on the images that choose the threshold.
     root_width : float, optional
         Typical root width in px of all images. Estimated from each where not given.
 
@@ -261,12 +260,10 @@ def train(
         shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
     export(module.net, path, card)
     write_int8(path, plates, seed)
-    review = None if start is None or not review_of(start).exists() else review_of(start)
     if review_steps > 0:
-        pupils = _pupils(training, judges)
-        teach(path, pupils, review_steps, seed, accelerator, precision, review)
-    elif review is not None:
-        hand_on(review, path)
+        teach(path, _pupils(training, judges), review_steps, seed, accelerator, precision)
+    elif start is not None and review_of(start).exists():
+        hand_on(start, path)
     if threshold is None or held_out or review_of(path).exists():
         choice = choose(path, judges, None if shares is None else share_of)
         card["surest"] = choice.surest
