@@ -46,11 +46,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="of the plates")
     arguments = parser.parse_args()
     output = arguments.output / f"seed_{arguments.seed}"
-    rng = np.random.default_rng(arguments.seed)
     sets = {
         output / "kinds": some_rows(PLATES, arguments.seed),
         output / "rows": some_rows(ROWS, arguments.seed, SIDE, every=1),
-        output / "soil": [on_soil(plate, rng) for plate in some_rows(SOIL, arguments.seed)],
+        output / "soil": on_soil(some_rows(SOIL, arguments.seed), arguments.seed),
     }
     for folder, plates in sets.items():
         if not (folder / "images.csv").exists():

@@ -166,8 +166,7 @@ def draw(folder: Path, count: int, seed: int) -> None:
 
 def draw_soil(folder: Path, count: int, seed: int) -> None:
     """Other such plates on ground as rough as soil behind glass."""
-    rng = np.random.default_rng(seed)
-    draw_to_learn_from(folder, [on_soil(plate, rng) for plate in some_rows(count, seed + 2)])
+    draw_to_learn_from(folder, on_soil(some_rows(count, seed + 2), seed))
 
 
 def draw_to_learn_from(folder: Path, plates: list[Plate]) -> None:
@@ -209,12 +208,16 @@ def some_rows(count: int, seed: int, size: int = 800, every: int = SEEDLINGS) ->
     return plates
 
 
-def on_soil(plate: Plate, rng: np.random.Generator) -> Plate:
-    """The plate with coarse grain, of which people could still tell its roots."""
-    apart = abs(np.mean(plate.root) - np.mean(plate.paper))
-    grain = min(rng.uniform(*SOIL_GRAIN), apart / STAND_OUT)
-    size = float(np.exp(rng.uniform(*np.log(SOIL_GRAIN_SIZE))))
-    return replace(plate, grain=float(max(grain, plate.grain)), grain_size=size)
+def on_soil(plates: Sequence[Plate], seed: int) -> list[Plate]:
+    """The plates with coarse grain, of which people could still tell their roots."""
+    rng = np.random.default_rng(seed)
+    rough = []
+    for plate in plates:
+        apart = abs(np.mean(plate.root) - np.mean(plate.paper))
+        grain = min(rng.uniform(*SOIL_GRAIN), apart / STAND_OUT)
+        size = float(np.exp(rng.uniform(*np.log(SOIL_GRAIN_SIZE))))
+        rough.append(replace(plate, grain=float(max(grain, plate.grain)), grain_size=size))
+    return rough
 
 
 def seedlings(plate: Plate, rng: np.random.Generator) -> Plate:

@@ -83,12 +83,11 @@ def read_plates(
             dataset = read_dataset(folder, split)
         truth = dict(list(dataset.truth.groupby("image")))
         nothing = dataset.truth.iloc[:0]
-        read = partial(_read, folder, dataset.root, root_width)
         reads = [
-            partial(read, name, group, truth.get(name, nothing))
+            partial(_read, folder, dataset.root, root_width, name, group, truth.get(name, nothing))
             for name, group in dataset.groups.items()
         ]
-        plates += in_threads(lambda one: one(), reads, f"reading {folder.name}")
+        plates += in_threads(lambda read: read(), reads, f"reading {folder.name}")
     if not any(len(plate.tips) for plate in plates):
         raise InputError(
             f"there is no tip to learn from in {', '.join(map(str, folders))}; "

@@ -285,7 +285,7 @@ def int8_of(weights: Path) -> Path:
 
 def net_of(weights: Path, int8: bool = True, runtime: str = "onnxruntime") -> CnnScorer:
     """Open a net, or its twin in 8 bits if it has one, without its glance; as `scorer` does."""
-    if not (int8 and int8_of(weights).exists()):
+    if runtime == "torch" or not (int8 and int8_of(weights).exists()):
         return CnnScorer(weights, runtime)
     net = CnnScorer(int8_of(weights), runtime)
     if net.card.get("int8_of") != read_card(weights, CARD_VERSION)["sha256"]:
@@ -313,10 +313,8 @@ def scorer(
     InputError
         A file is missing or damaged, or the twin or the glance is another net's.
     """
-    if runtime == "torch":
-        glance = int8 = False
     net = net_of(weights, int8, runtime)
-    if glance and glance_of(weights).exists():
+    if glance and runtime != "torch" and glance_of(weights).exists():
         return GlancingScorer(net, CnnScorer(glance_of(weights), runtime))
     return net
 
