@@ -78,6 +78,8 @@ def compare(
     from roottip.interchange import read_dataset, read_images
     from roottip.verdict import judge
 
+    if output is not None:
+        comparing.check_free(output)  # now, not after minutes of work
     dataset = read_dataset(data, split)
     settings = {"data": data, "split": split, "external": external, "tolerance": tolerance}
     settings["truth_sha256"] = comparing.digest(dataset.truth)
@@ -111,6 +113,8 @@ def evaluate(
     from roottip.interchange import of_split, read_images, read_truth
     from roottip.verdict import judge
 
+    if output is not None:
+        comparing.check_free(output)
     if images is None:
         if split is not None:
             raise InputError("split= needs images=, the table that says which image is in it")

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from roottip import __version__, engine, ledger, places, runpage, table, traits
 from roottip.detector import Detector
 from roottip.engine import Engine, Result, Task
+from roottip.errors import InputError
 from roottip.images import find_images
 from roottip.ledger import Ledger
 from roottip.places import Folder, Place
@@ -105,8 +106,12 @@ def run(
         No images, `output` holds something else or is in use, or the disk is full.
     """
     folder = Folder(output)
-    root, names = find_images(source)
-    names = _outside(root, names, folder)
+    root, found = find_images(source)
+    names = _outside(root, found, folder)
+    if not names:
+        raise InputError(
+            f"all images of {source} lie in {folder}, where results go; give another output="
+        )
     empty = ledger.tables(Ledger.nothing(), [])
     traits.measure(
         *empty, px_per_mm, resolution_tag, scale_bar_mm, pattern, group

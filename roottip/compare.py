@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 from roottip import table
 from roottip.batch import progress, provenance, weights
 from roottip.detector import Detector
-from roottip.errors import InputError
+from roottip.errors import InputError, check_number
 from roottip.evaluation import Evaluation, evaluate
 from roottip.images import read_ahead, read_file
 from roottip.interchange import Dataset
@@ -62,6 +63,11 @@ def compare(
         The images table, with ``sha256`` of each file read; an image that cannot be read stays
         in the score, its tips missed.
     """
+    others = external or {}
+    for key in others:
+        if key in detectors:
+            raise InputError(f"{key} is a detector's name; give its table another file name")
+    check_number("tolerance", tolerance, 0, above=True)  # before minutes of work
     names = list(dataset.images["image"])
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in detectors}
     meters = {name: Meter() for name in detectors}
@@ -102,9 +108,7 @@ def compare(
             getattr(detector, "threshold_from", "given"),
             dataset.distractors,
         )
-    for key, points in (external or {}).items():
-        if key in detectors:
-            raise InputError(f"{key} is a detector's name; give its table another file name")
+    for key, points in others.items():
         evaluations[key] = evaluate(
             points, dataset.truth, listed, tolerance, distractors=dataset.distractors
         )
@@ -188,16 +192,16 @@ def text(evaluations: Mapping[str, Evaluation], verdict: Verdict) -> str:
     for key, e in evaluations.items():
         s = e.summary
         shown = {
-            name: f"{s[name]:.3f} ({s[f'{name}_low']:.3f}–{s[f'{name}_high']:.3f})"
+            name: f"{_said(s[name])} ({_said(s[f'{name}_low'])}–{_said(s[f'{name}_high'])})"
             for name in _SHOWN
         }
         counts = {"images": s["images"], "tips": s["truth"], "hits": s["hits"]}
         counts |= {"misses": s["misses"], "false alarms": s["false_alarms"]}
-        distance = {"distance": f"{s['distance_median']:.1f} px"}
+        distance = {"distance": f"{_said(s['distance_median'], 1)} px"}
         origin = {"threshold": f"{s['threshold']:g} ({s['threshold_from']})"}
         rows.append({"detector": key, **shown, **counts, **distance, **origin})
     tolerance = next(iter(evaluations.values())).summary["tolerance"]
-    printed: str = pd.DataFrame(rows).to_string(index=False).replace("nan", "–")
+    printed = pd.DataFrame(rows).to_string(index=False)
     note = (
         f"A find counts within {tolerance:g} px of a marked tip; in brackets 95 % intervals over "
         "groups;\ndistance is the median between a hit and its marked tip."
@@ -227,9 +231,13 @@ def write(
         The images table; written as ``images.csv``.
     root : Path, optional
         Where the images are, for the pictures of the report.
+
+    Raises
+    ------
+    InputError
+        As `check_free` does.
     """
-    if output.exists() and not output.is_dir():
-        raise InputError(f"output={output} is a file; give a folder")
+    check_free(output)
     started = datetime.now(timezone.utc)
     written = tables(evaluations, verdict)
     for name, frame in written.items():
@@ -246,6 +254,30 @@ def write(
         {**settings, **hashed, **provenance(started)},
         root,
     )
+
+
+def check_free(output: Path) -> None:
+    """Whether a comparison may be written into a folder: a new one, or that of another comparison.
+
+    Raises
+    ------
+    InputError
+        It is a file, or holds something else whose files a comparison would replace: a run, or a
+        dataset folder, whose ``images.csv`` is somebody's work.
+    """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"output={output} is a file; give a folder")
+    if not (output / "comparison.csv").exists():
+        for name in ("images.csv", "report.html"):
+            if (output / name).exists():
+                raise InputError(
+                    f"{output} holds the {name} of something else, a run or a dataset; "
+                    "give another output="
+                )
+
+
+def _said(value: float, digits: int = 3) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def digest(frame: pd.DataFrame) -> str:

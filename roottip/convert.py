@@ -241,6 +241,7 @@ def _write_dataset(
         part = here.with_name(f"{here.name}.part")
         shutil.copyfile(there, part)
         part.replace(here)
+    (output / "images.csv").unlink(missing_ok=True)
     listed = images.assign(group=_groups(points, images, gallery))
     listed.insert(1, "split", _splits(listed, gallery, val))
     table.write(points, output / "tips.csv")
@@ -259,7 +260,7 @@ def _groups(points: pd.DataFrame, images: pd.DataFrame, gallery: Gallery) -> pd.
     groups = _column("group", images, gallery)
     if groups is None and "group" in points:
         groups = images["image"].map(points.drop_duplicates("image").set_index("image")["group"])
-    return images["image"] if groups is None else groups.fillna(images["image"]).astype(str)
+    return table.groups(images["image"] if groups is None else groups, images["image"])
 
 
 def _splits(images: pd.DataFrame, gallery: Gallery, val: float) -> pd.Series:

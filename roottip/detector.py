@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from roottip import bands, table, windows
 from roottip.bands import Strips
-from roottip.errors import InputError, is_number
+from roottip.errors import InputError, check_number, is_number
 from roottip.looks import agreed, doubted
 from roottip.noise import smoothed
 from roottip.scale import (
@@ -137,9 +137,7 @@ class WindowDetector:
         """
         limits = {"stride": 1.0, "threshold": 0.0, "radius": 0.0, "margin": 0.0}
         for name, least in limits.items():
-            value = getattr(self, name)
-            if not (is_number(value) and value >= least):
-                raise InputError(f"{name}={value} must be a number of at least {least:g}")
+            check_number(name, getattr(self, name), least)
         check_width(self.root_width)
         if not (is_number(self.surest) and 0 <= self.surest < 1):
             raise InputError(f"surest={self.surest} must be a number from 0 to less than 1")

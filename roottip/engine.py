@@ -26,14 +26,13 @@ import numpy as np
 
 from roottip import bands, images, places, report, scans, table
 from roottip.detector import Detector
-from roottip.errors import InputError, is_number
+from roottip.errors import InputError, check_number
 from roottip.images import Picture
 from roottip.places import Place
 from roottip.scalebar import scale_bar
 from roottip.scans import Scan
 from roottip.windows import Image, Points, Scores
 
-MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
 """Columns that a run adds to the images table, behind those of the contract."""
 
 THUMBNAIL = 320
@@ -51,7 +50,7 @@ class Result:
     """What came out of one image."""
 
     row: dict[str, object]
-    """Of the images table: `table.IMAGE_COLUMNS` and `MEASURED`."""
+    """Of the images table: `table.IMAGE_COLUMNS` and `table.MEASURED`."""
     version: str = ""
     """Of the file (`places.version`); "" where there is none."""
     content: str = ""
@@ -227,10 +226,9 @@ def processors() -> int:
 
 def check_limits(workers: int | None, time_limit: float, least: int) -> None:
     """Refuse numbers that cannot be, as `InputError`."""
-    if workers is not None and (type(workers) is not int or workers < least):
-        raise InputError(f"engine.workers={workers} must be a whole number of at least {least}")
-    if not (is_number(time_limit) and time_limit > 0):
-        raise InputError(f"engine.time_limit={time_limit} must be a number of seconds above 0")
+    if workers is not None:
+        check_number("engine.workers", workers, least, whole=True)
+    check_number("engine.time_limit", time_limit, 0, above=True)
 
 
 class _Worker:
@@ -358,5 +356,5 @@ def one(task: Task, name: str, time_limit: float) -> Result:
 
 
 def _row(name: str) -> dict[str, object]:
-    row: dict[str, object] = dict.fromkeys((*table.IMAGE_COLUMNS, *MEASURED))
+    row: dict[str, object] = dict.fromkeys((*table.IMAGE_COLUMNS, *table.MEASURED))
     return row | {"image": name, "status": "failed", "error": "", "note": ""}

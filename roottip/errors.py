@@ -1,5 +1,7 @@
 """What is the user's to mend: the one kind of error, and what it is often about."""
 
+import math
+from numbers import Integral, Real
 from typing import TypeGuard
 
 
@@ -13,4 +15,41 @@ class InputError(ValueError):
 
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a setting is a number; True and False, which Python counts as such, are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_number(
+    name: str,
+    value: object,
+    least: float,
+    most: float = math.inf,
+    above: bool = False,
+    whole: bool = False,
+) -> None:
+    """Refuse a setting that is no number, or out of its range.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it.
+    value : object
+    least, most : float
+    above : bool
+        It must be more than `least`.
+    whole : bool
+        It must be an integer.
+
+    Raises
+    ------
+    InputError
+        Names the setting, its value and what it must be.
+    """
+    kind = Integral if whole else Real
+    if is_number(value) and isinstance(value, kind) and math.isfinite(value):
+        enough = value > least if above else value >= least
+        if enough and value <= most:
+            return
+    word = "a whole number" if whole else "a number"
+    limit = f"above {least:g}" if above else f"of at least {least:g}"
+    bound = f" and at most {most:g}" if math.isfinite(most) else ""
+    raise InputError(f"{name}={value} must be {word} {limit}{bound}")

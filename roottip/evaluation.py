@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from roottip import causes
+from roottip import causes, table
 from roottip.certainty import by_group, rate_intervals
-from roottip.errors import InputError
+from roottip.errors import InputError, check_number
 from roottip.matching import (
     FALSE_ALARM,
     HIT,
@@ -126,8 +126,7 @@ def evaluate(
     InputError
         A table is malformed, or names an image that `images` does not.
     """
-    if not tolerance > 0:
-        raise InputError(f"tolerance={tolerance} must be a distance above 0 px")
+    check_number("tolerance", tolerance, 0, above=True)
     found, truth = check_points(found, "found"), check_points(truth, "truth")
     if "score" not in found:
         found["score"] = 1.0
@@ -232,8 +231,7 @@ def _listed(images: Sequence[str] | Mapping[str, str] | pd.DataFrame) -> pd.Data
     """The images table of what `evaluate` was given, each image with a group."""
     if isinstance(images, pd.DataFrame):
         listed = images.reset_index(drop=True)
-        if "group" not in listed:
-            listed["group"] = listed["image"]
+        listed["group"] = table.groups(listed.get("group", listed["image"]), listed["image"])
     elif isinstance(images, Mapping):
         listed = pd.DataFrame({"image": list(images), "group": list(images.values())})
     else:

@@ -88,7 +88,10 @@ def find_images(source: Place) -> tuple[Place, list[str]]:
     elif glob.has_magic(str(source)):
         root = _fixed_part(path)
         pattern = path.relative_to(root).as_posix()
-        found = [p for p in root.glob(pattern) if _is_image(p)]
+        try:
+            found = [p for p in root.glob(pattern) if _is_image(p)]
+        except ValueError as error:  # ** beside other characters, before Python 3.13
+            raise InputError(f"{source} is no pattern: {error}") from error
         if not found:
             raise InputError(f"no image matches {source}; roottip reads {_ENDINGS}")
     else:
@@ -175,8 +178,14 @@ def decode(data: bytes, path: Place) -> Picture:
             deep_colour = picture.mode.startswith(("RGB", "LA")) and ";16" in str(picture.tile)
             notes = _notes(picture, path)
             picture.load()  # raises on a file cut short, unlike cv2.imread
-            ImageOps.exif_transpose(picture, in_place=True)
-            image = _read_deep_colour(data) if deep_colour else _as_displayed(picture)
+            if deep_colour:
+                values = _deep_colour(data)
+                if picture.format == "PNG":  # TIFF is turned already
+                    values = _turned(values, picture.getexif().get(ExifTags.Base.Orientation, 1))
+                image = _stretched(values)
+            else:
+                ImageOps.exif_transpose(picture, in_place=True)
+                image = _as_displayed(picture)
         return Picture(image, notes, _px_per_mm(picture))
     except UnidentifiedImageError as error:
         what = "not an image roottip reads" if data else "an empty file"
@@ -267,10 +276,13 @@ def _listed(path: Path) -> list[str]:
         if path.suffix.lower() == ".txt":
             names = [line.strip() for line in file]
         else:
-            reader = csv.DictReader(file)
-            if "image" not in (reader.fieldnames or ()):
-                raise InputError(f"{path} lists no images: it has no column image")
-            names = [row["image"] for row in reader]
+            try:
+                reader = csv.DictReader(file)
+                if "image" not in (reader.fieldnames or ()):
+                    raise InputError(f"{path} lists no images: it has no column image")
+                names = [row["image"] for row in reader]
+            except csv.Error as error:
+                raise InputError(f"{path} cannot be read as a list: {error}") from error
     names = [name.replace("\\", "/") for name in names if name]
     if not names:
         raise InputError(f"{path} lists no images")
@@ -330,7 +342,7 @@ def _px_per_mm(picture: PillowImage.Image) -> float | None:
     return dpi / 25.4 if np.isfinite(dpi) and dpi > 0 else None
 
 
-def _read_deep_colour(data: bytes) -> Image:
+def _deep_colour(data: bytes) -> NDArray[np.generic]:
     """16 bits a channel: Pillow keeps the upper 8 only, which blackens 12-bit cameras' files."""
     values = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
@@ -338,12 +350,26 @@ def _read_deep_colour(data: bytes) -> Image:
     if values.shape[2] == 4:
         opaque = values[..., 3:].astype(np.float64) / 65535
         white = float(values[..., :3].max())
-        return _stretched((values[..., :3] * opaque + white * (1 - opaque))[..., ::-1])
-    return _stretched(values[..., ::-1])
+        values = values[..., :3] * opaque + white * (1 - opaque)
+    return np.asarray(values[..., ::-1])
+
+
+def _turned(values: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """As EXIF's orientation says that an image is displayed."""
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    return values
 
 
 def _stretched(values: NDArray[np.generic]) -> Image:
-    deep = np.asarray(values, dtype=np.float64)
+    deep = np.array(values, dtype=np.float64)
+    deep[~np.isfinite(deep)] = np.nan  # a division by 0 on the way here has no brightness
+    if np.isnan(deep).all():
+        raise InputError("none of its pixels has a finite value")
     low, high = np.nanpercentile(deep, [0.1, 99.9])
     if high <= low:
         low, high = np.nanmin(deep), np.nanmax(deep)

@@ -32,7 +32,7 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
     Raises
     ------
     InputError
-        Nothing is there, it is malformed, or an RSML has no image.
+        Nothing is there, it is malformed, or an RSML has no image, or several.
     """
     path = Path(path)
     if path.is_dir():
@@ -43,12 +43,17 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
         files = [path]
     else:
         return table.check_points(table.read(path), path.name)
-    by_stem = {PurePosixPath(name).stem: name for name in images or ()}
+    by_stem: dict[str, list[str]] = {}
+    for name in images or ():
+        by_stem.setdefault(PurePosixPath(name).stem, []).append(name)
     tables = []
     for file in files:
-        if images is not None and file.stem not in by_stem:
+        own = by_stem.get(file.stem, [])
+        if images is not None and not own:
             raise InputError(f"{file} has no image: none of {len(by_stem)} is called {file.stem}")
-        tables.append(read_rsml(file, by_stem.get(file.stem, f"{file.stem}.jpg")))
+        if len(own) > 1:
+            raise InputError(f"{file} could be about {' or '.join(own[:3])}; rename all but one")
+        tables.append(read_rsml(file, own[0] if own else f"{file.stem}.jpg"))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -135,8 +140,7 @@ def read_images(path: str | Path) -> pd.DataFrame:
         It is missing or malformed.
     """
     images = table.check_images(table.read(path), str(path))
-    if "group" not in images:
-        images["group"] = images["image"]
+    images["group"] = table.groups(images.get("group", images["image"]), images["image"])
     return images
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from roottip import places, table
-from roottip.engine import MEASURED, Result
+from roottip.engine import Result
 from roottip.errors import InputError
 from roottip.places import Folder, Place
 
@@ -132,7 +132,7 @@ def tables(done: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, pd.D
     place = {name: i for i, name in enumerate(done["image"])}
     done = done.iloc[[place[name] for name in names if name in place]].reset_index(drop=True)
     images = table.images(done[list(table.IMAGE_COLUMNS)].to_dict("records"))
-    for column in MEASURED:
+    for column in table.MEASURED:
         images[column] = done[column].to_numpy()
     points = done[["image", "x", "y", "score"]].explode(["x", "y", "score"])
     points = points[points["x"].notna()].reset_index(drop=True)
@@ -149,12 +149,13 @@ def claim(folder: Folder, record: Mapping[str, Any], overwrite: bool) -> bool:
     """
     earlier = folder.read("run.json")
     if earlier is None:
-        # somebody's marked tips, perhaps
-        if folder.read("tips.csv") is not None and not overwrite:
-            raise InputError(
-                f"{folder} holds a tips.csv that is no run's; give another output= or say "
-                "overwrite=true"
-            )
+        for name in ("tips.csv", "images.csv", "report.html"):
+            # somebody's marked tips, perhaps, or a comparison
+            if folder.read(name) is not None and not overwrite:
+                raise InputError(
+                    f"{folder} holds {name}, and no run made it; give another output= or say "
+                    "overwrite=true"
+                )
         return False
     try:
         before = json.loads(earlier)

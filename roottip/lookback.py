@@ -21,7 +21,7 @@ from roottip import lookfigures, lookpage, table, windows
 from roottip.batch import provenance
 from roottip.compare import compare
 from roottip.detector import load
-from roottip.errors import InputError
+from roottip.errors import InputError, check_number
 from roottip.evaluation import FALSE_ALARM, HIT, MISS
 from roottip.images import read_image
 from roottip.interchange import Dataset
@@ -113,8 +113,8 @@ def explain(
     """
     if output.exists() and not output.is_dir():
         raise InputError(f"output={output} is a file; give a folder")
-    if count < 1:
-        raise InputError(f"count={count} must be at least 1")
+    check_number("count", count, 1, whole=True)
+    check_number("seed", seed, 0, whole=True)
     if image is not None and image not in set(dataset.images["image"]):
         raise InputError(
             f"image={image} is none of the {len(dataset.images)} images, such as "

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from roottip import noise
 from roottip.bands import in_bands
-from roottip.errors import InputError, is_number
+from roottip.errors import check_number
 from roottip.windows import BORDER, Image
 
 REFERENCE_WIDTH = 5.0
@@ -166,8 +166,8 @@ def check_width(root_width: object) -> None:
     InputError
         It is no number, or below `NARROWEST`.
     """
-    if not (root_width is None or (is_number(root_width) and root_width >= NARROWEST)):
-        raise InputError(f"root_width={root_width} must be a number of at least {NARROWEST:g}")
+    if root_width is not None:
+        check_number("root_width", root_width, NARROWEST)
 
 
 def _limited(scale: float) -> float:

@@ -99,7 +99,11 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
         inner = settings
         for group in groups_above:
             inner = inner[group]
-        inner[last] = given[-1] if len(given) == 1 else given
+        path = given[0] if len(given) == 1 else given
+        if path == "null" and inner[last] is None:
+            continue
+        # what is in a group has no type in the signature
+        inner[last] = str(_fitted(key, path, Path)) if groups_above else path
     hints = typing.get_type_hints(command)
     for key, value in settings.items():
         if value == "???":

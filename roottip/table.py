@@ -13,6 +13,7 @@ An empty table has the same columns and types as a full one.
 from __future__ import annotations
 
 import csv
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ from roottip.errors import InputError
 
 FOUND_COLUMNS = ("image", "x", "y", "score")
 IMAGE_COLUMNS = ("image", "status", "width", "height", "tips", "seconds", "error")
+MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
+"""What a run's images table holds besides."""
+
 FORMATS = (".csv", ".parquet")
 
 _TEXT = ("image", "group", "split", "status", "error", "source", "cause", "outcome", "detector")
@@ -100,12 +104,25 @@ def read(path: str | Path) -> pd.DataFrame:
         raise InputError(f"there is no table at {path}; give a {' or '.join(FORMATS)} file")
     try:
         if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            return frame.assign(**{name: _text(frame[name]) for name in _TEXT if name in frame})
         if path.suffix.lower() == ".csv":
-            text = pd.read_csv(
-                path, dtype=object, keep_default_na=False, encoding_errors="surrogateescape"
-            )
+            with warnings.catch_warnings():
+                # of a field too many in each row pandas would only warn, and leave it out
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                text = pd.read_csv(
+                    path,
+                    dtype=object,
+                    keep_default_na=False,
+                    index_col=False,
+                    encoding_errors="surrogateescape",
+                )
             return text.apply(_numbers_where_all_are)
+    except pd.errors.ParserWarning as error:
+        raise InputError(
+            f"{path} has rows with more fields than its first line names; fields are separated by "
+            "commas, and numbers have points"
+        ) from error
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are ValueErrors
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as a table: {reason}") from error
@@ -199,6 +216,19 @@ def check_images(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     frame = _with_columns(frame, ("image",), source).reset_index(drop=True)
     _refuse_first(frame["image"].duplicated(), frame["image"], source, "is there twice")
     return frame
+
+
+def groups(given: pd.Series, images: pd.Series) -> pd.Series:
+    """The groups of images as text; where none is given, an image is its own."""
+    pairs = zip(given, images, strict=True)
+    text = [image if pd.isna(group) or group == "" else str(group) for group, image in pairs]
+    return pd.Series(text, index=images.index, dtype=object)
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """As a CSV would have it: text, and nothing where there is none."""
+    text = ["" if pd.isna(value) else str(value) for value in column]
+    return pd.Series(text, index=column.index, dtype=object)
 
 
 def _numbers_where_all_are(column: pd.Series) -> pd.Series:

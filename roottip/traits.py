@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
 from roottip import table
-from roottip.errors import InputError
+from roottip.errors import InputError, check_number
+
+_SPREAD = ("hull_area_px2", "depth_px", "breadth_px")
+_SPREAD_MM = ("hull_area_mm2", "depth_mm", "breadth_mm")
+_TAKEN = {
+    *(*table.IMAGE_COLUMNS, *table.FOUND_COLUMNS, *table.MEASURED, *_SPREAD, *_SPREAD_MM),
+    *("group", "images", "failed", "tips_mean", "tips_sd"),
+    *(f"{trait}_mean" for trait in (*_SPREAD, *_SPREAD_MM)),
+}
+"""Columns that a field of a name must not be called."""
 
 _FAR = 4.0
 """Robust standard deviations from the group's median that make a count doubtful."""
@@ -55,8 +64,8 @@ def measure(
         with the group. ``summary`` has a row for each group.
     """
     for name, value in (("px_per_mm", px_per_mm), ("scale_bar_mm", scale_bar_mm)):
-        if value is not None and not 0 < value < np.inf:
-            raise InputError(f"{name}={value} must be a number above 0")
+        if value is not None:
+            check_number(name, value, 0, above=True)
     if (px_per_mm is not None) + resolution_tag + (scale_bar_mm is not None) > 1:
         raise InputError("give one of px_per_mm=, resolution_tag= and scale_bar_mm=, not several")
     fields = parse(images["image"], pattern) if pattern is not None else pd.DataFrame()
@@ -65,6 +74,8 @@ def measure(
         raise InputError(
             f"group={','.join(group or ())}: {unknown[0]} is no field of pattern={pattern or ''}"
         )
+    if len(set(group or ())) < len(group or ()):
+        raise InputError(f"group={','.join(group or ())} names a field twice")
     images = images.copy()
     if px_per_mm is not None:
         images["px_per_mm"] = float(px_per_mm)
@@ -83,9 +94,8 @@ def measure(
         # distances from the image's top-left corner, which is half a pixel from (0, 0)
         tips["x_mm"] = (tips["x"] + 0.5) / of_tip
         tips["y_mm"] = (tips["y"] + 0.5) / of_tip
-        spread["hull_area_mm2"] = spread["hull_area_px2"] / scale**2
-        spread["depth_mm"] = spread["depth_px"] / scale
-        spread["breadth_mm"] = spread["breadth_px"] / scale
+        for name, px, power in zip(_SPREAD_MM, _SPREAD, (2, 1, 1), strict=True):
+            spread[name] = spread[px] / scale**power
     images = pd.concat([images, fields, spread], axis=1)
     folder = pd.Series([name.rpartition("/")[0] for name in images["image"]], dtype=object)
     labels = images[list(group)].fillna("") if group else folder.to_frame("group")
@@ -104,13 +114,12 @@ def parse(names: pd.Series, pattern: str) -> pd.DataFrame:
     """
     pieces = re.split(r"\{(\w+)\}", pattern)
     fields = pieces[1::2]
-    taken = {*table.IMAGE_COLUMNS, *table.FOUND_COLUMNS, "note", "group"}
     if not fields or any("{" in piece or "}" in piece for piece in pieces[::2]):
         raise InputError(
             f"pattern={pattern} must name fields, as in {{genotype}}_{{plate}}_{{day}}"
         )
     for name in fields:
-        if fields.count(name) > 1 or name in taken or not name.isidentifier():
+        if fields.count(name) > 1 or name in _TAKEN or not name.isidentifier():
             raise InputError(f"pattern={pattern}: call the field {name} something else")
     expression = "".join(
         f"(?P<{piece}>[^/]+?)" if i % 2 else re.escape(piece) for i, piece in enumerate(pieces)
@@ -130,8 +139,7 @@ def _spread(xy: NDArray[np.float64], row: NDArray[np.intp], index: pd.Index) -> 
     for of_image in np.split(xy[order], ends[:-1]) if len(index) else []:
         extent = np.ptp(of_image, axis=0) if len(of_image) else (np.nan, np.nan)
         rows.append((_hull_area(of_image), extent[1], extent[0]))
-    columns = ["hull_area_px2", "depth_px", "breadth_px"]
-    return pd.DataFrame(rows, columns=columns, index=index, dtype=float)
+    return pd.DataFrame(rows, columns=list(_SPREAD), index=index, dtype=float)
 
 
 def _hull_area(xy: NDArray[np.float64]) -> float:

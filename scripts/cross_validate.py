@@ -38,7 +38,7 @@ from roottip.learning.export import export
 from roottip.learning.mining import APART
 from roottip.learning.module import precision_of
 from roottip.learning.plates import Plate, read_plates
-from roottip.learning.train import Rounds
+from roottip.learning.rounds import Rounds
 from roottip.scorers.cnn import detector
 
 DRAWN, PAGES = 500, 40

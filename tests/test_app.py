@@ -292,7 +292,35 @@ def test_bad_commands_and_settings(capsys, tmp_path, photo):
     assert "no detector called 'cnm'" in refused(
         capsys, "compare", f"data={SAMPLE}", "detectors=[cnm]"
     )
+    assert "detector.weights=: must be a path" in refused(
+        capsys, "detect", *given, "detector.weights="
+    )
+    twice = "detector.weights=a", "detector.weights=b"
+    assert "detector.weights=['a', 'b']: must be a path" in refused(
+        capsys, "detect", *given, *twice
+    )
+    words = "detector=baseline", "detector.scorer.weights=3"
+    assert "weights=3 must be a number for each" in refused(capsys, "detect", *given, *words)
     assert not (tmp_path / "o").exists()
+
+
+def test_null_is_nothing_for_paths_too(capsys, tmp_path, photo, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = f"input={photo}", "output=o", "overlays=false", "detector.weights=null", "pattern=null"
+    assert run(capsys, "detect", *given)[0] == 0
+    assert table.read(tmp_path / "o" / "images.csv")["tips"].sum() > 0
+    told = "found=o/tips.csv", "truth=o/tips.csv"
+    assert run(capsys, "evaluate", *told, "images=null", "output=null")[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"o", photo.parent.name})
+
+
+def test_what_a_comparison_cannot_use_is_refused_before_it_begins(capsys, few, monkeypatch):
+    monkeypatch.setattr("roottip.compare.read_ahead", None)  # no image is read
+    given = "compare", f"data={few}", "detectors=[baseline]"
+    assert "tolerance=0.0 must be a number above 0" in refused(capsys, *given, "tolerance=0")
+    named = few.parent / "baseline.csv"
+    table.write(table.read(few / "tips.csv"), named)
+    assert "baseline is a detector's name" in refused(capsys, *given, f"external={named}")
 
 
 def test_bad_input(capsys, tmp_path):
@@ -308,6 +336,25 @@ def test_bad_input(capsys, tmp_path):
     assert "is a file; give a folder" in said
     said = refused(capsys, "detect", f"input={SAMPLE}", f"output={tmp_path / 'file' / 'below'}")
     assert "file" in said
+
+
+def test_a_comparison_replaces_only_another_one(capsys, tmp_path, photo, few):
+    given = f"input={photo}", "detector=baseline", "overlays=false"
+    assert run(capsys, "detect", *given, f"output={tmp_path / 'run'}")[0] == 0
+    shutil.copytree(few, tmp_path / "annotated")
+    truth = f"truth={few / 'tips.csv'}"
+    for folder in (tmp_path / "run", tmp_path / "annotated"):
+        before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        found = f"found={tmp_path / 'run' / 'tips.csv'}"
+        for words in (("compare", f"data={few}"), ("evaluate", found, truth)):
+            assert "holds the images.csv of something else" in refused(
+                capsys, *words, f"output={folder}"
+            )
+        after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        assert after == before
+    again = "compare", f"data={few}", "detectors=[baseline]", f"output={tmp_path / 'new'}"
+    for _ in range(2):
+        assert run(capsys, *again)[0] == 0
 
 
 def test_bad_datasets_and_tables(capsys, tmp_path):

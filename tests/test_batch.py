@@ -91,6 +91,13 @@ def test_results_inside_the_input_folder_are_no_input(tmp_path, run_folder):
     assert again["image"].tolist() == first["image"].tolist()
 
 
+def test_an_output_around_the_images_is_refused_and_left_alone(tmp_path, run_folder):
+    (run_folder / "images.csv").write_text("image,split,group\n")
+    with pytest.raises(InputError, match=r"all images of .* lie in .*give another output="):
+        run(run_folder, run_folder)
+    assert (run_folder / "images.csv").read_text() == "image,split,group\n"
+
+
 def test_an_interrupted_run_keeps_what_is_done(tmp_path, run_folder):
     class Interrupted:
         threshold = 0.5

@@ -112,6 +112,13 @@ def test_another_programs_table_is_one_more_contender(dataset, tmp_path):
         compare.read_found([elsewhere, tmp_path / "peer.csv"], ["a.png"], known)
 
 
+def test_a_name_with_nan_in_it_is_printed_as_it_is(dataset):
+    evaluations, _ = compare.compare(dataset, {}, 5, {"nancy": dataset.truth})
+    printed = compare.text(evaluations, judge(evaluations))
+    assert "nancy" in printed
+    assert "nan " not in printed
+
+
 def test_each_detector_is_measured_and_says_where_its_threshold_is_from(dataset):
     class Hungry(Fixed):
         threshold_from = "a guess"

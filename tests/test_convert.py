@@ -288,7 +288,7 @@ BOMB = '<!DOCTYPE r [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotations>&b;</ann
         ("p.json", LABEL_STUDIO.replace("keypointlabels", "brushlabels"), "no key points, only br"),
         ("p.csv", NAPARI.replace("4.0", "4;0"), "row 1: '4;0' is no number"),
         ("p.csv", NAPARI.replace("axis-1", "axis-1,axis-2"), "a points layer of one flat image"),
-        ("p.csv", "image;x;y\np.png;10,5;4\n", "has no column image, x, y; it has image;x;y"),
+        ("p.csv", "image;x;y\np.png;10,5;4\n", "first line names; fields are separated by commas"),
         ("p.csv", 'image,x,y\np.png,"10,5",4\n', "row 1, column x: .* is not a finite number"),
         ("p.roi", b"Iout", "p.roi is no ImageJ ROI, or damaged"),
         ("p.roi", b"text", "p.roi is no ImageJ ROI, or damaged"),

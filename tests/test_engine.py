@@ -104,7 +104,7 @@ def test_sharpness_falls_with_blur(plate):
     [
         ({"workers": -1}, "workers=-1 must be a whole number of at least 0"),
         ({"workers": True}, "workers=True"),
-        ({"time_limit": 0}, "time_limit=0 must be a number of seconds above 0"),
+        ({"time_limit": 0}, "time_limit=0 must be a number above 0"),
     ],
 )
 def test_settings_that_cannot_be(settings, said):

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 
 from roottip.errors import InputError
-from roottip.images import decode, find_images, read_ahead, read_image
+from roottip.images import decode, find_images, read_ahead, read_image, read_size
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
 COLOUR = np.stack([RAMP, RAMP[:, ::-1], np.full_like(RAMP, 90)], axis=2)
@@ -59,6 +62,19 @@ def test_float_tiff_with_nan(tmp_path):
     assert np.abs(image.astype(int) - RAMP).max() <= 1
 
 
+def test_pixels_without_a_finite_value_do_not_blacken_the_others(tmp_path):
+    values = (RAMP / 255).astype(np.float32)
+    values[0, :12] = np.inf
+    values[1, :12] = -np.inf
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    image = read_image(tmp_path / "a.tif")
+    assert (image[:2, :12] == 0).all()
+    assert np.abs(image[2:].astype(int) - RAMP[2:]).max() <= 1
+    tifffile.imwrite(tmp_path / "b.tif", np.full_like(values, np.inf))
+    with pytest.raises(InputError, match="none of its pixels has a finite value"):
+        read_image(tmp_path / "b.tif")
+
+
 def test_a_deep_image_of_one_value_is_black(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((5, 6), 3000, np.uint16))
     assert (read_image(tmp_path / "a.png") == 0).all()
@@ -104,6 +120,32 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
     image = read_image(tmp_path / "a.jpg")
     assert np.abs(image.astype(int) - upright).max() < 40
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_deep_colour_is_turned_as_pillow_turns_other_images(tmp_path, orientation, ending):
+    plain = np.random.default_rng(0).integers(0, 256, (16, 32, 3), dtype=np.uint8)
+    plain[0, 0], plain[0, 1] = 0, 255  # stretching changes nothing
+    plain[1:3], plain[3:5] = 0, 255
+    picture = Image.fromarray(plain)
+    picture.getexif()[0x0112] = orientation
+    upright = np.asarray(ImageOps.exif_transpose(picture))
+    path, deep = tmp_path / f"a.{ending}", plain.astype(np.uint16) * 257
+    if ending == "tif":
+        tag = (274, "H", 1, orientation, True)
+        tifffile.imwrite(path, deep, photometric="rgb", extratags=[tag])
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        content = exif.tobytes().removeprefix(b"Exif\0\0")
+        chunk = b"eXIf" + content
+        chunk = struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        whole = cv2.imencode(".png", deep[..., ::-1])[1].tobytes()
+        place = whole.index(b"IDAT") - 4
+        path.write_bytes(whole[:place] + chunk + whole[place:])
+    np.testing.assert_array_equal(read_image(path), upright)
+    assert read_size(path) == upright.shape[1::-1]
 
 
 def spoil(path, keep: float) -> None:
@@ -204,6 +246,14 @@ def test_nothing_to_read_says_what_and_where(folder, what, said):
     (folder / "notes.doc").touch()
     with pytest.raises(InputError, match=said):
         find_images(folder / what)
+
+
+def test_a_pattern_or_a_list_that_cannot_be_says_so(tmp_path):
+    (tmp_path / "a.csv").write_text('image\n"' + "x" * 200_000)
+    with pytest.raises(InputError, match=r"a.csv cannot be read as a list"):
+        find_images(tmp_path / "a.csv")
+    with pytest.raises(InputError, match=r"is no pattern|no image matches"):
+        find_images(tmp_path / "**.jpg")
 
 
 def test_images_come_in_order_with_errors_in_their_place(tmp_path):

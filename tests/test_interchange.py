@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from roottip import table
 from roottip.errors import InputError
 from roottip.evaluation import evaluate
 from roottip.formats.rsml import read_rsml
-from roottip.interchange import read_dataset, read_truth
+from roottip.interchange import read_dataset, read_images, read_truth
 
 RSML = """<?xml version="1.0"?>
 <rsml><metadata><unit>{unit}</unit><resolution>{resolution}</resolution></metadata>
@@ -95,6 +96,23 @@ def dataset(tmp_path):
     (tmp_path / "images.csv").write_text("image,split,group\na.png,train,1\nb.png,val,2\n")
     (tmp_path / "tips.csv").write_text("image,x,y\na.png,1,2\n")
     return tmp_path
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_an_image_without_a_group_is_its_own(tmp_path, ending):
+    path = tmp_path / f"images.{ending}"
+    frame = pd.DataFrame({"image": ["a", "b", "c", "d"], "group": [None, None, "p", "p"]})
+    table.write(frame, path)
+    images = read_images(path)
+    assert images["group"].tolist() == ["a", "b", "p", "p"]
+    nothing = pd.DataFrame({"image": [], "x": [], "y": []})
+    assert evaluate(nothing, nothing, frame, 5).summary["groups"] == 3
+
+
+def test_traces_of_two_images_of_one_name_are_refused(tmp_path):
+    (tmp_path / "p1.rsml").write_text("<rsml/>")
+    with pytest.raises(InputError, match=r"p1.rsml could be about day1/p1.jpg or day2/p1.jpg"):
+        read_truth(tmp_path, ["day1/p1.jpg", "day2/p1.jpg", "p2.jpg"])
 
 
 def test_a_split_keeps_its_images_and_their_tips(dataset):

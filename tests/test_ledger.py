@@ -185,10 +185,15 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, source,
     assert contents(output) == contents(tmp_path / "whole")
 
 
-def test_somebodys_own_tips_are_not_overwritten(tmp_path, source):
-    (tmp_path / "tips.csv").write_text("image,x,y\n")
-    with pytest.raises(InputError, match=r"a tips.csv that is no run's"):
-        run(source, tmp_path, Counting())
+@pytest.mark.parametrize("name", ["tips.csv", "images.csv", "report.html"])
+def test_what_no_run_made_is_not_overwritten(tmp_path, source, name):
+    output = tmp_path / "annotated"
+    output.mkdir()
+    (output / name).write_text("somebody's")
+    with pytest.raises(InputError, match=rf"holds {name}, and no run made it"):
+        run(source, output, Counting())
+    assert [path.name for path in output.rglob("*") if path.is_file()] in ([name], [name, "lock"])
+    assert (output / name).read_text() == "somebody's"
 
 
 def test_a_damaged_part_costs_its_images_only(tmp_path, source):

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+pytestmark = pytest.mark.xdist_group("site")  # what is made for all is made once
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:

@@ -51,6 +51,24 @@ def test_bytes_that_are_no_utf8_survive(tmp_path):
     assert table.read(path)["image"].tolist() == [name]
 
 
+def test_rows_with_more_fields_than_the_header_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("image,x,y\na.png,1,2,0.9\nb.png,3,4,0.8\n")
+    with pytest.raises(InputError, match=r"a.csv has rows with more fields"):
+        table.read(tmp_path / "a.csv")
+    # as some programs end their rows
+    (tmp_path / "b.csv").write_text("image,x,y\na.png,1,2,\nb.png,3,4,\n")
+    assert table.read(tmp_path / "b.csv")["x"].tolist() == [1, 3]
+
+
+def test_groups_and_the_like_are_text_in_parquet_too(tmp_path):
+    frame = pd.DataFrame({"image": ["a", "b"], "split": [1, 2], "group": ["g", None], "x": [1, 2]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    read = table.read(tmp_path / "a.parquet")
+    assert read["split"].tolist() == ["1", "2"]
+    assert read["group"].tolist() == ["g", ""]
+    assert read["x"].tolist() == [1, 2]
+
+
 def test_windows_separators_become_slashes():
     frame = pd.DataFrame({"image": ["day1\\a.jpg"], "x": [1], "y": [2]})
     assert table.check_points(frame, "t")["image"].tolist() == ["day1/a.jpg"]

@@ -114,6 +114,12 @@ def test_names_become_columns_and_groups():
         ("{1}", (), "call the field 1 something else"),
         ("{a}", ["b"], "group=b: b is no field of pattern={a}"),
         (None, ["b"], "b is no field"),
+        ("{a}_{b}", ["b", "b"], "group=b,b names a field twice"),
+        ("{a}_{brightness}", (), "call the field brightness something else"),
+        ("{a}_{px_per_mm}", (), "call the field px_per_mm something else"),
+        ("{a}_{hull_area_px2}", (), "call the field hull_area_px2 something else"),
+        ("{a}_{images}", ["images"], "call the field images something else"),
+        ("{a}_{depth_mm_mean}", (), "call the field depth_mm_mean something else"),
     ],
 )
 def test_patterns_that_cannot_be(pattern, group, said):

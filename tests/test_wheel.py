@@ -22,6 +22,8 @@ PREFIX = {"roottip": "", "conf": "roottip/", "data/sample": "roottip/"}
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 """Without PYTHONPATH, which would show the checkout."""
 
+pytestmark = pytest.mark.xdist_group("wheel")  # what is made for all is made once
+
 
 def ran(*words: object, **settings: object) -> subprocess.CompletedProcess[str]:
     result = subprocess.run(

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from roottip.learning.module import channels_last, one_cycle, tip_loss
-from roottip.learning.net import TipNet
+from roottip.learning.module import one_cycle, tip_loss
+from roottip.learning.net import TipNet, channels_last
 
 
 class Ensemble(lightning.LightningModule):

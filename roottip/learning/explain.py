@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from roottip import windows
 from roottip.errors import InputError
+from roottip.learning.net import channels_last
 from roottip.scorers.cnn import CnnScorer
 from roottip.windows import Centres, Image
 
@@ -27,9 +28,9 @@ Floats = NDArray[np.float32]
 Net = nn.Sequential
 """As `read_net` gives it."""
 
-STEPS, MOST_STEPS, GAP = 64, 512, 0.05
-"""Steps from the empty window to the real one, of integrated gradients; the larger number where
-the pixels' evidence does not add up to the whole, to within this share, with the smaller."""
+STEPS, GAP = (64, 128, 256, 512), 0.05
+"""Steps from the empty window to the real one, of integrated gradients; more of them as long as
+the pixels' evidence does not add up to the whole, to within this share."""
 
 _BATCH = 128
 """Windows through the net at a time; bounds the memory."""
@@ -67,7 +68,7 @@ def read_net(weights: Path) -> Net:
         )
         layer.weight, layer.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
         layers += [layer, nn.ReLU()]
-    net = nn.Sequential(*layers[:-1]).eval()
+    net = channels_last(nn.Sequential(*layers[:-1]).eval())
     side = scorer.card["window"]
     example = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
     if not np.allclose(evidence(net, example), logit(scorer.score_patches(example)), atol=1e-2):
@@ -206,13 +207,13 @@ def integrated_gradients(net: nn.Module, patch: Image, blank: Image) -> tuple[Fl
         Evidence that each pixel gave, its colours added up.
     gap : float
         Their sum less the difference of evidence between the two: 0 with steps without end.
-        Steps are `STEPS`, and `MOST_STEPS` where it is more than `GAP` of that.
+        Steps are the first of `STEPS` with which it is no more than `GAP` of that, or the last.
     """
     method, (here, empty) = (
         IntegratedGradients(_answer(net)),
         (planes(patch[None]), planes(blank[None])),
     )
-    for steps in (STEPS, MOST_STEPS):
+    for steps in STEPS:
         given, gap = method.attribute(
             here,
             empty,

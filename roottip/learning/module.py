@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import pytorch_lightning
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import TQDMProgressBar
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 from torch.utils.data import DataLoader
 from torchmetrics.classification import BinaryAccuracy
 
-from roottip.learning.net import Net, TipNet
-
-_Module = TypeVar("_Module", bound=nn.Module)
+from roottip.errors import InputError
+from roottip.learning.net import Net, TipNet, channels_last
 
 OFFSET_WEIGHT = 0.02
 """What a px of a window's offset weighs in the loss where not told. Whether there is a tip comes
@@ -98,12 +99,6 @@ class TipModule(Learner):
         return tip_loss(self.net, image, label, offset, self.tip_weight, self.offset_weight)
 
 
-def channels_last(net: _Module) -> _Module:
-    """The same net, its numbers laid out so that oneDNN and cuDNN convolve twice as fast."""
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
-    return net
-
-
 def precision_of(asked: str, accelerator: str = "auto") -> str:
     """Lightning's word for a precision; ``auto`` is bfloat16 where that is faster, else float32.
 
@@ -166,17 +161,46 @@ def fit_once(
     precision: str = "32-true",
 ) -> None:
     """Train with all samples once, with a progress bar, and keep nothing but what is learnt."""
-    trainer = pytorch_lightning.Trainer(
+    trainer = trainer_of(
         accelerator=accelerator,
         devices=1,
-        precision=precision_of(precision, accelerator),  # type: ignore[arg-type]  # a word
+        precision=precision_of(precision, accelerator),
         max_epochs=1,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         callbacks=[TQDMProgressBar()],
     )
-    trainer.fit(module, samples)
+    fit(trainer, module, samples)
+
+
+def trainer_of(**settings: Any) -> pytorch_lightning.Trainer:
+    """Lightning's trainer.
+
+    Raises
+    ------
+    InputError
+        This machine, or Lightning, does not have what the settings ask for.
+    """
+    try:
+        return pytorch_lightning.Trainer(**settings)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        asked = " ".join(
+            f"trainer.{name}={settings[name]}"
+            for name in ("accelerator", "devices", "num_nodes", "precision")
+            if name in settings
+        )
+        raise InputError(f"{asked}: {str(error).splitlines()[0]}") from error
+
+
+def fit(trainer: pytorch_lightning.Trainer, *samples: Any, **options: Any) -> None:
+    """Lightning's fit, after which Ctrl-C stays Ctrl-C: by itself it ends the process with 1."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(*samples, **options)
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, handler)  # it ignores the signal from then on
+        raise KeyboardInterrupt from error
 
 
 def one_cycle(module: pytorch_lightning.LightningModule, rate: float, decay: float) -> Any:

@@ -7,9 +7,12 @@ Nothing is padded, so the same weights see one window (one answer comes out) or 
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 STRIDE = 4
 """Pixels between the windows of neighbouring output numbers."""
@@ -165,6 +168,12 @@ class ReviewNet(nn.Module):
 
 Net = TipNet | GlanceNet | ReviewNet
 """What can be trained and exported."""
+
+
+def channels_last(net: _Module) -> _Module:
+    """The same net, its numbers laid out so that oneDNN and cuDNN convolve twice as fast."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    return net
 
 
 def _layer(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
@@ -19,35 +18,28 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from roottip import __version__
-from roottip.errors import InputError
+from roottip.errors import InputError, check_number
 from roottip.learning.calibration import calibrate
-from roottip.learning.choice import best, choose, curves, scan
+from roottip.learning.choice import choose
 from roottip.learning.export import export, restore, sizes
 from roottip.learning.glance import adopt, distil
 from roottip.learning.mining import (
     APART,
     LEAST,
     SIZES,
-    detector_of,
-    false_alarms,
-    finder,
     some,
 )
-from roottip.learning.module import OFFSET_WEIGHT, TipModule, precision_of
-from roottip.learning.net import TipNet
-from roottip.learning.oncard import CardSamples, Stock
-from roottip.learning.patches import R1, R2, Samples, window_patches
+from roottip.learning.module import OFFSET_WEIGHT, TipModule, fit, precision_of, trainer_of
+from roottip.learning.patches import R1, R2, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates, summary
 from roottip.learning.quantise import write_int8
 from roottip.learning.review import hand_on, teach
+from roottip.learning.rounds import DevScore, Rounds
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import CnnScorer, glance_of, int8_of
 from roottip.scorers.review import review_of
-
-Batches = DataLoader[Any]
 
 SOME = 512
 """Windows that are enough to know the statistics inside the net."""
@@ -160,7 +152,8 @@ def train(
     ------
     InputError
         A dataset is malformed or has too few tips, or `output` holds a training that is not to
-        be resumed, or nothing to resume, or with 0 rounds there is no `start`.
+        be resumed, or nothing to resume, a setting is out of its range, or with 0 rounds there is
+        no `start`.
     """
     output = Path(output)
     last = output / "checkpoints" / "last.ckpt"
@@ -172,10 +165,26 @@ def train(
         )
     if resume:
         _weights_of(last)
-    if rounds < (1 if start is None else 0):
+    for name, number, least in (
+        ("seed", seed, 0),
+        ("trainer.rounds", rounds, 0),
+        ("trainer.steps", steps, 1),
+        ("trainer.batch", batch, 1),
+        ("trainer.features", features, 1),
+        ("trainer.patience", patience, 0),
+        ("trainer.workers", workers, 0),
+        ("trainer.glance_steps", glance_steps, 0),
+        ("trainer.review_steps", review_steps, 0),
+    ):
+        check_number(name, number, least, whole=True)
+    check_number("trainer.rate", rate, 0, above=True)
+    check_number("trainer.tip_weight", tip_weight, 0, above=True)
+    check_number("trainer.offset_weight", offset_weight, 0)
+    if threshold is not None:
+        check_number("threshold", threshold, 0, most=1)
+    if rounds == 0 and start is None:
         raise InputError(
-            f"rounds={rounds} must be at least 1, or 0, which learns nothing, with a net to begin "
-            "with; give start="
+            "trainer.rounds=0 learns nothing, so it needs a net to begin with; give start="
         )
     precision = precision_of(precision, accelerator)
     lightning.seed_everything(seed, workers=True, verbose=False)
@@ -211,11 +220,11 @@ def train(
             EarlyStopping("dev_f1", mode="max", patience=patience),
         ]
     csv = CSVLogger(output, "logs")  # a new version_N at each start: a resumed one keeps the old
-    trainer = lightning.Trainer(
+    trainer = trainer_of(
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
-        precision=precision,  # type: ignore[arg-type]  # Lightning checks the word
+        precision=precision,
         max_epochs=rounds,
         reload_dataloaders_every_n_epochs=1,
         callbacks=[*callbacks, checkpoints],
@@ -225,7 +234,7 @@ def train(
         enable_model_summary=False,
     )
     if rounds > 0:
-        trainer.fit(module, datamodule=rounds_of, ckpt_path=last if resume else None)
+        fit(trainer, module, datamodule=rounds_of, ckpt_path=last if resume else None)
         module.load_state_dict(_weights_of(Path(checkpoints.best_model_path)))
     card: dict[str, Any] = {
         "threshold": LEAST if threshold is None else threshold,
@@ -293,81 +302,6 @@ def _pupils(training: Sequence[Plate], judges: Sequence[Plate]) -> list[Plate]:
     others = [plate for plate in training if id(plate) not in judging]
     free = {plate.dataset for plate in others}
     return [*others, *(plate for plate in training if plate.dataset not in free)]
-
-
-class Rounds(lightning.LightningDataModule):
-    """A new set of samples for each round, with the false alarms of the module's ``net`` so far.
-
-    Parameters
-    ----------
-    training, held_out : sequence of Plate
-    length : int
-        Samples in a round.
-    batch, workers, seed, shares
-        As `train` takes them; a share for each dataset by its name.
-    """
-
-    def __init__(
-        self,
-        training: Sequence[Plate],
-        held_out: Sequence[Plate],
-        length: int,
-        batch: int,
-        workers: int,
-        seed: int,
-        shares: Mapping[str, float],
-    ) -> None:
-        super().__init__()
-        self._shares = shares
-        self._training, self._held_out = training, held_out
-        self._stock: Stock | None = None
-        self._length, self._batch, self._workers, self._seed = length, batch, workers, seed
-
-    def train_dataloader(self) -> Batches | CardSamples:
-        """Scan for false alarms from the second round on, then cut samples.
-
-        Where a graphics card trains, they are made on it.
-        """
-        assert self.trainer is not None
-        number = self.trainer.current_epoch
-        mined = None
-        if number > 0:
-            net = self.trainer.lightning_module.net
-            assert isinstance(net, TipNet)
-            mined = false_alarms(finder(net), self._training, (self._seed, number))
-        samples = Samples(self._training, self._length, self._seed, number, mined, self._shares)
-        if not isinstance(self.trainer.accelerator, CUDAAccelerator):
-            return DataLoader(samples, self._batch, num_workers=self._workers)
-        if self._stock is None:
-            self._stock = Stock(self._training, self.trainer.strategy.root_device)
-        return CardSamples(samples, self._stock, self._batch)
-
-    def val_dataloader(self) -> Batches | list[Batches]:
-        """Single windows of the held-out plates, half of them tips, negatives near roots."""
-        if not self._held_out:
-            return []
-        return DataLoader(window_patches(self._held_out, self._seed), self._batch)
-
-
-class DevScore(Callback):
-    """After each round, how well the net finds the tips of the held-out plates."""
-
-    def __init__(self, held_out: Sequence[Plate]) -> None:
-        self._held_out = held_out
-
-    def on_validation_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Log ``dev_f1``, the mean over tips at the threshold best for all, and each dataset's."""
-        assert isinstance(pl_module, TipModule)
-        found = scan(detector_of(pl_module.net), self._held_out)
-        scores = curves(found, self._held_out)
-        threshold, f1 = best(scores)
-        pl_module.log("dev_f1", f1, prog_bar=True)
-        pl_module.log("dev_threshold", threshold)
-        for dataset, curve in scores.items():
-            own = curve.loc[curve["threshold"] == threshold, "f1"].item()
-            pl_module.log(f"dev_f1_{Path(dataset).name}", own)
 
 
 def _weights_of(checkpoint: Path) -> dict[str, Tensor]:

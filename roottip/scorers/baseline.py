@@ -11,6 +11,7 @@ else was tried.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from roottip import windows
 from roottip.detector import WindowDetector
-from roottip.errors import InputError, is_number
+from roottip.errors import InputError, check_number
 from roottip.scale import clearest_channel
 from roottip.scorers.filters import Floats, sample, second_derivatives
 from roottip.windows import Centres, Image, Points, Scores
@@ -84,9 +85,11 @@ class BaselineScorer:
             Names the setting, or the weights that are missing or unknown.
         """
         for name in ("sigma", "least_ridge"):
-            value = getattr(self, name)
-            if not (is_number(value) and value >= 0.3):
-                raise InputError(f"{name}={value} must be a number of at least 0.3")
+            check_number(name, getattr(self, name), 0.3)
+        if not isinstance(self.weights, Mapping):
+            raise InputError(f"weights={self.weights} must be a number for each of its measures")
+        for name, value in self.weights.items():
+            check_number(f"weights.{name}", value, -math.inf)
         wrong = set(self.weights) ^ {"bias", *MEASURES}
         if wrong:
             raise InputError(

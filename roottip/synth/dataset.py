@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import threading
@@ -19,11 +20,20 @@ import pandas as pd
 from tqdm import tqdm
 
 from roottip import table
-from roottip.errors import InputError, is_number
+from roottip.errors import InputError, check_number
 from roottip.synth.growth import SPECIES, check_species
 from roottip.synth.plate import Plate, stream, varied
 from roottip.synth.render import Picture, picture, plant
 from roottip.synth.truth import TIP_COLUMNS
+
+SMALLEST = 32
+"""px of a plate's side."""
+
+_LEAST = {"width": SMALLEST, "height": SMALLEST, "top": -math.inf, "cast": -1.0, "jpeg": 1.0}
+"""Of settings of a plate; of all others 0."""
+
+_ABOVE = ("px_per_mm", "day", "root_width", "sharpness")
+"""Settings that must be more than that."""
 
 _INDEX = ("image", "split", "width", "height", "group", "px_per_mm", "species", "day", "seed")
 
@@ -55,12 +65,15 @@ def varied_plates(
     Raises
     ------
     InputError
-        An unknown species, or a setting that is no number.
+        An unknown species, or a setting that is no number or out of its range.
     """
     names = list(species or SPECIES)
     check_species(names)
-    if count < 1 or size < 32:
-        raise InputError(f"count={count} size={size}: at least 1 plate of 32 px")
+    check_number("count", count, 1, whole=True)
+    check_number("size", size, SMALLEST, whole=True)
+    check_number("seed", seed, 0, whole=True)
+    if px_per_mm is not None:
+        check_number("px_per_mm", px_per_mm, 0, above=True)
     given = _checked(knobs or {})
     wide, high = int(given.get("width", size)), int(given.get("height", size))
     return [
@@ -86,10 +99,10 @@ def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
         if kinds[key] is str:
             check_species([str(value)])
             given[key] = str(value)
-        elif is_number(value):
-            given[key] = kinds[key](value)
         else:
-            raise InputError(f"plate.{key}={value}: must be a number")
+            least = _LEAST.get(key, 0.0)
+            check_number(f"plate.{key}", value, least, above=key in _ABOVE)
+            given[key] = kinds[key](value)
     return given
 
 
@@ -139,6 +152,7 @@ def write_dataset(
         )
     if any(day <= 0 for day in days) or workers < 1:
         raise InputError(f"days={list(days)} workers={workers}: must be above 0")
+    (folder / "images.csv").unlink(missing_ok=True)
     for part in ("images", "rsml"):
         (folder / part).mkdir(parents=True, exist_ok=True)
         if overwrite:

@@ -23,6 +23,8 @@ from roottip.scorers.cnn import SHIPPED, CnnScorer
 
 NASTY = "<b onload=\"x\">&amp; '1'.png"
 
+pytestmark = pytest.mark.xdist_group("lookback")  # what is made for all is made once
+
 
 @pytest.fixture(scope="module")
 def data(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -112,6 +114,8 @@ def test_what_cannot_be_is_refused_in_a_sentence(data, tmp_path, capsys):
     for words, said in (
         (["image=none.png"], "is none of the 2 images"),
         (["count=0"], "at least 1"),
+        (["seed=-1"], "seed=-1 must be a whole number of at least 0"),
+        (["tolerance=0"], "tolerance=0.0 must be a number above 0"),
         (["weights=none.onnx"], "none.json cannot be read"),
     ):
         assert app.main(["explain", f"data={data}", f"output={tmp_path / 'o'}", *words]) == 2

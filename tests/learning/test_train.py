@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -135,7 +137,7 @@ def test_resumes_where_it_stopped(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:  # mining is the first thing of the second round
-        patch.setattr("roottip.learning.train.false_alarms", stop)
+        patch.setattr("roottip.learning.rounds.false_alarms", stop)
         with pytest.raises(RuntimeError, match="power cut"):
             train([drawn], tmp_path / "cut", **TINY)
     with pytest.raises(InputError, match="resume=true"):
@@ -178,7 +180,10 @@ def test_groups_are_held_out_and_choose_the_threshold_if_they_have_enough_tips(
     assert card["training"]["dev"]["f1"] == round(f1, 4)
 
 
-def test_a_glance_loses_no_tip_and_is_passed_on(drawn: Path, tmp_path: Path) -> None:
+def test_a_glance_loses_no_tip_and_is_passed_on(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roottip.learning.glance.BATCH", 16)
     recipe = {
         **TINY,
         "features": 64,
@@ -207,6 +212,40 @@ def test_a_glance_loses_no_tip_and_is_passed_on(drawn: Path, tmp_path: Path) -> 
     assert adopted.card["sha256"] == glance.card["sha256"]
     assert adopted.card["glance_of"] == CnnScorer(second).card["sha256"]
     assert isinstance(detector(second).scorer, GlancingScorer)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"batch": 0}, "trainer.batch=0 must be a whole number of at least 1"),
+        ({"rounds": "abc"}, "trainer.rounds=abc must be a whole number"),
+        ({"rate": 0}, "trainer.rate=0 must be a number above 0"),
+        ({"seed": -1}, "seed=-1 must be a whole number of at least 0"),
+        ({"threshold": 5}, "threshold=5 must be a number of at least 0 and at most 1"),
+        ({"accelerator": "abacus"}, "trainer.accelerator=abacus"),
+        ({"precision": "7-bit"}, "trainer.precision=7-bit: "),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_learnt(
+    settings: dict, said: str, drawn: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        train([drawn], tmp_path, **(TINY | settings))
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_training_that_is_stopped_says_so(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("roottip.learning.rounds.Samples", stop)
+    words = [f"trainer.{key}={value}" for key, value in TINY.items() if key != "dev"]
+    given = ["train", f"data={drawn}", f"output={tmp_path}", "dev=0.5", *words]
+    assert main(given) == 130
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_without_rounds_nothing_is_learnt(drawn: Path, tmp_path: Path) -> None:

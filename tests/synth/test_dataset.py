@@ -72,10 +72,33 @@ def test_what_is_refused(series):
         write_dataset(plates, 1, series)
     with pytest.raises(InputError, match="no species 'oak'; there is barley"):
         varied_plates(1, 1, species=["oak"])
-    with pytest.raises(InputError, match=r"plate.hairs=many: must be a number"):
+    with pytest.raises(InputError, match=r"plate.hairs=many must be a number"):
         varied_plates(1, 1, knobs={"hairs": "many"})
-    with pytest.raises(InputError, match="at least 1 plate"):
+    for knob, wrong, said in (
+        ("width", 0, "of at least 32"),
+        ("root_width", -3, "above 0"),
+        ("hairs", -1, "of at least 0"),
+        ("noise", float("nan"), "of at least 0"),
+    ):
+        with pytest.raises(InputError, match=f"plate.{knob}={wrong} must be a number {said}"):
+            varied_plates(1, 1, knobs={knob: wrong})
+    assert varied_plates(1, 1, knobs={"top": -2})[0].top == -2
+    with pytest.raises(InputError, match="count=0 must be a whole number of at least 1"):
         varied_plates(0, 1)
+    with pytest.raises(InputError, match="seed=-1 must be a whole number of at least 0"):
+        varied_plates(1, -1)
+    with pytest.raises(InputError, match="px_per_mm=-3 must be a number above 0"):
+        varied_plates(1, 1, px_per_mm=-3)
+
+
+def test_a_dataset_whose_replacement_is_killed_is_not_taken_for_whole(tmp_path, monkeypatch):
+    plates = varied_plates(1, 1, 64, knobs={"plants": 0})
+    write_dataset(plates, 1, tmp_path)
+    monkeypatch.setattr("roottip.synth.dataset._write_plate", lambda *given, **more: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_dataset(plates, 2, tmp_path, overwrite=True)
+    with pytest.raises(InputError, match=r"has no images.csv"):
+        read_dataset(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="CPlantBox's random numbers differ")
