@@ -10,7 +10,7 @@ demo: .venv/core
 
 # a process for each processor: threads besides would only wait for each other
 test: .venv/dev check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup
 
 check: .venv/dev
 	$(BIN)/ruff format --check
