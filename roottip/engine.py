@@ -16,6 +16,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -239,7 +240,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self.process.start()
+        with _deaf():
+            self.process.start()
         theirs.close()
         self.connection.send_bytes(payload)
         self.given: deque[str] = deque()
@@ -320,6 +322,19 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
     finally:
         for worker in crew:
             worker.end()
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """A process begun here never hears Ctrl-C, not even before its first line: the parent does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _serve(connection: Connection) -> None:

@@ -247,7 +247,8 @@ def measured(parts: Iterable[Image]) -> Lines | None:
     own.
 
     Pixels above half of the local contrast to a median-filtered background form a mask; twice
-    its distance transform on the mask's centre lines is the local full width at half maximum.
+    its distance transform less one, on the mask's centre lines, is the local full width at half
+    maximum.
     Long components count, the bright or the dark ones, whichever have more contrast; each
     centre-line pixel with its squared contrast, in a quadratic mean: roots outvote root hairs.
     Shoots and leaf stalks are fewer, but wide and of much contrast: contrast beyond `_CLEAR`

@@ -13,12 +13,16 @@ An empty table has the same columns and types as a full one.
 from __future__ import annotations
 
 import csv
+import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import parquet
 
 from roottip.errors import InputError
 
@@ -29,6 +33,7 @@ MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
 
 FORMATS = (".csv", ".parquet")
 
+_NUMBERS = {*MEASURED} - {"note"}
 _TEXT = ("image", "group", "split", "status", "error", "source", "cause", "outcome", "detector")
 
 
@@ -105,7 +110,8 @@ def read(path: str | Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path)
-            return frame.assign(**{name: _text(frame[name]) for name in _TEXT if name in frame})
+            known = [name for name in _TEXT if name in frame]
+            return frame.assign(**{name: _objects(frame[name], _text) for name in known})
         if path.suffix.lower() == ".csv":
             with warnings.catch_warnings():
                 # of a field too many in each row pandas would only warn, and leave it out
@@ -160,9 +166,19 @@ def encode(frame: pd.DataFrame, suffix: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     for column in frame:
         if pd.api.types.is_object_dtype(frame[column]):
-            frame = frame.assign(**{column: [utf8(value) for value in frame[column]]})
-    content: bytes = frame.to_parquet(index=False)
-    return content
+            frame = frame.assign(**{column: _objects(frame[column], utf8)})
+    arrow = pa.Table.from_pandas(frame, preserve_index=False)
+    # of nothing Arrow knows no type, and it knows two for text
+    types = [
+        (pa.float64() if field.name in _NUMBERS else pa.string())
+        if pa.types.is_null(field.type) or pa.types.is_large_string(field.type)
+        else field.type
+        for field in arrow.schema
+    ]
+    fields = [field.with_type(kind) for field, kind in zip(arrow.schema, types, strict=True)]
+    content = io.BytesIO()
+    parquet.write_table(arrow.cast(pa.schema(fields, arrow.schema.metadata)), content)
+    return content.getvalue()
 
 
 def utf8(value: object) -> object:
@@ -220,15 +236,18 @@ def check_images(frame: pd.DataFrame, source: str) -> pd.DataFrame:
 
 def groups(given: pd.Series, images: pd.Series) -> pd.Series:
     """The groups of images as text; where none is given, an image is its own."""
-    pairs = zip(given, images, strict=True)
-    text = [image if pd.isna(group) or group == "" else str(group) for group, image in pairs]
+    text = [_text(group) or image for group, image in zip(given, images, strict=True)]
     return pd.Series(text, index=images.index, dtype=object)
 
 
-def _text(column: pd.Series) -> pd.Series:
-    """As a CSV would have it: text, and nothing where there is none."""
-    text = ["" if pd.isna(value) else str(value) for value in column]
-    return pd.Series(text, index=column.index, dtype=object)
+def _text(value: object) -> str:
+    """As a CSV would have it: nothing where there is nothing."""
+    return "" if pd.isna(value) else str(value)
+
+
+def _objects(column: pd.Series, function: Callable[[object], object]) -> pd.Series:
+    """Each value's, as objects, whatever pandas would make of them."""
+    return pd.Series([function(value) for value in column], index=column.index, dtype=object)
 
 
 def _numbers_where_all_are(column: pd.Series) -> pd.Series:

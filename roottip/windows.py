@@ -122,6 +122,7 @@ def foreground(
     side = 2 * -(-reach // scale) + 1
     mask = cv2.dilate((structure > contrast * noise).astype(np.uint8), np.ones((side, side)))
     rows, columns = structure.shape
+    centres = centres.astype(np.int64)  # a scan's width times its blocks is beyond 32 bits
     column = np.minimum(centres[:, 0] * columns // width, columns - 1)
     row = np.minimum(centres[:, 1] * rows // height, rows - 1)
     return np.asarray(mask[row, column] > 0)
@@ -326,6 +327,10 @@ def refine(
     """
     if len(kept) == 0:
         return np.empty((0, 2))
+    some = scores > 0  # of all windows few are likely to be tips, and no other weighs anything
+    some[kept] = True
+    kept = np.cumsum(some)[kept] - 1
+    centres, places, scores = centres[some], places[some], scores[some]
     column, row = (centres.astype(np.int64) - centres.min(axis=0)).T // stride
     row_length = column.max() + 1 + 2 * reach  # so that no row goes on in the next
     cell = row * row_length + column

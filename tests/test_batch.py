@@ -98,6 +98,25 @@ def test_an_output_around_the_images_is_refused_and_left_alone(tmp_path, run_fol
     assert (run_folder / "images.csv").read_text() == "image,split,group\n"
 
 
+def test_a_photo_on_its_side_gives_what_the_upright_one_gives(tmp_path, plate):
+    (tmp_path / "in").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(plate).save(tmp_path / "in" / "a.png")
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(plate)))
+    turned.save(tmp_path / "in" / "b.png", exif=exif)
+    tips, images = run(tmp_path / "in", tmp_path / "o")
+    upright, stored = (
+        tips.loc[tips["image"] == name, ["x", "y", "score"]].to_numpy()
+        for name in ("a.png", "b.png")
+    )
+    assert len(upright) > 0
+    assert np.array_equal(upright, stored)
+    assert images[["width", "height"]].to_numpy().tolist() == [[200, 240]] * 2
+    pictures = [(tmp_path / "o" / "overlays" / f"{name}.png.png").read_bytes() for name in "ab"]
+    assert pictures[0] == pictures[1]
+
+
 def test_an_interrupted_run_keeps_what_is_done(tmp_path, run_folder):
     class Interrupted:
         threshold = 0.5

@@ -55,10 +55,26 @@ def test_a_cluster_gives_what_this_process_gives_though_a_worker_is_killed(worke
     assert comparable(results) == comparable(engine.here(*task))
 
 
+class Packed:
+    """Counts how often it is packed to be sent."""
+
+    threshold = 0.5
+    times = 0
+
+    def __getstate__(self):
+        Packed.times += 1
+        return {"weights": 1}
+
+    def find(self, image, threshold=None):
+        return np.empty((0, 2)), np.empty(0, np.float32)
+
+
 def test_the_task_is_sent_once_to_each_worker(workers, task):
+    mine = Task(Packed(), task[0].root, overlays=False)
     with Client(workers) as client:
         client.wait_for_workers(2)
-        assert len(list(cluster.run(client, *task, time_limit=60))) == 12
+        assert len(list(cluster.run(client, mine, task[1], time_limit=60))) == 12
+        assert 0 < Packed.times < 4
         left = client.run(lambda dask_worker: list(dask_worker.plugins))
     assert all("roottip-task" not in plugins for plugins in left.values())
 

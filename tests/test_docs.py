@@ -7,6 +7,7 @@ notebook that `make docs` runs.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 
 from roottip import app, table
+from roottip.detector import load
 from roottip.settings import choices, keys
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +28,7 @@ NOTEBOOK = ROOT / "docs" / "tutorial.md"
 SMALL = {
     "train": "trainer.rounds=1 trainer.steps=2 trainer.batch=8 trainer.workers=0 dev=0.4 "
     "trainer.glance_steps=1",
+    "detect": "engine.workers=0",
     "synth": "count=1 size=200",
     "explain": "count=1 data=annotated split=val",
 }
@@ -133,6 +136,7 @@ def test_commands_and_code_run(page, here, capsys):
                 run(words)
     tables = [value for value in names.values() if isinstance(value, pd.DataFrame)]
     assert all(len(found) for found in tables)
+    assert tables or "tips = " not in page.read_text(encoding="utf-8")
     capsys.readouterr()
 
 
@@ -178,6 +182,24 @@ def test_stale_text_is_noticed(text, tmp_path):
     page.write_text(f"Say {text}.", encoding="utf-8")
     with pytest.raises(AssertionError):
         test_settings_and_extras_in_the_text_exist(page)
+
+
+def test_what_pages_say_of_the_shipped_weights_is_on_their_cards():
+    said = {page.name: " ".join(page.read_text(encoding="utf-8").split()) for page in PAGES}
+    net, made = (
+        json.loads((ROOT / "roottip" / "weights" / f"{name}.json").read_text())
+        for name in ("cnn", "features")
+    )
+    radius = load("baseline").radius
+    for page, words in (
+        ("different.md", f"the shipped net's is {net['threshold']:g}."),
+        ("different.md", f"scores less than {net['surest']:g} "),
+        ("tables.md", f"{net['window']} px wide for the cnn, {made['window']} px for the features"),
+        ("tables.md", f"({net['radius']:g} px, one root width"),
+        ("tables.md", f"{made['radius']:g} for the features, {radius:g} for the baseline"),
+        ("accuracy.md", f"at its threshold of {net['threshold']:g},"),
+    ):
+        assert words in said[page], page
 
 
 def test_scripts_named_in_the_text_are_there():

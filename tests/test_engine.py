@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ from roottip import engine
 from roottip.detector import load
 from roottip.engine import Task
 from roottip.errors import InputError
+from roottip.scorers import cnn
 
 CRASH, HANG, RAISE = 1, 2, 3
 
@@ -66,7 +68,7 @@ def test_processes_end_with_the_run(nasty):
     next(results)
     begun = time.monotonic()
     results.close()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 50  # neither the limit nor the hang, which are longer
 
 
 @pytest.mark.parametrize("detector", ["baseline", "cnn"])
@@ -85,8 +87,11 @@ def test_processes_give_what_this_process_gives(tmp_path, plate, detector):
 
 
 def test_a_detector_travels_without_its_file(tmp_path, plate):
-    detector = load("cnn")
-    there = pickle.loads(pickle.dumps(detector))
+    shutil.copytree(cnn.SHIPPED.parent, tmp_path / "weights")
+    detector = load("cnn", weights=tmp_path / "weights" / cnn.SHIPPED.name)
+    content = pickle.dumps(detector)
+    shutil.rmtree(tmp_path / "weights")
+    there = pickle.loads(content)
     for ours, theirs in zip(detector.find(plate), there.find(plate), strict=True):
         assert np.array_equal(ours, theirs)
 

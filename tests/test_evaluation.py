@@ -55,6 +55,20 @@ def test_a_case_worked_by_hand():
     assert np.isnan(b["precision"])
 
 
+@pytest.mark.parametrize(
+    ("image", "x", "outcome"), [("a", 8, IGNORED), ("a", 8.01, FALSE_ALARM), ("b", 0, FALSE_ALARM)]
+)
+def test_ignoring_reaches_as_far_as_the_tolerance_in_its_image(image, x, outcome):
+    hidden = tips("a", [(0, 0, 1)], ignore=0)
+    result = evaluate(tips(image, [(x, 6, 0.9)], score=0), hidden, ["a", "b"], 10)
+    assert result.matches["outcome"].tolist() == [outcome]
+    alarms = int(outcome == FALSE_ALARM)
+    assert result.summary["false_alarms"] == alarms
+    assert result.candidates["false_alarms"].tolist() == [alarms]
+    precision = result.by_tolerance.set_index("tolerance")["precision"][10]
+    assert precision == 0 if alarms else np.isnan(precision)
+
+
 def test_a_visible_tip_is_a_hit_even_beside_an_ignored_one():
     truth = tips("a", [(10, 10, 0), (12, 10, 1)], ignore=0)
     s = evaluate(tips("a", [(12, 10, 0.9)], score=0), truth, ["a"], 10).summary

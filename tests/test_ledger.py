@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from PIL import Image
 
@@ -183,6 +187,34 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, source,
     assert again.calls == 3
     run(source, tmp_path / "whole", Counting())
     assert contents(output) == contents(tmp_path / "whole")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal to a group of processes")
+def test_ctrl_c_is_one_word_and_the_run_goes_on(tmp_path, source):
+    output = tmp_path / "out"
+    given = f"input={source}", f"output={output}", "detector=baseline", "engine.workers=1"
+    words = [sys.executable, "-m", "roottip", "detect", *given, "overlays=false"]
+    stopped = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    parent = psutil.Process(stopped.pid)
+    while not any("spawn_main" in " ".join(child.cmdline()) for child in parent.children()):
+        time.sleep(0.01)
+    os.killpg(stopped.pid, signal.SIGINT)  # as a terminal sends it
+    _, said = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130
+    assert said.splitlines()[-1] == "stopped"
+    assert "Traceback" not in said
+    assert json.loads((output / "run.json").read_text())["finished"] is False
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 3  # bad.png
+    assert len(table.read(output / "images.csv")) == 7
+
+
+def test_new_images_are_done_by_the_same_command(tmp_path, source):
+    run(source, tmp_path / "out", Counting())
+    shutil.copy(source / "p0.png", source / "p10.png")
+    again = Counting()
+    _, images = run(source, tmp_path / "out", again)
+    assert again.calls == 1
+    assert images["image"].tolist() == ["bad.png", *(f"p{n}.png" for n in range(6)), "p10.png"]
 
 
 @pytest.mark.parametrize("name", ["tips.csv", "images.csv", "report.html"])

@@ -43,6 +43,12 @@ def test_of_as_many_pairs_the_nearest_count():
     assert (i.tolist(), j.tolist()) == ([1], [0])
 
 
+def test_the_sum_of_distances_counts_not_the_nearest_pair():
+    # the nearest pair, 1 px, would leave 9 px to the other: 10 in place of 5 + 3
+    i, j = match(cloud([(0, 0), (6, 0)]), cloud([(5, 0), (9, 0)]), 10)
+    assert dict(zip(i.tolist(), j.tolist(), strict=True)) == {0: 0, 1: 1}
+
+
 def test_the_tolerance_itself_still_counts():
     assert len(match(cloud([(0, 0)]), cloud([(6, 8)]), 10)[0]) == 1
     assert len(match(cloud([(0, 0)]), cloud([(6, 8.001)]), 10)[0]) == 0

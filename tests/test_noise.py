@@ -129,7 +129,7 @@ def test_more_tips_of_a_noisy_photograph_are_found(shared, monkeypatch):
     name = rows.loc[rows["split"] == "train", "image"].iloc[0]
     truth = tips.loc[(tips["image"] == name) & (tips["ignore"] == 0), ["x", "y"]].to_numpy()
     left, top = np.quantile(truth, 0.2, axis=0).astype(int)
-    part = read_image(shared / "osr" / "images" / name)[top : top + 1000, left : left + 1000]
+    part = read_image(shared / "osr" / "images" / name)[top : top + 350, left : left + 350]
     image = noisy(part, 12)
     features = load("features")
 

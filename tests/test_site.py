@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.xdist_group("site")  # what is made for all is made once
+pytestmark = pytest.mark.xdist_group("site")  # made once, and begun first
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +52,20 @@ def test_bytes_that_are_no_utf8_survive(tmp_path):
     name = b"wei\xdf.jpg".decode("utf-8", "surrogateescape")
     table.write(table.points(name, [[1, 2]]), path)
     assert table.read(path)["image"].tolist() == [name]
+
+
+def test_an_empty_table_has_the_types_of_a_full_one_in_parquet_too():
+    row = {"image": "a", "status": "ok", "error": "", "width": 1, "height": 1, "tips": 0}
+    for full, empty in (
+        (table.points("a", np.array([[1.0, 2.0]]), np.array([0.5])), table.concat([])),
+        (table.images([row | {"seconds": 0.1}]), table.images([])),
+    ):
+        ours, theirs = (
+            pq.read_schema(io.BytesIO(table.encode(frame, ".parquet"))) for frame in (empty, full)
+        )
+        assert list(zip(ours.names, ours.types, strict=True)) == list(
+            zip(theirs.names, theirs.types, strict=True)
+        )
 
 
 def test_rows_with_more_fields_than_the_header_are_refused(tmp_path):

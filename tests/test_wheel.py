@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -22,7 +23,7 @@ PREFIX = {"roottip": "", "conf": "roottip/", "data/sample": "roottip/"}
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 """Without PYTHONPATH, which would show the checkout."""
 
-pytestmark = pytest.mark.xdist_group("wheel")  # what is made for all is made once
+pytestmark = pytest.mark.xdist_group("wheel")  # made once, and begun first
 
 
 def ran(*words: object, **settings: object) -> subprocess.CompletedProcess[str]:
@@ -108,6 +109,12 @@ def test_demo_compares_all_detectors_on_the_sample(program):
     compared = table.read(Path("roottip-demo/compare/comparison.csv"))
     assert list(compared["detector"]) == list(DETECTORS)
     assert list(compared["images"]) == [12] * len(DETECTORS)
+    f1 = compared.set_index("detector")["f1"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = re.search(r"(0\.\d\d)\s+on the twelve of `roottip demo`", readme)
+    assert f1["cnn"] == pytest.approx(float(told[1]), abs=0.01)
+    assert f1["features"] > 0.5  # by chance as many points have less than 0.05
+    assert f1["baseline"] > 0.4
 
 
 def test_it_finds_the_tips_that_the_checkout_finds(program, capsys):

@@ -39,6 +39,9 @@ def calibrate(
 ) -> dict[str, Any] | None:
     """Change a net's last layer so that its scores are the share of tips among such finds.
 
+    What is fitted to finds, whose scores are means of two looks, is laid upon each look: the same
+    where the looks agree, or where little is changed.
+
     Parameters
     ----------
     net : TipNet

@@ -24,6 +24,9 @@ from roottip.windows import Points
 _NOWHERE = 1e5
 """px; a plate with fewer points than the others has the rest of its row here."""
 
+_EXACT = "donot_use_mm_for_euclid_dist"
+"""For torch.cdist: by products, coordinates of thousands lose tenths of a px in float32."""
+
 _LUMA = (0.299, 0.587, 0.114)
 _ALONG = 2 * MARGIN + 1
 
@@ -121,10 +124,11 @@ def cut(
     y, x = torch.meshgrid(along, along, indexing="ij")
     image = _read(stock, plates, on_plate(torch.stack([x.ravel(), y.ravel()], -1)))
     places = on_plate(torch.from_numpy(MIDDLES).float().to(stock.device))
-    apart = torch.cdist(places, stock.tips[plates])
+    apart = torch.cdist(places, stock.tips[plates], compute_mode=_EXACT)
     tip, nearest = apart.min(dim=-1)
     tip = tip * zoom[:, None]
-    ignored = torch.cdist(places, stock.ignored[plates]).amin(dim=-1) * zoom[:, None]
+    ignored = torch.cdist(places, stock.ignored[plates], compute_mode=_EXACT)
+    ignored = ignored.amin(dim=-1) * zoom[:, None]
     inside = ((places > -0.5) & (places < stock.sizes[plates][:, None] - 0.5)).all(dim=-1)
     counts = inside & (ignored > R2)
     label = torch.full_like(tip, math.nan)

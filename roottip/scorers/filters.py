@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roottip import windows
+from roottip.errors import InputError
 
 Floats = NDArray[np.floating[Any]]
+
+_LONGEST = 32_767
+"""px; `cv2.remap` reads no longer images."""
 
 
 def second_derivatives(image: Floats, sigma: float) -> tuple[Floats, Floats, Floats]:
@@ -30,7 +34,18 @@ def second_derivatives(image: Floats, sigma: float) -> tuple[Floats, Floats, Flo
 
 
 def sample(values: Floats, x: Floats, y: Floats) -> Floats:
-    """Values of a map between its pixels, bilinear; beyond the border reflected."""
+    """Values of a map between its pixels, bilinear; beyond the border reflected.
+
+    Raises
+    ------
+    InputError
+        The map is longer than OpenCV can sample.
+    """
+    if max(values.shape) >= _LONGEST:
+        raise InputError(
+            f"an image that is {max(values.shape)} px long where its roots are 5 px wide is too "
+            "long for this detector; use detector=cnn, or cut it into parts"
+        )
     x, y = np.broadcast_arrays(x, y)
     # remap takes two-dimensional lists of places, of less than 32768 a side
     side = 1024

@@ -23,7 +23,7 @@ from roottip.scorers.cnn import SHIPPED, CnnScorer
 
 NASTY = "<b onload=\"x\">&amp; '1'.png"
 
-pytestmark = pytest.mark.xdist_group("lookback")  # what is made for all is made once
+pytestmark = pytest.mark.xdist_group("lookback")  # made once, and begun first
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from roottip.learning.choice import TOLERANCE, Choice, best, curves, scan
 from roottip.learning.mining import LEAST, SIZES, finds_of
 from roottip.learning.module import TipModule, precision_of
 from roottip.learning.patches import Samples, negatives, window_patches
-from roottip.learning.plates import Plate, distance, hold_out, read_plates
+from roottip.learning.plates import Plate, distance, hold_out, read_plates, summary
 from roottip.learning.train import train
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers.cnn import CnnScorer, GlancingScorer, detector, glance_of, int8_of
@@ -101,7 +101,7 @@ def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
             "images": 2,
             "groups": 1,
             "tips": 4,
-            "sha256": card["training"]["data"][0]["sha256"],
+            "sha256": summary(hold_out(read_plates([drawn]), 0.5, 0)[0])[0]["sha256"],
         }
     ]
     assert card["training"]["dev"]["plates"] == 2
@@ -426,7 +426,8 @@ def test_two_processes(drawn: Path, tmp_path: Path) -> None:
         "from roottip.learning.train import train\n"
         "if __name__ == '__main__':\n"
         f"    train([Path({str(drawn)!r})], Path({str(tmp_path / 'out')!r}), rounds=1, steps=4,\n"
-        "          batch=8, dev=0.5, workers=0, glance_steps=0, accelerator='cpu', devices=2)\n"
+        "          batch=8, dev=0.5, workers=0, glance_steps=0, features=16, accelerator='cpu',\n"
+        "          devices=2)\n"
     )
     done = subprocess.run(
         [sys.executable, str(script)],
