@@ -96,7 +96,8 @@ class WindowDetector:
     threshold : float
         Least score of a found point.
     radius : float
-        No two found points are closer than this, px.
+        Of windows that see tips closer to each other than this, px, the best is kept. Where the
+        windows around it agree, or another look does, its point may come somewhat nearer to others.
     root_width : float, optional
         Typical width of the roots in px of the image given; estimated from each image
         where it is None.
@@ -175,7 +176,9 @@ class WindowDetector:
             check_image(image)
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
-        lowest = least if len(self.sizes) == 1 else min(least, _FAINTEST)
+        # another look, or the review, may think more of a find than this one
+        alone = len(self.sizes) == 1 and self.review is None
+        lowest = least if alone else min(least, _FAINTEST)
         adjusting, image, looks = self._looks(image, lowest)
         finds, weights, factors = [], [], []
         for weight, seen, scaled_size in looks:

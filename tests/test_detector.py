@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -155,6 +157,24 @@ def test_settings_that_cannot_work_are_refused(setting, said):
 def test_sizes_that_cannot_work_are_refused(sizes):
     with pytest.raises(InputError, match=r"sizes=.* must be a list of numbers above 0"):
         load("cnn", sizes=sizes)
+
+
+def test_a_review_may_raise_what_a_single_look_hardly_sees():
+    class Believer:
+        card: ClassVar = {"window": 16, "sizes": [1.0]}
+
+        def __call__(self, squares):
+            return np.full(len(squares), 3.0, np.float32)
+
+    image = dots((120, 160), [(60, 60)]) // 3
+    plain = WindowDetector(brightness, threshold=0.5, root_width=REFERENCE_WIDTH)
+    assert len(plain.find(image)[0]) == 0
+    believing = replace(plain, review=Believer())
+    points, scores = believing.find(image)
+    assert len(points) > 0
+    low, low_scores = believing.find(image, threshold=0.01)
+    assert np.array_equal(points, low[low_scores >= 0.5])
+    assert np.array_equal(scores, low_scores[low_scores >= 0.5])
 
 
 def test_an_image_is_looked_at_in_each_size_but_never_larger_than_it_is():

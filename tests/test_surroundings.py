@@ -46,6 +46,23 @@ def test_larger_squares_are_averages_and_grey_is_every_colour() -> None:
     np.testing.assert_allclose(square, np.repeat(blocks[:, :, None], 3, axis=2), atol=0.51)
 
 
+@pytest.mark.parametrize("side", [180.3, 366.0, 60.0])
+def test_a_point_lies_in_the_middle_where_reviews_learn(side: float) -> None:
+    """As `roottip.learning.review.Finds` puts finds between pixels 63 and 64 of 128."""
+    rng = np.random.default_rng(0)
+    x, y = np.meshgrid(np.arange(500), np.arange(500))
+    off = []
+    for point in rng.uniform(230, 260, (12, 2)):
+        blob = 200 * np.exp(-((x - point[0]) ** 2 + (y - point[1]) ** 2) / 2 / 15**2)
+        ((square,),) = squares_of(blob.astype(np.uint8), point[None], [side], 128)
+        weight = square[:, :, 0].astype(float)
+        place = [(weight.sum(axis=axis) @ np.arange(128)) / weight.sum() for axis in (0, 1)]
+        off.append(np.array(place) - 63.5)
+    # a square begins at a whole pixel of the image
+    assert np.abs(off).max() < 0.5 * 128 / side + 0.1
+    assert np.abs(np.mean(off, axis=0)).max() < 0.25 * 128 / side
+
+
 def test_smaller_squares_are_enlarged() -> None:
     image = np.zeros((40, 40, 3), np.uint8)
     image[18:22, 18:22] = 200

@@ -159,7 +159,8 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
         squares = []
         for image, size in zip(self._images[self._plate_of[find]], SIZES, strict=True):
             middle = (point + 0.5) * size - 0.5
-            place = np.column_stack([turn, WINDOW / 2 - turn @ middle])
+            # the very middle, as `surroundings` cuts, and no pixel's centre
+            place = np.column_stack([turn, (WINDOW - 1) / 2 - turn @ middle])
             squares.append(
                 cv2.warpAffine(
                     image, place, (WINDOW, WINDOW), flags=cv2.INTER_LINEAR, borderMode=BORDER

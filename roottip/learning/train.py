@@ -135,7 +135,7 @@ def train(
         every tip the same.
     glance_steps : int
         Steps of the training of the net's glance, ``model.glance.onnx``, with which detection is
-        some four times as fast; 0 makes none. A `start` that has one hands it on in their place.
+        faster; 0 makes none. A `start` that has one hands it on in their place.
     review_steps : int
         Steps of the training of the net's review, ``model.review.onnx``, which looks at each find
         again; worth it where many plates are trained with. 0 makes none, and a `start` that has

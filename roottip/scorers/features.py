@@ -181,8 +181,8 @@ def detector(
     threshold : float, optional
         Least score of a found tip; the card's where not given.
     radius : float, optional
-        No two tips are closer than this, in px where roots are 5 px wide; the card's where
-        not given.
+        Of windows that see tips closer together than this, in px where roots are 5 px wide, the
+        best is kept; the card's where not given.
     root_width : float, optional
         Typical width of the roots in px of the images; estimated where not given.
     """
