@@ -326,15 +326,15 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """A process begun here never hears Ctrl-C, not even before its first line: the parent does."""
-    if threading.current_thread() is not threading.main_thread():
+    """A process begun here hears no Ctrl-C, not even before its first line; this one does after."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, where `_serve` is the first to ignore it
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection) -> None:

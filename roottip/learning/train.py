@@ -177,7 +177,7 @@ def train(
         ("trainer.review_steps", review_steps, 0),
     ):
         check_number(name, number, least, whole=True)
-    check_number("trainer.rate", rate, 0, above=True)
+    check_number("trainer.rate", rate, 0)
     check_number("trainer.tip_weight", tip_weight, 0, above=True)
     check_number("trainer.offset_weight", offset_weight, 0)
     if threshold is not None:

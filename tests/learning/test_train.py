@@ -219,7 +219,7 @@ def test_a_glance_loses_no_tip_and_is_passed_on(
     [
         ({"batch": 0}, "trainer.batch=0 must be a whole number of at least 1"),
         ({"rounds": "abc"}, "trainer.rounds=abc must be a whole number"),
-        ({"rate": 0}, "trainer.rate=0 must be a number above 0"),
+        ({"rate": -1}, "trainer.rate=-1 must be a number of at least 0"),
         ({"seed": -1}, "seed=-1 must be a whole number of at least 0"),
         ({"threshold": 5}, "threshold=5 must be a number of at least 0 and at most 1"),
         ({"accelerator": "abacus"}, "trainer.accelerator=abacus"),
