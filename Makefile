@@ -8,9 +8,10 @@ BIN := .venv/bin
 demo: .venv/core
 	$(BIN)/roottip demo output=out/demo
 
-# a process for each processor: threads besides would only wait for each other
+# a process for each processor: threads besides would only wait for each other; a file is one's, so that
+# what its tests share is made once
 test: .venv/dev check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev
 	$(BIN)/ruff format --check

@@ -327,14 +327,15 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
 @contextmanager
 def _deaf() -> Iterator[None]:
     """A process begun here hears no Ctrl-C, not even before its first line; this one does after."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, where `_serve` is the first to ignore it
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:  # Windows, where `_serve` is the first to ignore it
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        mask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection) -> None:

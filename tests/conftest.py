@@ -12,7 +12,14 @@ from hypothesis import settings
 settings.register_profile("roottip", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("roottip")
 
+LONG = ("test_site.py", "test_train.py", "test_wheel.py", "test_docs.py", "test_app.py")
+"""What takes minutes is begun first: at the end one process would work on it alone."""
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")

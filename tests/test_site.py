@@ -12,8 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.xdist_group("site")  # made once, and begun first
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:

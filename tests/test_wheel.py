@@ -23,8 +23,6 @@ PREFIX = {"roottip": "", "conf": "roottip/", "data/sample": "roottip/"}
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 """Without PYTHONPATH, which would show the checkout."""
 
-pytestmark = pytest.mark.xdist_group("wheel")  # made once, and begun first
-
 
 def ran(*words: object, **settings: object) -> subprocess.CompletedProcess[str]:
     result = subprocess.run(

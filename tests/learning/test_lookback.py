@@ -23,8 +23,6 @@ from roottip.scorers.cnn import SHIPPED, CnnScorer
 
 NASTY = "<b onload=\"x\">&amp; '1'.png"
 
-pytestmark = pytest.mark.xdist_group("lookback")  # made once, and begun first
-
 
 @pytest.fixture(scope="module")
 def data(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
