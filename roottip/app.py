@@ -23,6 +23,8 @@ OK, BAD_INPUT, IMAGES_FAILED, INTERRUPTED = 0, 2, 3, 130
 MOST_REASONS = 20
 """Failed images whose reasons the terminal shows; images.csv has all."""
 
+MISSED = "failed, its tips count as missed"
+
 BLIND = 0.1
 """F1 below which a trained net has not begun to tell tips from anything else."""
 
@@ -75,7 +77,7 @@ def compare(
     """Run detectors on annotated images and say how good each is."""
     from roottip import compare as comparing
     from roottip.detector import load
-    from roottip.interchange import read_dataset, read_images
+    from roottip.interchange import read_dataset
     from roottip.verdict import judge
 
     if output is not None:
@@ -83,7 +85,7 @@ def compare(
     dataset = read_dataset(data, split)
     settings = {"data": data, "split": split, "external": external, "tolerance": tolerance}
     settings["truth_sha256"] = comparing.digest(dataset.truth)
-    known = read_images(data / "images.csv")["image"]
+    known = read_dataset(data).images["image"]
     peers = comparing.read_found(external or (), list(dataset.images["image"]), known)
     evaluations, images = comparing.compare(
         dataset, {name: load(name) for name in detectors}, tolerance, peers
@@ -93,7 +95,7 @@ def compare(
     if output is not None:
         comparing.write(evaluations, verdict, output, settings, images, dataset.root)
         print(f"report: {output / 'report.html'}")
-    return _report_failures(images, "failed, its tips count as missed")
+    return _report_failures(images, MISSED)
 
 
 def evaluate(
@@ -110,7 +112,7 @@ def evaluate(
 
     from roottip import compare as comparing
     from roottip import evaluation, table
-    from roottip.interchange import of_split, read_images, read_truth
+    from roottip.interchange import of_split, read_listed, read_truth
     from roottip.verdict import judge
 
     if output is not None:
@@ -120,18 +122,17 @@ def evaluate(
             raise InputError("split= needs images=, the table that says which image is in it")
         marks = read_truth(truth)
         pointed = [table.check_points(table.read(path), str(path))["image"] for path in found]
-        names = sorted(set(marks["image"]).union(*pointed))
-        listed = everything = pd.DataFrame({"image": names, "group": names})
+        names = table.texts(sorted(set(marks["image"]).union(*pointed)))
+        groups = table.groups(table.groups_of(marks, names), names)
+        listed = everything = pd.DataFrame({"image": names, "group": groups})
         print(
             "no images= given: images without marked and without found tips are not counted",
             file=sys.stderr,
         )
     else:
-        everything = read_images(images)
+        everything, marks = read_listed(images, truth)
         listed = of_split(everything, split, str(images))
-        marks = read_truth(truth, list(everything["image"]))
-        if split is not None:
-            marks = marks[marks["image"].isin(listed["image"])]
+        marks = marks[marks["image"].isin(listed["image"])]
     tables = comparing.read_found(found, list(listed["image"]), everything["image"])
     results = {
         name: evaluation.evaluate(points, marks, listed, tolerance, threshold)
@@ -140,12 +141,13 @@ def evaluate(
     verdict = judge(results)
     print(comparing.text(results, verdict))
     if output is not None:
-        settings = {"found": found, "truth": truth, "images": images, "tolerance": tolerance}
+        settings = {"found": found, "truth": truth, "images": images, "split": split}
+        settings |= {"tolerance": tolerance, "threshold": threshold}
         settings |= {f"{name}_sha256": comparing.digest(part) for name, part in tables.items()}
         settings["truth_sha256"] = comparing.digest(marks)
         comparing.write(results, verdict, output, settings)
         print(f"report: {output / 'report.html'}")
-    return OK
+    return _report_failures(listed, MISSED) if {"status", "error"} <= {*listed} else OK
 
 
 def train(

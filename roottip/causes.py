@@ -127,7 +127,7 @@ def by_cause(matches: pd.DataFrame, groups: dict[str, str]) -> pd.DataFrame:
         ``of`` all; each has one cause.
     """
     number = {group: n for n, group in enumerate(dict.fromkeys(groups.values()))}
-    group = matches["image"].map(groups).map(number).to_numpy(dtype=np.intp)
+    group = np.array([number[groups[image]] for image in matches["image"]], dtype=np.intp)
     outcome = matches["outcome"].to_numpy()
     tips, alarms = np.isin(outcome, [HIT, MISS]), outcome == FALSE_ALARM
     rows: list[dict[str, object]] = []

@@ -95,7 +95,9 @@ def compare(
     listed = dataset.images.assign(group=dataset.images["image"].map(dataset.groups))
     for side in ("width", "height"):
         seen = listed["image"].map(images.set_index("image")[side].astype("Float64"))
-        listed[side] = seen.fillna(listed[side]) if side in listed else seen
+        if side in listed:  # of what cannot be read, what the dataset says
+            seen = seen.fillna(pd.to_numeric(listed[side], errors="coerce").astype("Float64"))
+        listed[side] = seen
 
     evaluations = {}
     for key, detector in detectors.items():

@@ -258,9 +258,9 @@ def _column(name: str, images: pd.DataFrame, gallery: Gallery) -> pd.Series | No
 def _groups(points: pd.DataFrame, images: pd.DataFrame, gallery: Gallery) -> pd.Series:
     """Of the images table, else of the points, else each image its own."""
     groups = _column("group", images, gallery)
-    if groups is None and "group" in points:
-        groups = images["image"].map(points.drop_duplicates("image").set_index("image")["group"])
-    return table.groups(images["image"] if groups is None else groups, images["image"])
+    if groups is None:
+        groups = table.groups_of(points, images["image"])
+    return table.groups(groups, images["image"])
 
 
 def _splits(images: pd.DataFrame, gallery: Gallery, val: float) -> pd.Series:

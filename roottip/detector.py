@@ -195,7 +195,9 @@ class WindowDetector:
             points, scores = reviewed(self.review, image, points, scores, adjusting)
             # what was plain to one net only is no plain tip
             scores = doubted(scores, self.surest, area)
-        return points[scores >= least], scores[scores >= least]
+        # as doubles, which tables hold: what is left out here is left out by `evaluate` too
+        enough = scores.astype(np.float64) >= least
+        return points[enough], scores[enough]
 
     def _settled(
         self,

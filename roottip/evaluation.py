@@ -157,7 +157,7 @@ def evaluate(
 
     kept = score >= threshold
     finds = _Finds(found[kept].reset_index(drop=True), found_xy[kept], to_hidden[kept])
-    pairs = match(finds.xy, visible_xy, tolerance)
+    pairs = match(finds.xy, visible_xy, tolerance, finds.to_hidden <= tolerance)
     sizes = _sizes(listed)
     tip_causes, neighbour = causes.of_tips(visible, _images(visible, number), sizes)
     tips = visible.assign(cause=tip_causes, neighbour=neighbour).reset_index(drop=True)
@@ -230,13 +230,11 @@ class _Finds:
 def _listed(images: Sequence[str] | Mapping[str, str] | pd.DataFrame) -> pd.DataFrame:
     """The images table of what `evaluate` was given, each image with a group."""
     if isinstance(images, pd.DataFrame):
-        listed = images.reset_index(drop=True)
+        listed = table.check_images(images, "images")
         listed["group"] = table.groups(listed.get("group", listed["image"]), listed["image"])
-    elif isinstance(images, Mapping):
-        listed = pd.DataFrame({"image": list(images), "group": list(images.values())})
     else:
-        names = list(dict.fromkeys(images))
-        listed = pd.DataFrame({"image": names, "group": names})
+        of = images if isinstance(images, Mapping) else {name: name for name in images}
+        listed = pd.DataFrame({"image": table.texts(of), "group": table.texts(of.values())})
     if listed.empty:
         raise InputError("there is no image to score")
     return listed
@@ -257,7 +255,7 @@ def _px_per_mm(listed: pd.DataFrame) -> Floats | None:
 
 
 def _images(points: pd.DataFrame, number: Mapping[str, int]) -> Indices:
-    return np.asarray(points["image"].map(number), dtype=np.intp)
+    return np.array([number[name] for name in points["image"]], dtype=np.intp)
 
 
 def _apart(points: pd.DataFrame, number: Mapping[str, int]) -> Floats:
@@ -313,14 +311,16 @@ def _curve(candidates: pd.DataFrame, wanted: int) -> tuple[pd.DataFrame, float]:
 
 
 def _per_image(matches: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    counts = pd.crosstab(matches["image"], matches["outcome"]).reindex(
-        index=list(groups), columns=[HIT, MISS, FALSE_ALARM, IGNORED], fill_value=0
-    )
-    hits, misses, alarms, ignored = counts.to_numpy(dtype=np.int64).T
+    number = _images(matches, {name: n for n, name in enumerate(groups)})
+    counts = [
+        np.bincount(number[matches["outcome"] == outcome], minlength=len(groups))
+        for outcome in (HIT, MISS, FALSE_ALARM, IGNORED)
+    ]
+    hits, misses, alarms, ignored = np.stack(counts)
     return pd.DataFrame(
         {
-            "image": list(groups),
-            "group": list(groups.values()),
+            "image": table.texts(groups),
+            "group": table.texts(groups.values()),
             "truth": hits + misses,
             "found": hits + alarms + ignored,
             "hits": hits,
@@ -360,8 +360,9 @@ def _over_tolerances(
 ) -> pd.DataFrame:
     rows = []
     for tolerance in sorted(tolerances):
-        paired, _ = match(finds.xy, truth, tolerance)
-        alarms = (finds.to_hidden > tolerance) & _alone(len(finds.xy), paired)
+        excused = finds.to_hidden <= tolerance
+        paired, _ = match(finds.xy, truth, tolerance, excused)
+        alarms = ~excused & _alone(len(finds.xy), paired)
         hits = len(paired)
         row = rates(hits, len(truth) - hits, int(alarms.sum()))
         rows.append({"tolerance": float(tolerance), **row, "unit": unit})

@@ -108,40 +108,57 @@ def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
                 "(image, split, group) and tips.csv (image, x, y)"
             )
     source = str(folder / "images.csv")
-    images = read_images(source)
     tips = folder / "tips.csv"
-    truth = read_truth(tips if tips.exists() else folder / "rsml", list(images["image"]))
-    stray = truth.loc[~truth["image"].isin(images["image"]), "image"]
-    if len(stray):
-        raise InputError(f"{tips} has tips in {stray.iloc[0]!r}, which is not in {source}")
+    images, truth = read_listed(source, tips if tips.exists() else folder / "rsml")
+    distractors = _read_distractors(folder / "distractors.csv", images, source)
     images = of_split(images, split, source)
     truth = truth[truth["image"].isin(images["image"])].reset_index(drop=True)
-    distractors = _read_distractors(folder / "distractors.csv", images)
+    if distractors is not None:
+        kept = distractors["image"].isin(images["image"])
+        distractors = distractors[kept].reset_index(drop=True)
     return Dataset(folder / "images", images, truth, distractors)
 
 
-def _read_distractors(path: Path, images: pd.DataFrame) -> pd.DataFrame | None:
-    """What looks like a tip and is none, in those images; None where nobody wrote it down."""
+def _read_distractors(path: Path, images: pd.DataFrame, listed: str) -> pd.DataFrame | None:
+    """What looks like a tip and is none; None where nobody wrote it down."""
     if not path.exists():
         return None
     frame = table.check_points(table.read(path), str(path))
     if "cause" not in frame:
         raise InputError(f"{path} has no column cause; it has {', '.join(map(str, frame))}")
-    kept = frame.loc[frame["image"].isin(images["image"]), ["image", "x", "y", "cause"]]
-    return kept.reset_index(drop=True)
+    _refuse_stray(frame, str(path), images, listed)
+    return frame[["image", "x", "y", "cause"]]
 
 
-def read_images(path: str | Path) -> pd.DataFrame:
-    """Read the table that lists annotated images; an image without a group is its own.
+def read_listed(images: str | Path, truth: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the table that lists annotated images, and what is marked in them.
+
+    Returns
+    -------
+    images : DataFrame
+        Each with its ``group``: where the table says none that of the points marked in it, where
+        these say none it is its own.
+    truth : DataFrame
+        A checked points table.
 
     Raises
     ------
     InputError
-        It is missing or malformed.
+        One is missing or malformed, or no image is listed, or the truth names another.
     """
-    images = table.check_images(table.read(path), str(path))
-    images["group"] = table.groups(images.get("group", images["image"]), images["image"])
-    return images
+    listed = table.check_images(table.read(images), str(images))
+    if listed.empty:
+        raise InputError(f"{images} lists no image")
+    marked = read_truth(truth, list(listed["image"]))
+    _refuse_stray(marked, str(truth), listed, str(images))
+    told = table.groups(table.groups_of(marked, listed["image"]), listed["image"])
+    return listed.assign(group=table.groups(listed.get("group", told), told)), marked
+
+
+def _refuse_stray(points: pd.DataFrame, source: str, images: pd.DataFrame, listed: str) -> None:
+    stray = points.loc[~points["image"].isin(images["image"]), "image"]
+    if len(stray):
+        raise InputError(f"{source} has tips in {stray.iloc[0]!r}, which is not in {listed}")
 
 
 def of_split(images: pd.DataFrame, split: str | None, source: str) -> pd.DataFrame:

@@ -5,7 +5,9 @@ belongs to one pair at most. Of all pairings the one with the most pairs is take
 those the one with the smallest sum of distances. A paired found point is a **hit**; an
 unpaired one is **ignored** when a truth point with ``ignore`` = 1 is within the tolerance
 (nobody could see what is there), else a **false alarm**; an unpaired truth point is a
-**miss**. Undefined ratios, such as the precision of nothing found, are NaN.
+**miss**. Of two found points equally near a truth point the one that is no such excused one is
+its pair, so that counts never hang on the order of rows. Undefined ratios, such as the precision
+of nothing found, are NaN.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ Numbers = TypeVar("Numbers", float, Floats)
 _APART = 1e9
 """px from one image to the next in `apart`."""
 
+_HARDLY = 1e-9
+"""px that an excused point counts as farther away: less than any difference of distances."""
+
 HIT, MISS, FALSE_ALARM, IGNORED = "hit", "miss", "false alarm", "ignored"
 
 
@@ -39,7 +44,9 @@ def rates(hits: Numbers, misses: Numbers, false_alarms: Numbers) -> dict[str, Nu
         }
 
 
-def match(found: Floats, truth: Floats, tolerance: float) -> tuple[Indices, Indices]:
+def match(
+    found: Floats, truth: Floats, tolerance: float, excused: NDArray[np.bool_] | None = None
+) -> tuple[Indices, Indices]:
     """Pair found with truth points: most pairs first, then the least total distance.
 
     Parameters
@@ -50,6 +57,9 @@ def match(found: Floats, truth: Floats, tolerance: float) -> tuple[Indices, Indi
         Same coordinates, same units.
     tolerance : float
         Largest distance of a pair, inclusive, same units.
+    excused : (N,) bool, optional
+        Found points that are no false alarm when unpaired; of equally short pairings the one with
+        the fewest of them is taken.
 
     Returns
     -------
@@ -57,9 +67,11 @@ def match(found: Floats, truth: Floats, tolerance: float) -> tuple[Indices, Indi
         The pairs.
     """
     lone, crowds = _crowds(found, truth, tolerance)
+    if excused is None:
+        excused = np.zeros(len(found), dtype=bool)
     pairs = [lone]
     for in_found, in_truth, distance in crowds:
-        i, j = _assign(distance)
+        i, j = _assign(distance, excused[in_found])
         pairs.append(np.stack([in_found[i], in_truth[j]], axis=1))
     both = np.concatenate(pairs)
     return both[:, 0], both[:, 1]
@@ -94,8 +106,9 @@ def steps(
         counts = np.zeros((len(in_found) + 1, 2), np.int64)
         for n in range(1, len(in_found) + 1):
             alone = np.ones(n, dtype=bool)
-            alone[_assign(distance[:n])[0]] = False
-            counts[n] = n - alone.sum(), (alone & ~excused[in_found[:n]]).sum()
+            free = excused[in_found[:n]]
+            alone[_assign(distance[:n], free)[0]] = False
+            counts[n] = n - alone.sum(), (alone & ~free).sum()
         changes[in_found] = np.diff(counts, axis=0)
     return changes
 
@@ -163,9 +176,10 @@ def _crowds(
     return np.stack([i[lone], j[lone]], axis=1), crowds
 
 
-def _assign(distance: Floats) -> tuple[Indices, Indices]:
-    """Most pairs at a finite distance, and of those pairings the shortest in sum."""
+def _assign(distance: Floats, excused: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    """Most pairs at a finite distance, of those the shortest in sum, with fewest excused rows."""
     possible = np.isfinite(distance)
+    distance = distance + _HARDLY * excused[:, None]
     # an impossible pair costs more than all possible ones together, so none is taken
     # where a larger set of possible pairs exists
     impossible = (distance[possible].max(initial=0) + 1) * (min(distance.shape) + 1)

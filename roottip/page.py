@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from roottip import __version__, report
+from roottip import __version__, report, table
 from roottip.errors import InputError
 from roottip.evaluation import FALSE_ALARM, HIT, MISS, Evaluation
 from roottip.images import read_image
@@ -152,9 +152,9 @@ def _images(
     """What the page knows of each image, in the order of the images table."""
     any_one = next(iter(evaluations.values()))
     visible = any_one.matches.dropna(subset=["truth_x"])
-    marked = dict(list(visible.groupby("image")))
+    marked = table.by_image(visible)
     hits = {name: _hits(e) for name, e in evaluations.items()}
-    found = {name: dict(list(e.candidates.groupby("image"))) for name, e in evaluations.items()}
+    found = {name: table.by_image(e.candidates) for name, e in evaluations.items()}
     images = []
     for name, group in any_one.per_image[["image", "group"]].itertuples(index=False):
         tips = marked.get(name, visible.iloc[:0])
@@ -265,7 +265,8 @@ def _worst(e: Evaluation) -> pd.DataFrame:
     alarms = e.matches[e.matches["outcome"] == FALSE_ALARM]
     alarms = alarms.sort_values("score", ascending=False).head(MOST_CROPS)
     misses = e.matches[e.matches["outcome"] == MISS]
-    turn = misses.groupby("image").cumcount()
+    number = {name: n for n, name in enumerate(e.per_image["image"])}
+    turn = misses.groupby([number[name] for name in misses["image"]]).cumcount()
     misses = misses.loc[turn.sort_values(kind="stable").index].head(MOST_CROPS)
     return pd.concat(
         [

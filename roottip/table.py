@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +57,7 @@ def points(
         ``image, x, y`` and, if given, ``score``; N rows, N may be 0.
     """
     xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
-    frame = pd.DataFrame(
-        {"image": pd.Series([image] * len(xy), dtype=object), "x": xy[:, 0], "y": xy[:, 1]}
-    )
+    frame = pd.DataFrame({"image": texts([image] * len(xy)), "x": xy[:, 0], "y": xy[:, 1]})
     if score is not None:
         frame["score"] = np.asarray(score, dtype=np.float64)
     return frame
@@ -234,15 +232,57 @@ def check_images(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     return frame
 
 
+def by_image(points: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each image; as pandas groups, which does not know names that are not UTF-8."""
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(points["image"]):
+        rows.setdefault(str(name), []).append(row)
+    return {name: points.iloc[own] for name, own in rows.items()}
+
+
+def texts(values: Iterable[object]) -> pd.Series:
+    """A column of them as objects: text as pandas has it holds no name that is not UTF-8."""
+    return pd.Series(list(values), dtype=object)
+
+
 def groups(given: pd.Series, images: pd.Series) -> pd.Series:
-    """The groups of images as text; where none is given, an image is its own."""
+    """The groups of images as text; where none is given, an image is its own.
+
+    In place of the images' names `images` may hold what else their groups are.
+    """
     text = [_text(group) or image for group, image in zip(given, images, strict=True)]
     return pd.Series(text, index=images.index, dtype=object)
+
+
+def groups_of(points: pd.DataFrame, images: pd.Series) -> pd.Series:
+    """The group that points say of each image; nothing where they have no such column.
+
+    Raises
+    ------
+    InputError
+        They say two of one image.
+    """
+    if "group" not in points:
+        return pd.Series("", index=images.index, dtype=object)
+    told = pd.DataFrame({"image": points["image"], "group": _objects(points["group"], _text)})
+    told = told[told["group"] != ""].drop_duplicates()
+    twice = told.loc[told["image"].duplicated(), "image"]
+    if len(twice):
+        both = told.loc[told["image"] == twice.iloc[0], "group"]
+        raise InputError(
+            f"{twice.iloc[0]} is said to be of group {' and '.join(both)}; an image has one group"
+        )
+    return images.map(told.set_index("image")["group"])
 
 
 def _text(value: object) -> str:
     """As a CSV would have it: nothing where there is nothing."""
     return "" if pd.isna(value) else str(value)
+
+
+def _slashed(name: object) -> str:
+    """An image's name; on Windows people write backslashes, which few other names hold."""
+    return _text(name).replace("\\", "/")
 
 
 def _objects(column: pd.Series, function: Callable[[object], object]) -> pd.Series:
@@ -269,11 +309,9 @@ def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) ->
             f"{source} has no column {', '.join(missing)}; it has {', '.join(map(str, frame))}"
         )
     frame = frame.copy()
-    no_name = frame["image"].isna() | (frame["image"].astype(str) == "")
-    _refuse_first(no_name, frame["image"], source, "names no image")
-    # on Windows people write a\b.jpg; a backslash in a file's name is not worth breaking those
-    frame["image"] = frame["image"].astype(str).str.replace("\\", "/").astype(object)
-    return frame
+    names = _objects(frame["image"], _slashed)
+    _refuse_first(names == "", frame["image"], source, "names no image")
+    return frame.assign(image=names)
 
 
 def _finite(column: pd.Series, source: str) -> pd.Series:

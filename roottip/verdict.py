@@ -90,10 +90,20 @@ def _sentences(evaluations: Mapping[str, Evaluation], differences: pd.DataFrame)
         rows = told.loc[(best, other), ["difference", "low", "high"]]
         sentences += _ahead(best, other, *rows.loc["f1"])
         sentences += [
-            _difference(best, other, rate, *rows.loc[rate]) for rate in ("recall", "precision")
+            _difference(best, other, rate, *rows.loc[rate])
+            for rate in ("recall", "precision")
+            if not np.isnan(rows.loc[rate, "difference"])
         ]
-    if s["groups"] == 1 and not others:
-        sentences.append("With one group of images nothing can be said of chance.")
+        if np.isnan(rows.loc["precision", "difference"]):
+            found = (
+                "only what is to be ignored" if evaluations[other].summary["found"] else "nothing"
+            )
+            sentences.append(
+                f"{other} finds {found}, so what share of its finds are tips cannot be said."
+            )
+    if np.isnan(s["recall_low"]) and not others:
+        one = "With" if s["groups"] == 1 else "With marked tips in"
+        sentences.append(f"{one} one group of images nothing can be said of chance.")
     return sentences
 
 
@@ -119,13 +129,13 @@ def _ahead(best: str, other: str, value: float, low: float, high: float) -> list
 
 def _difference(best: str, other: str, rate: str, value: float, low: float, high: float) -> str:
     """One sentence on how far `best` is ahead of `other`, or behind, of 100 tips or finds."""
-    if np.isnan(value):
-        return f"{other} finds nothing, so what share of its finds are tips cannot be said."
     if np.isnan(low):
         what = "tips" if rate == "recall" else "finds"
         side = "more" if value > 0 else "fewer"
         hits = "are found" if rate == "recall" else "are tips"
-        apart = f"{100 * abs(value):.0f} {side}" if value else "as many"
+        size = 100 * abs(value)
+        # no difference is told as 0
+        apart = f"{size:{'.0f' if size >= 0.5 else '.1g'}} {side}" if value else "as many"
         return (
             f"Of 100 {what} {apart} {hits} with {best} {'than' if value else 'as'} with {other}; "
             "these groups of images are too few to say whether that is chance."

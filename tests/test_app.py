@@ -238,6 +238,31 @@ def test_a_part_of_the_images_and_of_the_scores_is_evaluated(capsys, tmp_path, f
     assert run(capsys, "evaluate", *given, *words, f"output={tmp_path / 'e'}")[0] == 0
     row = table.read(tmp_path / "e" / "comparison.csv").iloc[0]
     assert row[["images", "truth", "hits", "misses"]].tolist() == [1, len(own), len(own) - 2, 2]
+    made = (tmp_path / "e" / "report.html").read_text(encoding="utf-8").partition("How this")[2]
+    for name, value in (("split", "val"), ("threshold", "0.5")):
+        assert re.search(rf"{name}\W+(?:\w+\W+){{0,3}}{value}\b", made), name
+
+
+def test_evaluate_knows_groups_failures_and_strange_names(capsys, tmp_path):
+    truth, images, found = (tmp_path / f"{name}.csv" for name in ("truth", "images", "found"))
+    truth.write_text("image,x,y,group\na,9,9,p\nb,9,9,p\nc,9,9,p\n")
+    found.write_text("image,x,y\na,9,9\nb,9,9\n")
+    given = f"found={found}", f"truth={truth}"
+    _, out, _ = run(capsys, "evaluate", *given)
+    assert "With one group of images nothing can be said of chance." in out
+    images.write_text("image,status,error\na,ok,\nb,ok,\nc,failed,c is cut short\n")
+    code, out, err = run(capsys, "evaluate", *given, f"images={images}")
+    assert code == 3
+    assert "failed, its tips count as missed: c is cut short" in err
+    assert "finds 66.7% of the marked tips" in out
+    images.write_text("image,split\na,val\nb,val\nd,train\n")
+    said = refused(capsys, "evaluate", *given, f"images={images}", "split=val")
+    assert "truth.csv has tips in 'c', which is not in" in said
+    truth.write_bytes(b"image,x,y\n\xff,9,9\n\xff,50,50\n")
+    found.write_bytes(b"image,x,y\n\xff,9,9\n")
+    code, out, _ = run(capsys, "evaluate", *given, f"output={tmp_path / 'o'}")
+    assert code == 0
+    assert "finds 50.0% of the marked tips" in out
 
 
 def test_compare_with_a_broken_image_a_net_of_ones_own_and_traces(capsys, tmp_path, few):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -85,6 +86,13 @@ def test_the_report_leads_with_the_best_and_undefined_is_no_number(dataset, tmp_
     assert "data: here" in page
     written = table.read(tmp_path / "out" / "comparison.csv").set_index("detector")
     assert np.isnan(written.loc["blind", "precision"])
+
+
+def test_sizes_that_are_no_numbers_are_unknown(dataset):
+    blank = dataset.images.assign(width="", height=["", "", "40"])
+    evaluations, _ = compare.compare(replace(dataset, images=blank), {"fixed": Fixed()}, 5)
+    # of the broken image nobody knows the width, so no tip of it is known to be cut off
+    assert evaluations["fixed"].summary["misses"] == 3
 
 
 def test_another_programs_table_is_one_more_contender(dataset, tmp_path):

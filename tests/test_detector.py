@@ -46,6 +46,21 @@ def test_a_bright_dot_is_found_where_it_is(x, y):
     assert 0.3 <= scores[0] <= 1
 
 
+def test_what_scores_the_threshold_counts_where_evaluation_counts_it():
+    image = dots((120, 180), [(90, 60)])
+
+    def flat(_, centres):
+        near = np.linalg.norm(centres - [90, 60], axis=1) < 3
+        return np.where(near, level, 0).astype(np.float32)
+
+    for level in (0.3, 0.35, 0.41, 0.5, 0.7):  # as a 32-bit number some are less, some more
+        finder = WindowDetector(flat, threshold=level, radius=20, root_width=REFERENCE_WIDTH)
+        all_of_them = finder.detect(image, "a", threshold=0.01)
+        assert len(all_of_them) == 1
+        scored = roottip.evaluate(all_of_them, all_of_them, ["a"], 5, threshold=level).summary
+        assert scored["found"] == len(finder.find(image)[0])
+
+
 class Pointing:
     """A scorer whose windows within 6 px of a white pixel see the nearest one, where it is."""
 

@@ -20,7 +20,8 @@ from roottip.evaluation import (
 
 
 def tips(image: str, rows, **columns) -> pd.DataFrame:
-    return pd.DataFrame([(image, *row) for row in rows], columns=["image", "x", "y", *columns])
+    frame = pd.DataFrame([(0, *row) for row in rows], columns=["image", "x", "y", *columns])
+    return frame.assign(image=table.texts([image] * len(frame)))
 
 
 def test_a_case_worked_by_hand():
@@ -73,6 +74,40 @@ def test_a_visible_tip_is_a_hit_even_beside_an_ignored_one():
     truth = tips("a", [(10, 10, 0), (12, 10, 1)], ignore=0)
     s = evaluate(tips("a", [(12, 10, 0.9)], score=0), truth, ["a"], 10).summary
     assert (s["hits"], s["misses"], s["ignored"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+@pytest.mark.parametrize("sure", [[0.9, 0.8], [0.8, 0.9]])
+def test_of_finds_equally_near_a_tip_the_one_beside_nothing_else_is_the_hit(order, sure):
+    truth = tips("a", [(100, 100, 0), (114, 100, 1)], ignore=0)
+    # either could be the hit; the one at 105 is excused if it is not
+    found = tips("a", [(105, 100, sure[0]), (95, 100, sure[1])], score=0).iloc[order]
+    result = evaluate(found, truth, ["a"], 10)
+    s = result.summary
+    assert (s["hits"], s["false_alarms"], s["ignored"]) == (1, 0, 1)
+    assert result.curve["precision"].iloc[-1] == s["precision"] == 1
+    at_ten = result.by_tolerance.set_index("tolerance").loc[10]
+    assert at_ten["precision"] == 1
+
+
+def test_a_table_of_images_is_checked_like_the_others():
+    images = pd.DataFrame({"image": ["d\\a", "b"], "px_per_mm": [1.0, 100.0]})
+    both = pd.concat([tips("d/a", [(1, 1)]), tips("b", [(5, 1)])])
+    moved = both.assign(x=both["x"] + [1, 0])
+    result = evaluate(moved, both, images, 10)
+    assert result.summary["distance_mean_mm"] == pytest.approx(0.5)
+    with pytest.raises(InputError, match="row 2, column image: 'b' is there twice"):
+        evaluate(moved, both, pd.DataFrame({"image": ["b", "b"]}), 10)
+
+
+@pytest.mark.parametrize("kind", [list, dict.fromkeys, lambda n: pd.DataFrame({"image": n})])
+def test_a_name_that_is_not_utf8_is_a_name(kind):
+    names = pd.Series(["a", "w\udcff"], dtype=object)
+    images = kind(names) if kind is not dict.fromkeys else dict(zip(names, names, strict=True))
+    both = pd.concat([tips(name, [(1, 1), (50, 50)]) for name in names])
+    result = evaluate(both.iloc[:3], both, images, 10)
+    assert result.per_image[["hits", "misses"]].to_numpy().tolist() == [[2, 0], [1, 1]]
+    assert result.matches["image"].tolist() == ["a", "a", "w\udcff", "w\udcff"]
 
 
 def test_nothing_found_has_no_precision_and_no_recall_without_truth():

@@ -8,7 +8,7 @@ from roottip import table
 from roottip.errors import InputError
 from roottip.evaluation import evaluate
 from roottip.formats.rsml import read_rsml
-from roottip.interchange import read_dataset, read_images, read_truth
+from roottip.interchange import read_dataset, read_listed, read_truth
 
 RSML = """<?xml version="1.0"?>
 <rsml><metadata><unit>{unit}</unit><resolution>{resolution}</resolution></metadata>
@@ -103,10 +103,29 @@ def test_an_image_without_a_group_is_its_own(tmp_path, ending):
     path = tmp_path / f"images.{ending}"
     frame = pd.DataFrame({"image": ["a", "b", "c", "d"], "group": [None, None, "p", "p"]})
     table.write(frame, path)
-    images = read_images(path)
+    marked = tmp_path / "tips.csv"
+    marked.write_text("image,x,y\na,1,2\n")
+    images, _ = read_listed(path, marked)
     assert images["group"].tolist() == ["a", "b", "p", "p"]
     nothing = pd.DataFrame({"image": [], "x": [], "y": []})
     assert evaluate(nothing, nothing, frame, 5).summary["groups"] == 3
+
+
+def test_a_group_that_only_the_points_say_is_the_images(dataset):
+    (dataset / "images.csv").write_text("image,split\na.png,train\nb.png,train\nc.png,train\n")
+    (dataset / "tips.csv").write_text("image,x,y,group\na.png,1,2,P\nb.png,1,2,P\nb.png,9,9,\n")
+    assert read_dataset(dataset).groups == {"a.png": "P", "b.png": "P", "c.png": "c.png"}
+    (dataset / "images.csv").write_text("image,group\na.png,\nb.png,Q\nc.png,\n")
+    assert read_dataset(dataset).groups == {"a.png": "P", "b.png": "Q", "c.png": "c.png"}
+    (dataset / "tips.csv").write_text("image,x,y,group\na.png,1,2,P\na.png,8,8,Q\n")
+    with pytest.raises(InputError, match=r"a.png is said to be of group P and Q"):
+        read_dataset(dataset)
+
+
+def test_an_empty_list_of_images_is_refused(dataset):
+    (dataset / "images.csv").write_text("image,group\n")
+    with pytest.raises(InputError, match=r"images.csv lists no image"):
+        read_dataset(dataset)
 
 
 def test_traces_of_two_images_of_one_name_are_refused(tmp_path):
@@ -152,6 +171,9 @@ def test_distractors_of_the_images_of_a_split(tmp_path):
     assert read_dataset(tmp_path).distractors["cause"].tolist() == ["hair", "dirt"]
     of_val = read_dataset(tmp_path, "val").distractors
     assert of_val.to_dict("records") == [{"image": "a.jpg", "x": 5.0, "y": 6.0, "cause": "hair"}]
+    (tmp_path / "distractors.csv").write_text("image,x,y,cause\nz.jpg,5,6,hair\n")
+    with pytest.raises(InputError, match=r"distractors.csv has tips in 'z.jpg', which is not in"):
+        read_dataset(tmp_path)
     (tmp_path / "distractors.csv").write_text("image,x,y\na.jpg,5,6\n")
     with pytest.raises(InputError, match="has no column cause; it has image, x, y"):
         read_dataset(tmp_path)

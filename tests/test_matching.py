@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from roottip.matching import apart, match, nearest
+from roottip.matching import apart, match, nearest, steps
 
 clouds = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=25)
 
@@ -47,6 +47,22 @@ def test_the_sum_of_distances_counts_not_the_nearest_pair():
     # the nearest pair, 1 px, would leave 9 px to the other: 10 in place of 5 + 3
     i, j = match(cloud([(0, 0), (6, 0)]), cloud([(5, 0), (9, 0)]), 10)
     assert dict(zip(i.tolist(), j.tolist(), strict=True)) == {0: 0, 1: 1}
+
+
+@given(clouds, clouds, st.data())
+def test_counts_of_any_threshold_are_those_of_its_points_alone(found, truth, data):
+    # whole numbers: many finds are equally near
+    found, truth = cloud(found), cloud(truth)
+    numbers = st.lists(st.integers(0, 4), min_size=len(found), max_size=len(found))
+    score = np.array(data.draw(numbers), dtype=float)
+    excused = np.array(data.draw(numbers), dtype=int) == 0
+    changes = steps(found, score, excused, truth, 6)
+    for threshold in range(5):
+        kept = score >= threshold
+        hits, _ = match(found[kept], truth, 6, excused[kept])
+        alarms = ~excused[kept]
+        alarms[hits] = False
+        assert changes[kept].sum(axis=0).tolist() == [len(hits), alarms.sum()]
 
 
 def test_the_tolerance_itself_still_counts():

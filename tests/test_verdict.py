@@ -72,6 +72,23 @@ def test_one_detector_one_group_no_tips_no_finds():
     assert differences({"a": none}).empty
 
 
+def test_finds_that_do_not_count_are_no_nothing():
+    hidden = pd.concat([TRUTH.assign(ignore=0), TRUTH.assign(y=300, ignore=1)])
+    a, b = (evaluate(TRUTH.assign(y=y), hidden, IMAGES, 5) for y in (9, 300))
+    assert "b finds only what is to be ignored, so what share" in said_of({"a": a, "b": b})
+
+
+def test_a_small_difference_is_not_none():
+    many = pd.DataFrame({"image": "a", "x": range(0, 24000, 40), "y": 9})
+    a, b = (evaluate(found, many, ["a"], 5) for found in (many, many.iloc[1:]))
+    assert "Of 100 tips 0.2 more are found with a than with b" in said_of({"a": a, "b": b})
+
+
+def test_tips_in_one_of_many_groups_say_nothing_of_chance():
+    said = said_of({"a": evaluate(TRUTH.iloc[:9], TRUTH.iloc[:10], IMAGES, 5)})
+    assert said.endswith("With marked tips in one group of images nothing can be said of chance.")
+
+
 def test_every_two_are_compared_the_better_first():
     made = {"a": finding(5), "b": finding(9, 8), "c": finding(7)}
     pairs = differences(made)[["detector", "other"]].drop_duplicates().to_numpy().tolist()

@@ -164,7 +164,7 @@ def by_image(
     points: pd.DataFrame, images: pd.DataFrame
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Every image with its points: ``x, y, ignore``, and of `CARRIED` what is there."""
-    groups = {str(name): group for name, group in points.groupby("image", sort=False)}
+    groups = table.by_image(points)
     columns = [name for name in ("x", "y", *CARRIED) if name in points]
     for image in images["image"]:
         rows = groups[image][columns].to_dict("records") if image in groups else []

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from roottip import table
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.interchange import read_dataset
@@ -81,7 +82,7 @@ def read_plates(
         dataset = read_dataset(folder)
         if "split" in dataset.images:
             dataset = read_dataset(folder, split)
-        truth = dict(list(dataset.truth.groupby("image")))
+        truth = table.by_image(dataset.truth)
         nothing = dataset.truth.iloc[:0]
         reads = [
             partial(_read, folder, dataset.root, root_width, name, group, truth.get(name, nothing))
