@@ -120,6 +120,8 @@ def evaluate(
     if images is None:
         if split is not None:
             raise InputError("split= needs images=, the table that says which image is in it")
+        if truth.is_dir() or truth.suffix.lower() == ".rsml":
+            raise InputError(f"truth={truth}: RSML needs images=, a table of the images' names")
         marks = read_truth(truth)
         pointed = [table.check_points(table.read(path), str(path))["image"] for path in found]
         names = table.texts(sorted(set(marks["image"]).union(*pointed)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import platform
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import cv2
@@ -146,6 +147,13 @@ def run(
         for name, frame in (("tips", tips), ("images", images), ("summary", groups)):
             for suffix in table.FORMATS:
                 folder.write(name + suffix, table.encode(frame, suffix))
+        record |= {
+            "px_per_mm": px_per_mm,
+            "resolution_tag": resolution_tag,
+            "scale_bar_mm": scale_bar_mm,
+            "pattern": pattern,
+            "group": None if group is None else list(group),
+        }
         record |= provenance(started) | {"images": len(names), "finished": not interrupted}
         ok = images.loc[images["status"] == "ok", "image"]
         thumbnails = {name: _picture("thumbnails", name, ".jpg") for name in ok}
@@ -190,12 +198,24 @@ def provenance(started: datetime) -> dict[str, Any]:
 
 
 def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
-    """Results inside the input folder must not become input of the next run."""
+    """Results inside the input folder, of this run or another, are no photographs."""
     if places.is_address(root) or places.is_address(folder.place):
         inside = f"{str(folder).rstrip('/')}/"
         return [name for name in names if not str(places.join(root, name)).startswith(inside)]
     output = Path(folder.place).resolve()
-    return [name for name in names if not Path(root, name).resolve().is_relative_to(output)]
+
+    @functools.cache
+    def results(inside: PurePosixPath) -> bool:
+        if inside == PurePosixPath("."):
+            return False
+        return Path(root, inside, ledger.WORK).is_dir() or results(inside.parent)
+
+    return [
+        name
+        for name in names
+        if not Path(root, name).resolve().is_relative_to(output)
+        and not results(PurePosixPath(name).parent)
+    ]
 
 
 def weights(detector: Detector) -> str | None:

@@ -93,7 +93,7 @@ def connect(
             )
         try:
             yield stack.enter_context(Client(target))
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ValueError) as error:
             if address is None:
                 raise
             raise InputError(

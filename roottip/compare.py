@@ -92,9 +92,12 @@ def compare(
         )
     images = table.images(rows)
     images["sha256"] = pd.Series([row.get("sha256") for row in rows], dtype=object)
-    listed = dataset.images.assign(group=dataset.images["image"].map(dataset.groups))
+    groups = table.texts(dataset.groups.values())
+    listed = dataset.images.reset_index(drop=True).assign(group=groups)
     for side in ("width", "height"):
-        seen = listed["image"].map(images.set_index("image")[side].astype("Float64"))
+        of_image = dict(zip(images["image"], images[side], strict=True))
+        sizes = [of_image.get(name, pd.NA) for name in names]
+        seen = pd.Series(sizes, dtype="Float64")
         if side in listed:  # of what cannot be read, what the dataset says
             seen = seen.fillna(pd.to_numeric(listed[side], errors="coerce").astype("Float64"))
         listed[side] = seen

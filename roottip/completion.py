@@ -70,5 +70,5 @@ def script(commands: Mapping[str, Callable[..., int]]) -> str:
         commands=" ".join(commands),
         keys="\n".join(of_command),
         values="\n".join(of_value),
-        paths="|".join(f"*:{key}" for key in sorted(PATH_KEYS - {"pattern", "label"})),
+        paths="|".join(f"*:{key}" for key in sorted(PATH_KEYS)),
     )

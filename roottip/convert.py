@@ -6,6 +6,7 @@ more.
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -83,7 +84,7 @@ def convert(
     )
     known = _with_sizes(marks, gallery, source)
     if wanted == DATASET:
-        _write_dataset(marks.points, known, gallery, output, val)
+        _write_dataset(marks.points, known, gallery, output, val, overwrite)
     else:
         files = FORMATS[wanted].write(marks.points, known)
         _put(files, output, FORMATS[wanted].ENDINGS)
@@ -219,7 +220,12 @@ def _read_dataset(folder: Path) -> Marks:
 
 
 def _write_dataset(
-    points: pd.DataFrame, images: pd.DataFrame, gallery: Gallery, output: Path, val: float
+    points: pd.DataFrame,
+    images: pd.DataFrame,
+    gallery: Gallery,
+    output: Path,
+    val: float,
+    overwrite: bool,
 ) -> None:
     """``images/`` (copied, if they are not there), ``tips.csv`` and ``images.csv``."""
     if not 0 <= val < 1:
@@ -235,8 +241,12 @@ def _write_dataset(
         there, here = gallery.root / name, output / "images" / name
         if not there.is_file():
             raise InputError(f"there is no image {there}, which is marked")
-        if here.exists() and here.samefile(there):
+        if here.exists() and (here.samefile(there) or filecmp.cmp(here, there, shallow=False)):
             continue
+        if here.exists() and not overwrite:
+            raise InputError(
+                f"{here} is another image than {there}; give another output= or say overwrite=true"
+            )
         here.parent.mkdir(parents=True, exist_ok=True)
         part = here.with_name(f"{here.name}.part")
         shutil.copyfile(there, part)

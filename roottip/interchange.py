@@ -10,6 +10,7 @@ import pandas as pd
 
 from roottip import table
 from roottip.errors import InputError
+from roottip.formats.gallery import folder_files
 from roottip.formats.rsml import read_rsml
 
 
@@ -19,10 +20,11 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
     Parameters
     ----------
     path : path
-        CSV, Parquet, ``.rsml``, or a folder that holds ``.rsml`` files.
+        CSV, Parquet, ``.rsml``, or a folder with ``.rsml`` files in it and its subfolders.
     images : sequence of str, optional
         Names of the images; an RSML file belongs to the one with its own name but for the
-        ending. Without them the RSML's name with ``.jpg`` is taken.
+        ending, in the same subfolder if there is one. Without them the RSML's name with ``.jpg``
+        is taken.
 
     Returns
     -------
@@ -35,25 +37,24 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
         Nothing is there, it is malformed, or an RSML has no image, or several.
     """
     path = Path(path)
-    if path.is_dir():
-        files = sorted(path.glob("*.rsml"))
-        if not files:
-            raise InputError(f"there is no .rsml file in {path}")
-    elif path.suffix.lower() == ".rsml":
-        files = [path]
-    else:
+    if not path.is_dir() and path.suffix.lower() != ".rsml":
         return table.check_points(table.read(path), path.name)
+    files = folder_files(path, [".rsml"])
+    if not files:
+        raise InputError(f"there is no .rsml file in {path}")
     by_stem: dict[str, list[str]] = {}
+    by_place: dict[PurePosixPath, list[str]] = {}
     for name in images or ():
         by_stem.setdefault(PurePosixPath(name).stem, []).append(name)
+        by_place.setdefault(PurePosixPath(name).with_suffix(""), []).append(name)
     tables = []
-    for file in files:
-        own = by_stem.get(file.stem, [])
+    for file, inside in files:
+        own = by_place.get(inside.with_suffix("")) or by_stem.get(file.stem, [])
         if images is not None and not own:
             raise InputError(f"{file} has no image: none of {len(by_stem)} is called {file.stem}")
         if len(own) > 1:
             raise InputError(f"{file} could be about {' or '.join(own[:3])}; rename all but one")
-        tables.append(read_rsml(file, own[0] if own else f"{file.stem}.jpg"))
+        tables.append(read_rsml(file, own[0] if own else str(inside.with_suffix(".jpg"))))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -81,7 +82,7 @@ class Dataset:
     @property
     def groups(self) -> dict[str, str]:
         """The group of each image."""
-        return dict(zip(self.images["image"], self.images["group"].astype(str), strict=True))
+        return dict(zip(self.images["image"], map(str, self.images["group"]), strict=True))
 
 
 def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:

@@ -149,7 +149,10 @@ def claim(folder: Folder, record: Mapping[str, Any], overwrite: bool) -> bool:
     """
     earlier = folder.read("run.json")
     if earlier is None:
-        for name in ("tips.csv", "images.csv", "report.html"):
+        written = [
+            f"{name}{suffix}" for name in ("tips", "images", "summary") for suffix in table.FORMATS
+        ]
+        for name in (*written, "report.html"):
             # somebody's marked tips, perhaps, or a comparison
             if folder.read(name) is not None and not overwrite:
                 raise InputError(
@@ -161,7 +164,9 @@ def claim(folder: Folder, record: Mapping[str, Any], overwrite: bool) -> bool:
         before = json.loads(earlier)
     except ValueError:
         before = {}
-    same = all(before.get(key) == value for key, value in record.items())
+    same = isinstance(before, dict) and all(
+        before.get(key) == value for key, value in record.items()
+    )
     if not same and not overwrite:
         raise InputError(
             f"{folder} holds the results of another run (its run.json says which); "

@@ -13,6 +13,13 @@ from roottip.windows import Image
 _LEAST, _MOST = 0.03, 0.7
 """Shares of the image's width that a bar is long."""
 
+_PIECE = 0.02
+"""Share of the image's width that a bar is long without a gap, two rows high, wherever it is."""
+
+_MOST_EDGES = 50_000
+"""Pixels where what is plain begins or ends in a row. Where there are more it is grain, in which no
+bar is plain, and outlines take a time that grows with the square of how many there are."""
+
 _SLENDER = 5.0
 """A bar is so many times longer than high."""
 
@@ -46,10 +53,16 @@ def scale_bar(image: Image) -> float | None:
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
     lengths: list[float] = []
+    piece = np.ones((2, max(2, int(_PIECE * grey.shape[1]))), np.uint8)
     for dark in (False, True):
         bright = 255 - grey if dark else grey
         mask = (bright > 255 - _PLAIN).astype(np.uint8)
-        for left, top, width, height in _boxes(mask):
+        # opened by hand: of a piece of even sides OpenCV's own would lie a pixel off
+        level = cv2.erode(mask, piece, anchor=(0, 0))
+        level = cv2.dilate(level, piece, anchor=(piece.shape[1] - 1, piece.shape[0] - 1))
+        if np.count_nonzero(level[:, 1:] != level[:, :-1]) > _MOST_EDGES:
+            continue
+        for left, top, width, height in _boxes(level.astype(np.uint8)):
             # where it is blurred the outermost rows may be half in, half out
             rim = int(height > 2)
             inside = mask[top + rim : top + height - rim, left : left + width]

@@ -1,8 +1,8 @@
 """Settings of a command as words: ``key=value …`` over the defaults in its config file.
 
-The only file that imports Hydra. Values of path keys (and of ``pattern``, which has braces, and
-``label``, which another program's user made up) never pass through Hydra's grammar, so a path is
-what the shell handed over: spaces, commas, brackets and equals signs included.
+The only file that imports Hydra. Values of path keys, and of those that name what somebody else
+named, never pass through Hydra's grammar, so a path is what the shell handed over: spaces, commas,
+brackets and equals signs included.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ PATH_KEYS = frozenset(
         "weights",
         "start",
         "external",
-        "pattern",
-        "label",
         "detector.weights",
     }
 )
+
+TEXT_KEYS = frozenset({"pattern", "label", "split", "group", "detectors", "species"})
+"""Of words that are somebody's own; Hydra would read 1.10 as a number and stumble over an ü."""
 
 
 def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
                 f"{word!r} is no setting; write key=value, as in {_example(name)} "
                 f"(see roottip {name} --help)"
             )
-        if key in PATH_KEYS:
+        if key in PATH_KEYS | TEXT_KEYS:
             paths.setdefault(key, []).append(value)
         else:
             others[key] = value

@@ -338,6 +338,41 @@ def test_several_tables_and_those_of_other_programs_are_compared(capsys, tmp_pat
     assert differences["rate"].tolist() == ["precision", "recall", "f1"]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="file systems without such names")
+def test_a_photograph_whose_name_is_not_utf8_is_compared(capsys, tmp_path, few):
+    shutil.copytree(few, tmp_path / "d")
+    first, second = sorted(path.name for path in (few / "images").iterdir())
+    (tmp_path / "d" / "images" / first).rename(tmp_path / "d" / "images" / "w\udcdf.jpg")
+    for name in ("images.csv", "tips.csv"):
+        content = (few / name).read_bytes().replace(first.encode(), b"w\xdf.jpg")
+        (tmp_path / "d" / name).write_bytes(content)
+    words = "detectors=[baseline]", f"output={tmp_path / 'c'}"
+    assert run(capsys, "compare", f"data={tmp_path / 'd'}", *words)[0] == 0
+    assert run(capsys, "compare", f"data={few}", words[0], f"output={tmp_path / 'e'}")[0] == 0
+    ours, theirs = (table.read(tmp_path / d / "comparison.csv") for d in "ce")
+    assert ours["hits"].tolist() == theirs["hits"].tolist()
+    assert set(table.read(tmp_path / "c" / "per_image.csv")["image"]) == {"w\udcdf.jpg", second}
+
+
+def test_names_that_hydra_would_read_otherwise(capsys, tmp_path, few, photo):
+    images = table.read(few / "images.csv")
+    shutil.copytree(few, tmp_path / "d")
+    for split in ("1.10", "true", "plättchen", "2024_01"):
+        table.write(images.assign(split=split), tmp_path / "d" / "images.csv")
+        words = f"data={tmp_path / 'd'}", f"split={split}", "detectors=[baseline]"
+        assert run(capsys, "compare", *words)[0] == 0
+    named = "pattern={größe}'s {rest}", "group=[größe]", "detector=baseline"
+    assert run(capsys, "detect", f"input={photo}", f"output={tmp_path / 'o'}", *named)[0] == 0
+    assert table.read(tmp_path / "o" / "summary.csv")["größe"].tolist() == ["it"]
+
+
+def test_evaluate_wants_the_names_of_images_that_rsml_does_not_say(capsys, tmp_path):
+    (tmp_path / "rsml").mkdir()
+    table.write(table.points("a.png", np.array([[1.0, 1.0]])), tmp_path / "t.csv")
+    said = refused(capsys, "evaluate", f"found={tmp_path / 't.csv'}", f"truth={tmp_path / 'rsml'}")
+    assert "RSML needs images=" in said
+
+
 def test_evaluate_without_a_list_of_images_says_what_that_leaves_out(capsys, tmp_path):
     table.write(table.points("a.png", np.array([[1.0, 1.0]])), tmp_path / "t.csv")
     code, out, err = run(

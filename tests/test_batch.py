@@ -91,6 +91,20 @@ def test_results_inside_the_input_folder_are_no_input(tmp_path, run_folder):
     assert again["image"].tolist() == first["image"].tolist()
 
 
+def test_pictures_of_another_run_are_no_photographs(tmp_path, run_folder):
+    _, first = run(run_folder, run_folder / "day" / "out")
+    assert list((run_folder / "day" / "out").rglob("*.png"))
+    _, other = run(run_folder, tmp_path / "elsewhere")
+    assert other["image"].tolist() == first["image"].tolist()
+
+
+def test_run_json_says_what_made_the_tables(tmp_path, run_folder):
+    told = {"px_per_mm": 20.0, "pattern": "{name}", "group": ["name"]}
+    run(run_folder, tmp_path / "out", **told)
+    made = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert {name: made[name] for name in told} == told
+
+
 def test_an_output_around_the_images_is_refused_and_left_alone(tmp_path, run_folder):
     (run_folder / "images.csv").write_text("image,split,group\n")
     with pytest.raises(InputError, match=r"all images of .* lie in .*give another output="):

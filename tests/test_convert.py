@@ -15,7 +15,7 @@ from roottip import app, table
 from roottip.convert import convert, input_name, left_out, output_name
 from roottip.errors import InputError
 from roottip.images import read_image, read_size
-from roottip.interchange import read_dataset
+from roottip.interchange import read_dataset, read_truth
 
 
 @pytest.fixture
@@ -198,6 +198,96 @@ def test_names_of_images_are_found(tmp_path, photos, export):
     with pytest.raises(InputError, match=r"about p.csv, and 2 images are called so: p.jpg, p.png"):
         convert(tmp_path / "p.csv", tmp_path / "c.rsml", photos)
     assert convert(tmp_path / "p.csv", tmp_path / "c.rsml", photos / "p.png")[0] == "rsml"
+
+
+def test_a_date_before_a_name_is_no_upload_s_number(tmp_path, photos, export):
+    for name in ("20230101-p.png", "20230102-p.png"):
+        Image.new("L", (40, 20)).save(photos / name)
+    for said in ("0a1b2c3d-20230102-p.png", "20230102-p.png"):
+        export.write_text(LABEL_STUDIO.replace("0a1b2c3d-p.png", said))
+        points = convert(export, tmp_path / "b.csv", photos, overwrite=True)[1]
+        assert set(points["image"]) == {"20230102-p.png"}
+    (photos / "20230102-p.png").unlink()
+    (photos / "p.png").unlink()
+    with pytest.raises(InputError, match=r"none of the 3 images of .* is called so"):
+        convert(export, tmp_path / "b.csv", photos, overwrite=True)
+
+
+def test_predictions_are_read_only_where_nobody_went_over_the_file(tmp_path, export):
+    (first,) = json.loads(LABEL_STUDIO)
+    guess = {"model_version": "roottip", "result": first["annotations"][0]["result"]}
+    second = json.loads(json.dumps(first).replace("-p.png", "-q.png"))
+    second |= {"predictions": [guess], "annotations": []}
+    for tasks, images in (
+        ([second], ["q.png"]),
+        ([first, second], ["p.png"]),
+        ([second, second | {"annotations": [{"was_cancelled": True, "result": []}]}], []),
+    ):
+        export.write_text(json.dumps(tasks))
+        points = convert(export, tmp_path / "b.csv", overwrite=True)[1]
+        assert list(dict.fromkeys(points["image"])) == images
+
+
+def test_two_photos_are_never_taken_for_one(tmp_path, photos):
+    rows = tmp_path / "t.csv"
+    rows.write_text("image,x,y\nday1/p.png,1,1\nday2/p.png,2,2\n")
+    with pytest.raises(InputError, match=r"rows of day1/p.png and of day2/p.png, but .* only one"):
+        convert(rows, tmp_path / "o.rsml", photos / "p.png")
+    rows.write_bytes(b"image,x,y\n\xff.png,1,1\n")
+    points = convert(rows, tmp_path / "o.parquet")[1]
+    assert points["image"].tolist() == ["\udcff.png"]
+
+
+def test_yolo_images_may_be_called_as_its_lists_are(tmp_path, photos):
+    for name in ("test.png", "notes.png"):
+        Image.new("L", (40, 20)).save(photos / name)
+    rows = tmp_path / "t.csv"
+    rows.write_text("image,x,y\ntest.png,1,1\nnotes.png,2,2\np.png,3,3\n")
+    convert(rows, tmp_path / "yolo", photos, output_format="yolo")
+    (tmp_path / "yolo" / "labels" / "classes.txt").write_text("tip\n")
+    points = convert(tmp_path / "yolo", tmp_path / "back.csv", photos)[1]
+    assert sorted(points["image"]) == ["notes.png", "p.png", "test.png"]
+
+
+def test_rsml_named_otherwise_says_its_image(tmp_path, photos):
+    rows = tmp_path / "t.csv"
+    rows.write_text("image,x,y,root_order,group\np.png,3,3,2,g7\n")
+    convert(rows, tmp_path / "trace.rsml", photos / "p.png")
+    assert convert(tmp_path / "trace.rsml", tmp_path / "b.csv", photos)[1]["image"].tolist() == [
+        "p.png"
+    ]
+    (told,) = read_truth(tmp_path / "trace.rsml").to_dict("records")
+    assert (told["root_order"], told["group"]) == (2, "g7")
+
+
+def test_another_image_in_the_way_is_not_replaced(tmp_path, photos, export):
+    mine = tmp_path / "mine" / "images" / "p.png"
+    mine.parent.mkdir(parents=True)
+    Image.new("L", (40, 20), 99).save(mine)
+    before = mine.read_bytes()
+    with pytest.raises(InputError, match=r"p.png is another image than .* say overwrite=true"):
+        convert(export, tmp_path / "mine", photos)
+    assert mine.read_bytes() == before
+    convert(export, tmp_path / "mine", photos, overwrite=True)
+    assert mine.read_bytes() == (photos / "p.png").read_bytes()
+
+
+def test_sizes_that_are_none_are_asked_of_the_files(tmp_path, photos, export):
+    listing = photos / "listing.csv"
+    listing.write_text("image,width,height\np.png,64px,\n")
+    convert(export, tmp_path / "coco.json", listing, output_format="coco")
+    (entry,) = json.loads((tmp_path / "coco.json").read_text())["images"]
+    assert (entry["width"], entry["height"]) == (40, 20)
+
+
+def test_what_macos_leaves_beside_files_is_none(tmp_path, photos, export):
+    convert(export, tmp_path / "r", photos, output_format="rsml")
+    (tmp_path / "r" / "._p.rsml").write_bytes(b"\0\5\26\7")
+    assert len(convert(tmp_path / "r", tmp_path / "b.csv", photos)[1]) == 2
+    with zipfile.ZipFile(tmp_path / "cvat.zip", "w") as archive:
+        archive.writestr("annotations.xml", CVAT)
+        archive.writestr("__MACOSX/._annotations.xml", b"\0\5\26\7")
+    assert len(convert(tmp_path / "cvat.zip", tmp_path / "c.csv")[1]) == 2
 
 
 def test_labels_say_which_marks_are_tips(tmp_path, photos, export):

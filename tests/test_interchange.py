@@ -128,6 +128,23 @@ def test_an_empty_list_of_images_is_refused(dataset):
         read_dataset(dataset)
 
 
+def test_traces_in_subfolders_are_their_images(tmp_path):
+    trace = (
+        '<rsml><scene><plant><root ID="1"><geometry><polyline><point x="{}" y="1"/></polyline>'
+        "</geometry></root></plant></scene></rsml>"
+    )
+    for x, name in enumerate(("day1/p", "day2/p", "q")):
+        path = tmp_path / f"{name}.rsml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(trace.format(x))
+    truth = read_truth(tmp_path, ["day1/p.png", "day2/p.png", "q.jpg"])
+    assert dict(zip(truth["image"], truth["x"], strict=True)) == {
+        "day1/p.png": 0,
+        "day2/p.png": 1,
+        "q.jpg": 2,
+    }
+
+
 def test_traces_of_two_images_of_one_name_are_refused(tmp_path):
     (tmp_path / "p1.rsml").write_text("<rsml/>")
     with pytest.raises(InputError, match=r"p1.rsml could be about day1/p1.jpg or day2/p1.jpg"):

@@ -217,7 +217,9 @@ def test_new_images_are_done_by_the_same_command(tmp_path, source):
     assert images["image"].tolist() == ["bad.png", *(f"p{n}.png" for n in range(6)), "p10.png"]
 
 
-@pytest.mark.parametrize("name", ["tips.csv", "images.csv", "report.html"])
+@pytest.mark.parametrize(
+    "name", ["tips.csv", "images.csv", "report.html", "tips.parquet", "summary.csv"]
+)
 def test_what_no_run_made_is_not_overwritten(tmp_path, source, name):
     output = tmp_path / "annotated"
     output.mkdir()
@@ -226,6 +228,13 @@ def test_what_no_run_made_is_not_overwritten(tmp_path, source, name):
         run(source, output, Counting())
     assert [path.name for path in output.rglob("*") if path.is_file()] in ([name], [name, "lock"])
     assert (output / name).read_text() == "somebody's"
+
+
+def test_a_run_json_that_is_no_run_s_is_another_s(tmp_path, source):
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "run.json").write_text("[1]")
+    with pytest.raises(InputError, match="holds the results of another run"):
+        run(source, tmp_path / "o", Counting())
 
 
 def test_a_damaged_part_costs_its_images_only(tmp_path, source):

@@ -86,6 +86,10 @@ class Gallery:
             f"{', '.join(found[:3])}; give only one of them as images="
         )
 
+    def has(self, said: str, key: Callable[[str], str]) -> bool:
+        """Whether some image is called so, as far as `key` goes."""
+        return key(said) in self._index(key)
+
     def beside(self, file: PurePosixPath, where: str) -> str:
         """The image that goes with a file of its own name but for the ending.
 
@@ -108,7 +112,7 @@ class Gallery:
         same_place = self._index(_stem).get(_stem(str(file)), [])
         if len(same_place) == 1:
             return same_place[0]
-        return self.find(str(file), where, _last_stem)
+        return self.find(str(file), where, last_stem)
 
     def size(self, image: str) -> Size | None:
         """Width and height of an image; None where they are not known.
@@ -120,8 +124,9 @@ class Gallery:
         """
         if self.frame is not None and {"width", "height"} <= set(self.frame):
             row = self.frame.loc[self.frame["image"] == image, ["width", "height"]]
-            if len(row) and bool(row.notna().all(axis=None)):
-                return int(row["width"].iloc[0]), int(row["height"].iloc[0])
+            width, height = (pd.to_numeric(row[side], errors="coerce").max() for side in row)
+            if width > 0 and height > 0:
+                return int(width), int(height)
         if self.root is not None and (self.root / image).is_file():
             return reading.read_size(self.root / image)
         return None
@@ -166,7 +171,12 @@ def folder_files(path: Path, endings: Iterable[str]) -> list[tuple[Path, PurePos
     """The files of those endings: `path` itself, or all below it with their names there."""
     if path.is_file():
         return [(path, PurePosixPath(path.name))]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in endings)
+    # ._p1.xml is what macOS leaves beside p1.xml on other disks
+    found = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix.lower() in endings and not file.name.startswith(".")
+    )
     return [(file, PurePosixPath(file.relative_to(path).as_posix())) for file in found]
 
 
@@ -178,5 +188,6 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def _last_stem(name: str) -> str:
+def last_stem(name: str) -> str:
+    """The file's name but for the ending."""
     return PurePosixPath(name).stem

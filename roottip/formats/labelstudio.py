@@ -65,10 +65,12 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     collector = Collector(path, gallery, label)
     other_kinds: set[str] = set()
     marked = 0
-    content = read_json(path)
-    for n, task in enumerate(objects({"tasks": content}, "tasks", str(path)), start=1):
+    tasks = objects({"tasks": read_json(path)}, "tasks", str(path))
+    # our own predictions come back as what they are, finds with scores, if nobody went over them
+    untouched = not any(task.get("annotations") for task in tasks)
+    for n, task in enumerate(tasks, start=1):
         where = f"{path}, task {task.get('id', n)}"
-        results = _annotation(task, where)
+        results = _annotation(task, where, untouched)
         if results is None:
             continue
         points = [entry for entry in results if entry.get("type") in _TYPES]
@@ -141,7 +143,7 @@ def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
     return {"": json.dumps(tasks, indent=1).encode()}
 
 
-def _annotation(task: dict[str, Any], where: str) -> list[dict[str, Any]] | None:
+def _annotation(task: dict[str, Any], where: str, untouched: bool) -> list[dict[str, Any]] | None:
     """The results of the annotation that counts; None where nobody has annotated the task."""
     done = [a for a in objects(task, "annotations", where) if not a.get("was_cancelled")]
     if len(done) > 1:
@@ -151,8 +153,7 @@ def _annotation(task: dict[str, Any], where: str) -> list[dict[str, Any]] | None
             f"{where} has {len(done)} annotations; mark one as ground truth in Label Studio, or "
             "delete the others"
         )
-    if not done:
-        # our own predictions come back as what they are: finds with scores
+    if not done and untouched:
         guesses = objects(task, "predictions", where)
         done = [guess for guess in guesses if guess.get("model_version") == "roottip"]
     return objects(done[0], "result", where) if done else None
@@ -171,7 +172,9 @@ def _image(task: dict[str, Any], gallery: Gallery, where: str) -> str:
     named = [p for p in paths.values() if PurePosixPath(p).suffix.lower() in SUFFIXES]
     said = paths.get("image") or (named[0] if named else "")
     if gallery:
-        return gallery.find(said, where, _as_uploaded)
+        # an upload is called xxxxxxxx-name; a date before a name looks the same
+        own = said if gallery.has(said, _as_stored) else _named(said)
+        return gallery.find(own, where, _as_stored)
     address = str(data.get("image", ""))
     return gallery.find(said if address.startswith(_LOCAL) else _named(said), where)
 
@@ -184,9 +187,9 @@ def _path(address: str) -> str:
     return unquote(urlsplit(address).path, errors="surrogateescape") or address
 
 
-def _as_uploaded(path: str) -> str:
+def _as_stored(path: str) -> str:
     """What is left of a file's name when Label Studio stores it: a space is an underscore."""
-    return re.sub(r"[^\w.-]", "", _named(path).replace(" ", "_"))
+    return re.sub(r"[^\w.-]", "", PurePosixPath(path).name.replace(" ", "_"))
 
 
 def _named(path: str) -> str:

@@ -317,7 +317,13 @@ def read_zip(path: Path, endings: tuple[str, ...]) -> dict[str, bytes]:
         It is no zip, or unpacks to more than any annotation (an attack).
     """
     with _opened(path) as archive:
-        members = [m for m in archive.infolist() if m.filename.lower().endswith(endings)]
+        members = [
+            member
+            for member in archive.infolist()
+            if member.filename.lower().endswith(endings)
+            # macOS adds __MACOSX/._name
+            and not PurePosixPath(member.filename).name.startswith(".")
+        ]
         if sum(member.file_size for member in members) > MOST_UNPACKED:
             raise InputError(f"{path} is refused, it would unpack to over 1 GB")
         return {member.filename: archive.read(member) for member in members}

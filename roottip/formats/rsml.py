@@ -22,8 +22,17 @@ import pandas as pd
 from roottip import table
 from roottip.errors import InputError
 from roottip.formats import markup
-from roottip.formats.gallery import Gallery, folder_files
-from roottip.formats.marks import CARRIED, TIP, Collector, Marks, by_image, file_names, read_bytes
+from roottip.formats.gallery import Gallery, folder_files, last_stem
+from roottip.formats.marks import (
+    CARRIED,
+    TIP,
+    Collector,
+    Marks,
+    by_image,
+    file_names,
+    number,
+    read_bytes,
+)
 from roottip.images import SUFFIXES
 
 NAME = "RSML"
@@ -46,8 +55,9 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     for file, inside in folder_files(path, ENDINGS):
         scene = markup.parse(read_bytes(file), file)
         key = markup.text(scene.find("metadata/file-key"))
-        if not gallery and PurePosixPath(key).suffix.lower() in SUFFIXES:
-            image = collector.image(key, str(file))
+        named = PurePosixPath(key).suffix.lower() in SUFFIXES
+        if named and not (gallery and gallery.has(str(inside), last_stem)):
+            image = collector.image(gallery.find(key, str(file)), str(file))
         else:
             image = collector.image(gallery.beside(inside, str(file)), str(file))
         for x, y, order, root in _tips(scene, file):
@@ -77,8 +87,8 @@ def read_rsml(path: str | Path, image: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``image, x, y, ignore, root_order``. In px: where the file's unit is another, its
-        resolution (px a unit) converts.
+        ``image, x, y, ignore, root_order``, and ``group`` where a root has that property. In px:
+        where the file's unit is another, its resolution (px a unit) converts.
 
     Raises
     ------
@@ -88,9 +98,16 @@ def read_rsml(path: str | Path, image: str) -> pd.DataFrame:
     """
     path = Path(path)
     tips = _tips(markup.parse(read_bytes(path), path), path)
-    rows = [(image, x, y, int(_property(root, "ignore") == "1"), n) for x, y, n, root in tips]
-    frame = pd.DataFrame(rows, columns=["image", "x", "y", "ignore", "root_order"])
-    return table.check_points(frame, path.name).astype({"image": object, "root_order": "int64"})
+    rows = [
+        (x, y, int(_property(root, "ignore") == "1"), _order(root, n, path))
+        for x, y, n, root in tips
+    ]
+    frame = pd.DataFrame(rows, columns=["x", "y", "ignore", "root_order"])
+    frame.insert(0, "image", table.texts([image] * len(frame)))
+    groups = [_property(root, "group") for *_, root in tips]
+    if any(groups):
+        frame["group"] = table.texts(group or "" for group in groups)
+    return table.check_points(frame, path.name).astype({"root_order": "int64"})
 
 
 def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
@@ -143,6 +160,12 @@ def _last_point(root: Element, scale: float) -> tuple[float, float]:
         return float(points[-1].attrib["x"]) * scale, float(points[-1].attrib["y"]) * scale
     except KeyError as error:
         raise ValueError(f"a point of root {root.get('ID', '?')} has no {error}") from error
+
+
+def _order(root: Element, depth: int, path: Path) -> int:
+    """The root's property, else how deep it lies in other roots."""
+    said = _property(root, "root_order")
+    return depth if said is None else int(number(said, str(path)))
 
 
 def _property(root: Element, name: str) -> str | None:

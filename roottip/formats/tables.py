@@ -39,9 +39,16 @@ class Tables:
         if label is not None:
             raise InputError(f"label={label}: the marks of a points table have no labels")
         points = table.check_points(table.read(path), str(path))
-        names = points["image"].unique()
+        names = dict.fromkeys(points["image"])
         known = {name: gallery.find(name, f"{path}: a row") for name in names}
-        points["image"] = points["image"].map(known).astype(object)
+        said = {image: name for name, image in known.items()}
+        for name, image in known.items():
+            if said[image] != name:
+                raise InputError(
+                    f"{path} has rows of {name} and of {said[image]}, but {gallery.source} only "
+                    f"one image that either may be, {image}; give images= where both are"
+                )
+        points["image"] = table.texts(known[name] for name in points["image"])
         return Marks(points, image_table(dict.fromkeys(known.values())))
 
     def write(self, points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ import pandas as pd
 import yaml
 
 from roottip.errors import InputError
-from roottip.formats.gallery import Gallery, Size, folder_files
+from roottip.formats.gallery import Gallery, Size, folder_files, last_stem
 from roottip.formats.marks import (
     TIP,
     Collector,
@@ -53,7 +53,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     card = _read_card(path / _CARD)
     collector = Collector(path, gallery, label)
     for file, inside in folder_files(labels, ENDINGS):
-        if inside.name.lower() in _NO_LABELS:
+        if inside.name.lower() in _NO_LABELS and not gallery.has(str(inside), last_stem):
             continue
         image = collector.image(gallery.beside(inside, str(file)), str(file))
         size = gallery.size(image)

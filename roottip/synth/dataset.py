@@ -146,7 +146,8 @@ def write_dataset(
         There is a dataset already, or CPlantBox is not installed.
     """
     folder = Path(folder)
-    if (folder / "images.csv").exists() and not overwrite:
+    written = ("images.csv", "tips.csv", "distractors.csv")
+    if any((folder / name).exists() for name in written) and not overwrite:
         raise InputError(
             f"{folder} holds another dataset; give another output= or say overwrite=true"
         )

@@ -66,10 +66,13 @@ def test_any_number_of_workers_writes_the_same_bytes(series, tmp_path):
         assert (series / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
-def test_what_is_refused(series):
+def test_what_is_refused(series, tmp_path):
     plates = varied_plates(1, 1, 64)
     with pytest.raises(InputError, match="holds another dataset"):
         write_dataset(plates, 1, series)
+    (tmp_path / "tips.csv").write_text("somebody's")
+    with pytest.raises(InputError, match="holds another dataset"):
+        write_dataset(plates, 1, tmp_path)
     with pytest.raises(InputError, match="no species 'oak'; there is barley"):
         varied_plates(1, 1, species=["oak"])
     with pytest.raises(InputError, match=r"plate.hairs=many must be a number"):
