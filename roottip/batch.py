@@ -205,16 +205,16 @@ def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
     output = Path(folder.place).resolve()
 
     @functools.cache
-    def results(inside: PurePosixPath) -> bool:
-        if inside == PurePosixPath("."):
-            return False
-        return Path(root, inside, ledger.WORK).is_dir() or results(inside.parent)
+    def run(inside: PurePosixPath) -> bool:
+        of_run = Path(root, inside, ledger.WORK).is_dir()
+        return of_run and Path(root, inside, "run.json").is_file()
 
     return [
         name
         for name in names
         if not Path(root, name).resolve().is_relative_to(output)
-        and not results(PurePosixPath(name).parent)
+        # what lies elsewhere somebody has listed; the folder that was given itself may be a run's
+        and (Path(name).is_absolute() or not any(map(run, list(PurePosixPath(name).parents)[:-1])))
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -13,8 +14,6 @@ from distributed import Client, LocalCluster, Worker, WorkerPlugin, as_completed
 from roottip import engine
 from roottip.engine import Engine, Result, Results, Task
 from roottip.errors import InputError
-
-_PLUGIN = "roottip-task"
 
 
 def dask(
@@ -54,9 +53,9 @@ def dask(
 class _Holder(WorkerPlugin):
     """Keeps the task, weights included, in each worker: sent once, to late ones too."""
 
-    name = _PLUGIN
-
     def __init__(self, task: Task) -> None:
+        # runs on one scheduler at a time have a task each
+        self.name = f"roottip-{uuid.uuid4()}"
         self.task = task
 
     def setup(self, worker: Worker) -> None:
@@ -132,14 +131,15 @@ def run(client: Client, task: Task, names: Sequence[str], time_limit: float) -> 
     Dask gives the images of a worker that ended to others. One that ends several workers in a
     row is given up, and says so in its row.
     """
-    client.register_plugin(_Holder(task))
+    holder = _Holder(task)
+    client.register_plugin(holder)
     pending = iter(names)
     asked = {}
 
     def ask(count: int) -> list[Any]:
         futures = []
         for name in islice(pending, count):
-            future = client.submit(_work, name, time_limit, pure=False)
+            future = client.submit(_work, holder.name, name, time_limit, pure=False)
             asked[future.key] = name
             futures.append(future)
         return futures
@@ -157,9 +157,9 @@ def run(client: Client, task: Task, names: Sequence[str], time_limit: float) -> 
             for following in ask(1):
                 answers.add(following)
     finally:
-        client.unregister_worker_plugin(_PLUGIN)
+        client.unregister_worker_plugin(holder.name)
 
 
-def _work(name: str, time_limit: float) -> Result:
-    holder: Any = get_worker().plugins[_PLUGIN]
+def _work(plugin: str, name: str, time_limit: float) -> Result:
+    holder: Any = get_worker().plugins[plugin]
     return engine.one(holder.task, name, time_limit)

@@ -112,7 +112,8 @@ class Task:
             return InputError(f"there is no file {path}"), version, content
         except InputError as error:
             return error, version, content
-        except (OSError, ValueError) as error:  # a name may hold what no path can, such as "\0"
+        # a name may hold what no path can, such as "\0"; an address's library raises its own
+        except Exception as error:
             return InputError(f"{path} cannot be read: {error}"), version, content
 
     def _detect(self, name: str, file: Picture | Scan | InputError) -> Result:
@@ -235,7 +236,7 @@ def check_limits(workers: int | None, time_limit: float, least: int) -> None:
 class _Worker:
     """A process that works on the names it is given, two at a time: one is read meanwhile."""
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, names: Iterator[str]) -> None:
         # a forked child would inherit locks and threads in whatever state they are
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
@@ -243,15 +244,24 @@ class _Worker:
         with _deaf():
             self.process.start()
         theirs.close()
-        self.connection.send_bytes(payload)
+        self.names = names
+        self.listens = False  # to send the task before would wait until it does
         self.given: deque[str] = deque()
         self.last = False  # no name will follow
         self.begun: float | None = None  # None until the process is up
         self.limit = 0.0  # seconds from then on
 
-    def fill(self, names: Iterator[str]) -> None:
+    def teach(self, payload: bytes) -> None:
+        self.listens = True
+        try:
+            self.connection.send_bytes(payload)
+        except OSError:
+            return  # as in fill
+        self.fill()
+
+    def fill(self) -> None:
         while len(self.given) < 2 and not self.last:
-            name = next(names, None)
+            name = next(self.names, None)
             self.last = name is None
             if name is not None:
                 self.given.append(name)
@@ -275,9 +285,7 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
     crew: list[_Worker] = []
 
     def hire(names: Iterator[str]) -> None:
-        worker = _Worker(payload)
-        worker.fill(names)
-        crew.append(worker)
+        crew.append(_Worker(names))
 
     try:
         for _ in range(min(workers, len(names))):
@@ -291,11 +299,14 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
                 if worker.connection in ready:
                     try:
                         result = worker.connection.recv()
+                        if not worker.listens:
+                            worker.teach(payload)
+                            continue
                         worker.begun, worker.limit = time.monotonic(), time_limit
                         if result is not None:  # None: the process is up
                             worker.given.popleft()
                             yield result
-                            worker.fill(pending)
+                            worker.fill()
                         continue
                     except (EOFError, OSError):
                         reason = "ended the process that worked on it"
@@ -309,7 +320,7 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
                     continue
                 crew.remove(worker)
                 code = worker.end()
-                if worker.given and worker.begun is None:
+                if worker.begun is None and (worker.given or not worker.listens):
                     raise RuntimeError(f"a worker process could not start (exit code {code})")
                 if len(worker.given) == 1:
                     yield task.failure(worker.given[0], f"{worker.given[0]} {reason}")
@@ -339,11 +350,12 @@ def _deaf() -> Iterator[None]:
 
 
 def _serve(connection: Connection) -> None:
-    """A worker process: first the task, then names, until None."""
+    """A worker process: says that it listens, gets the task, then names, until None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     warnings.filterwarnings("ignore", module="PIL")  # as in app.main
     cv2.setNumThreads(1)  # the processes share the processors; the CNN follows OpenCV's number
     try:
+        connection.send(None)
         task = pickle.loads(connection.recv_bytes())
         connection.send(None)
         for result in task(iter(connection.recv, None)):
@@ -359,7 +371,14 @@ def _serve(connection: Connection) -> None:
 def one(task: Task, name: str, time_limit: float) -> Result:
     """Work on one image where the process cannot be ended: past the limit it is left behind."""
     done: list[Result] = []
-    thread = threading.Thread(target=lambda: done.extend(task([name])), daemon=True)
+
+    def work() -> None:
+        try:
+            done.extend(task([name]))
+        except Exception as error:
+            done.append(task.failure(name, f"{name}: {type(error).__name__}: {error}"))
+
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(time_limit)
     if not done:

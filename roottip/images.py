@@ -17,13 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, TiffImagePlugin, UnidentifiedImageError
 from PIL import Image as PillowImage
 
-from roottip import places
+from roottip import decoding, places
 from roottip.errors import InputError
 from roottip.places import Place
 from roottip.windows import Image
@@ -175,18 +172,9 @@ def decode(data: bytes, path: Place) -> Picture:
     """Decode an image file's content, as `read_image` does; `path` is its name in errors."""
     try:
         with PillowImage.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as picture:
-            deep_colour = picture.mode.startswith(("RGB", "LA")) and ";16" in str(picture.tile)
             notes = _notes(picture, path)
-            picture.load()  # raises on a file cut short, unlike cv2.imread
-            if deep_colour:
-                values = _deep_colour(data)
-                if picture.format == "PNG":  # TIFF is turned already
-                    values = _turned(values, picture.getexif().get(ExifTags.Base.Orientation, 1))
-                image = _stretched(values)
-            else:
-                ImageOps.exif_transpose(picture, in_place=True)
-                image = _as_displayed(picture)
-        return Picture(image, notes, _px_per_mm(picture))
+            image = decoding.displayed(picture, data)
+        return Picture(image, notes, decoding.px_per_mm(picture))
     except UnidentifiedImageError as error:
         what = "not an image roottip reads" if data else "an empty file"
         raise InputError(f"{path} is {what} ({_ENDINGS})") from error
@@ -241,7 +229,6 @@ def in_order(work: Callable[[str], T], names: Iterable[str], ahead: int) -> Iter
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-_PART = 512  # rows
 _ENDINGS = "JPEG, PNG, TIFF, BMP and WebP"
 _PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _FORMAT_OF = {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF"}
@@ -259,7 +246,7 @@ def _find_remote(address: str) -> tuple[str, list[str]]:
         return root, [name]
     try:
         found = [PurePosixPath(name) for name in system.find(path)] if system.isdir(path) else []
-    except OSError as error:
+    except Exception as error:  # each address's library has its own
         raise InputError(f"{address} cannot be listed: {error}") from error
     names = [
         name.relative_to(path).as_posix()
@@ -304,22 +291,6 @@ def _natural(name: str) -> list[tuple[int, int | str]]:
     return [*key, (1, name)]  # p01 and p1 are two names
 
 
-def _as_displayed(picture: PillowImage.Image) -> Image:
-    if picture.mode.startswith(("I", "F")):
-        return _stretched(np.asarray(picture))
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        picture = PillowImage.alpha_composite(PillowImage.new("RGBA", rgba.size, "white"), rgba)
-    mode = "L" if picture.mode in ("1", "L") else "RGB"
-    plain = picture if picture.mode == mode else picture.convert(mode)
-    image = np.empty((plain.height, plain.width, *(() if mode == "L" else (3,))), np.uint8)
-    # in parts: Pillow hands pixels on by way of two copies, which of a large image are large
-    for top in range(0, plain.height, _PART):
-        low = min(top + _PART, plain.height)
-        image[top:low] = np.asarray(plain.crop((0, top, plain.width, low)))
-    return image
-
-
 def _notes(picture: PillowImage.Image, path: Place) -> tuple[str, ...]:
     notes = []
     frames = getattr(picture, "n_frames", 1)
@@ -332,48 +303,3 @@ def _notes(picture: PillowImage.Image, path: Place) -> tuple[str, ...]:
     if ending in SUFFIXES and picture.format not in (named, "MPO"):
         notes.append(f"a {picture.format} named {ending}")
     return tuple(notes)
-
-
-def _px_per_mm(picture: PillowImage.Image) -> float | None:
-    try:
-        dpi = float(picture.info["dpi"][0])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
-        return None
-    return dpi / 25.4 if np.isfinite(dpi) and dpi > 0 else None
-
-
-def _deep_colour(data: bytes) -> NDArray[np.generic]:
-    """16 bits a channel: Pillow keeps the upper 8 only, which blackens 12-bit cameras' files."""
-    values = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise InputError("it has 16 bits a channel in a form roottip cannot read")
-    if values.shape[2] == 4:
-        opaque = values[..., 3:].astype(np.float64) / 65535
-        white = float(values[..., :3].max())
-        values = values[..., :3] * opaque + white * (1 - opaque)
-    return np.asarray(values[..., ::-1])
-
-
-def _turned(values: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """As EXIF's orientation says that an image is displayed."""
-    if orientation in (5, 6, 7, 8):
-        values = values.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        values = values[::-1]
-    if orientation in (2, 3, 6, 7):
-        values = values[:, ::-1]
-    return values
-
-
-def _stretched(values: NDArray[np.generic]) -> Image:
-    deep = np.array(values, dtype=np.float64)
-    deep[~np.isfinite(deep)] = np.nan  # a division by 0 on the way here has no brightness
-    if np.isnan(deep).all():
-        raise InputError("none of its pixels has a finite value")
-    low, high = np.nanpercentile(deep, [0.1, 99.9])
-    if high <= low:
-        low, high = np.nanmin(deep), np.nanmax(deep)
-    if not high > low:
-        return np.zeros(deep.shape, dtype=np.uint8)
-    scaled = np.nan_to_num((deep - low) * (255 / (high - low)))
-    return np.ascontiguousarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)

@@ -312,7 +312,8 @@ def _explained(
         zone = handmade.zones(mask, REFERENCE_WIDTH)
         contrast = np.abs(patch.astype(np.float64) - ground).sum(axis=2)
         cells = [_cells(part) for part in (given, falls)]
-        middle = (np.array(cells[1].shape) - 1) / 2
+        # in cells, from the middle of the first; the window's centre is a pixel, not their middle
+        middle = (len(patch) // 2 - (SQUARE - 1) / 2) / SQUARE
         worst = np.array(np.unravel_index(cells[1].argmax(), cells[1].shape))
         rows.append(
             {

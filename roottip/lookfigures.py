@@ -191,8 +191,8 @@ def sentences(
     }
     if kernels["effect_on_hits"].notna().all():
         said["kernels"].append(
-            f"{len(needed)} kernels give the hits more than {NEEDED} of evidence each, the others "
-            "less: most of it comes from few."
+            f"{len(needed)} of {len(kernels)} kernels give the hits more than {NEEDED} of evidence "
+            "each, the others less."
         )
     top = features.head(5)
     like = "; ".join(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from roottip import decoding
 from roottip.bands import LARGE, Strips
 from roottip.errors import InputError
 from roottip.windows import Image
@@ -61,14 +62,18 @@ class Scan(Strips):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         header = _header(self.path)
-        self._check(header)
+        size = self._check(header)
+        with decoding.header(self.path) as picture:
+            # libvips takes a fourth channel for alpha, and says 72 dots an inch of most files
+            self._alpha = bool(header.hasalpha()) and decoding.has_alpha(picture)
+            self.px_per_mm = decoding.px_per_mm(picture)
+        if header.format == "ushort" and self._alpha:
+            raise InputError(f"{size} of 16 bits with transparency; save it without")
         shown = self._shown()
         self._deep = shown.format == "ushort"
         self.shape = (shown.height, shown.width) + ((3,) if shown.bands == 3 else ())
         frames = _field(header, "n-pages", 1)
         self.notes = (f"first of {frames} frames",) if frames > 1 else ()
-        # libvips says 1 px/mm where the file says nothing
-        self.px_per_mm = float(header.xres) if header.xres not in (0, 1) else None
         self._levels: Image | None = None
 
     def __iter__(self) -> Iterator[Image]:
@@ -111,11 +116,12 @@ class Scan(Strips):
         import pyvips
 
         image = pyvips.Image.new_from_file(str(self.path), access="sequential", fail_on="error")
-        if image.hasalpha():
-            image = image.flatten(background=255)
-        return image
+        if self._alpha:
+            return image.flatten(background=255)
+        return image[: image.bands - 1] if image.hasalpha() else image
 
-    def _check(self, header: Any) -> None:
+    def _check(self, header: Any) -> str:
+        """Refuse what cannot be read; how large the file is, for sentences on it."""
         kind = _LOADERS.get(_field(header, "vips-loader", ""))
         pixels = header.width * header.height
         size = f"{self.path} has {pixels / 1e6:.0f} megapixels"
@@ -154,8 +160,7 @@ class Scan(Strips):
                 "roottip reads scans of this size in grey or RGB of 8 or 16 bits, so save it as "
                 "that"
             )
-        if deep and header.hasalpha():
-            raise InputError(f"{size} of 16 bits with transparency; save it without")
+        return size
 
 
 def scan_of(path: str | Path, most: int) -> Scan | None:

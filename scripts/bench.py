@@ -40,8 +40,9 @@ from skimage.filters import threshold_local
 from skimage.morphology import remove_small_objects, skeletonize
 from torch.utils.flop_counter import FlopCounterMode
 
-from roottip import batch, windows
+from roottip import batch, engine, windows
 from roottip.detector import Detector, load
+from roottip.engine import Engine
 from roottip.images import read_image
 from roottip.learning.export import restore, sizes
 from roottip.learning.net import TipNet
@@ -169,11 +170,13 @@ def of_all_images(paths: list[Path], repeats: int, copies: int) -> pd.DataFrame:
     return pd.DataFrame({"seconds": seconds, "MiB": memory})
 
 
-def file_to_table(paths: list[Path], detector: Detector) -> None:
-    """What `roottip detect` does with images after its own start, in this process."""
+def file_to_table(
+    paths: list[Path], detector: Detector, copies: int = 1, work: Engine = engine.here
+) -> None:
+    """What `roottip detect` does with images after its own start; in this process if not told."""
     with TemporaryDirectory() as folder:
-        source = linked(paths, 1, Path(folder))
-        batch.run(source, Path(folder) / "out", detector, {"name": "cnn"}, False)
+        source = linked(paths, copies, Path(folder))
+        batch.run(source, Path(folder) / "out", detector, {"name": "cnn"}, False, work=work)
 
 
 def command(paths: list[Path], copies: int, runtime: str) -> None:

@@ -46,7 +46,7 @@ def command(description: str, draw: Callable[[Path, int, int], None]) -> None:
 
 def draw_pages(folder: Path, count: int, seed: int) -> None:
     """Write a dataset folder of `count` pages without a tip."""
-    (folder / "images").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     names = [f"page_{number:04}.jpg" for number in range(count)]
     for number, name in enumerate(names):
         picture = page(np.random.default_rng((seed, number)))

@@ -21,7 +21,8 @@ from measure_cnn import most_right, one_draw
 from roottip import app, table
 from roottip.learning.plates import read_plates
 from roottip.learning.train import train
-from roottip.scorers.cnn import SHIPPED, CnnScorer
+from roottip.scorers.card import read_card
+from roottip.scorers.cnn import CARD_VERSION, SHIPPED, CnnScorer
 from roottip.synth.dataset import varied_plates, write_dataset
 
 TOLERANCE = 8.0
@@ -57,7 +58,8 @@ def main() -> None:
     draw(known, 2000, 11, "train")
     draw(unknown, 1000, 12, "val")
     weights = output / "fit" / "model.onnx"
-    if not weights.is_file():
+    # what it does on plates is the last that training writes into a card
+    if not (weights.is_file() and "dev" in read_card(weights, CARD_VERSION)["training"]):
         resume = (output / "fit" / "checkpoints" / "last.ckpt").is_file()
         train([known], output / "fit", start=SHIPPED, resume=resume, **RECIPE)
     compared = output / "comparison"

@@ -98,6 +98,20 @@ def test_pictures_of_another_run_are_no_photographs(tmp_path, run_folder):
     assert other["image"].tolist() == first["image"].tolist()
 
 
+def test_a_list_may_name_images_anywhere(tmp_path, run_folder):
+    (tmp_path / "list.txt").write_text(str(run_folder / "p10.png"))
+    tips, _ = run(tmp_path / "list.txt", tmp_path / "out")
+    assert len(tips) == 1
+
+
+def test_a_folder_that_a_run_was_refused_is_still_one_of_photographs(tmp_path, run_folder):
+    (run_folder / "day 2" / "tips.csv").write_text("somebody's")
+    with pytest.raises(InputError, match="no run made it"):
+        run(run_folder, run_folder / "day 2")
+    _, images = run(run_folder, tmp_path / "out")
+    assert "day 2/p2.png" in set(images["image"])
+
+
 def test_run_json_says_what_made_the_tables(tmp_path, run_folder):
     told = {"px_per_mm": 20.0, "pattern": "{name}", "group": ["name"]}
     run(run_folder, tmp_path / "out", **told)

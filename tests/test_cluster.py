@@ -55,6 +55,25 @@ def test_a_cluster_gives_what_this_process_gives_though_a_worker_is_killed(worke
     assert comparable(results) == comparable(engine.here(*task))
 
 
+def test_two_runs_on_one_scheduler_keep_apart(workers, task, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in task[1]:
+        Image.new("L", (50, 40)).save(other / name)
+    blank = Task(load("baseline"), other, overlays=False), task[1]
+    work = engine.load("dask", address=workers.scheduler_address)
+    ours = work(*task)
+    results = [next(ours)]
+    assert all(len(result.points) == 0 for result in work(*blank))
+    results += ours
+    assert comparable(results) == comparable(engine.here(*task))
+
+
+def test_an_address_without_a_port_is_said(task):
+    with pytest.raises(InputError, match=r"engine.address=localhost: no Dask scheduler answers"):
+        list(engine.load("dask", address="localhost")(*task))
+
+
 class Packed:
     """Counts how often it is packed to be sent."""
 

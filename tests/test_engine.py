@@ -4,12 +4,13 @@ import os
 import pickle
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from roottip import engine
+from roottip import engine, images
 from roottip.detector import load
 from roottip.engine import Task
 from roottip.errors import InputError
@@ -119,3 +120,27 @@ def test_settings_that_cannot_be(settings, said):
 
 def test_text_of_any_name_is_one_line():
     assert engine.printable("a\nb\udcff ü<") == r"a\nb\udcff ü<"
+
+
+def test_an_image_whose_reading_fails_in_any_way_costs_its_own_row(tmp_path, plate, monkeypatch):
+    Image.fromarray(plate).save(tmp_path / "a.png")
+    task = Task(load("baseline"), tmp_path)
+    real = images.read_file
+    (tmp_path / "b.png").write_text("")
+
+    def fail(path):
+        return 1 / 0 if path.name == "b.png" else real(path)
+
+    monkeypatch.setattr("roottip.images.read_file", fail)
+    rows = {r.row["image"]: r.row for r in engine.here(task, ["a.png", "b.png"])}
+    assert rows["a.png"]["status"] == "ok"
+    assert "division by zero" in rows["b.png"]["error"]
+
+
+def test_a_thread_that_fails_is_not_one_that_takes_too_long():
+    class Broken(Task):
+        def __call__(self, names):
+            raise RuntimeError("no")
+
+    row = engine.one(Broken(load("baseline"), Path()), "a.png", 300).row
+    assert row["error"] == "a.png: RuntimeError: no"

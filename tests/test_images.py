@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from roottip.errors import InputError
 from roottip.images import decode, find_images, read_ahead, read_image, read_size
+from roottip.scans import Scan
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
 COLOUR = np.stack([RAMP, RAMP[:, ::-1], np.full_like(RAMP, 90)], axis=2)
@@ -317,3 +318,58 @@ def test_a_file_one_may_not_read_says_so(tmp_path, monkeypatch):
 def test_one_pixel(tmp_path):
     Image.new("RGB", (1, 1), (1, 2, 3)).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png").tolist() == [[[1, 2, 3]]]
+
+
+def test_channels_that_are_no_alpha_are_no_transparency(tmp_path):
+    rgb = np.full((30, 40, 3), 2000, np.uint16)
+    rgb[:15] = 60000, 30000, 2000
+    for deep in (True, False):
+        four = np.dstack([rgb, np.zeros((30, 40), np.uint16)])
+        four = four if deep else (four >> 8).astype(np.uint8)
+        tifffile.imwrite(tmp_path / "a.tif", four, photometric="rgb", extrasamples=["unspecified"])
+        image = read_image(tmp_path / "a.tif")
+        assert image[2, 2].tolist() == pytest.approx([255 if deep else 234, 123, 3], abs=8)
+        scan = np.concatenate([*Scan(tmp_path / "a.tif")])
+        assert np.abs(scan.astype(int) - image).max() <= 1
+
+
+def test_deep_planes_that_nothing_here_reads_are_refused(tmp_path):
+    planes = np.full((3, 30, 40), 9, np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(InputError, match="16 bits a channel in separate planes; save it"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_white_may_be_the_least_number(tmp_path, kind):
+    ramp = np.tile(np.linspace(0, np.iinfo(kind).max, 200).astype(kind), (20, 1))
+    tifffile.imwrite(tmp_path / "a.tif", ramp, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "b.tif", ramp, photometric="minisblack")
+    a, b = (read_image(tmp_path / name).astype(int) for name in ("a.tif", "b.tif"))
+    assert np.abs(a + b - 255).max() <= 1
+    assert a[0, 0] > 250
+
+
+def test_32_bits_without_a_sign_do_not_wrap(tmp_path):
+    ramp = np.tile(np.linspace(0, 2**32 - 1, 200).astype(np.uint32), (20, 1))
+    tifffile.imwrite(tmp_path / "a.tif", ramp)
+    assert (np.diff(read_image(tmp_path / "a.tif")[0].astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "scale"),
+    [
+        *((f"a.{ending}", {"dpi": (508, 508)}, 20) for ending in ("png", "jpg", "tif")),
+        *((f"a.{ending}", {}, None) for ending in ("png", "jpg", "tif")),
+        ("a.jpg", {"exif": "camera"}, None),
+        ("a.tif", {"resolution_unit": 1, "x_resolution": 72.0, "y_resolution": 72.0}, None),
+    ],
+)
+def test_a_scale_is_only_what_the_file_says(tmp_path, name, told, scale):
+    if told.get("exif"):
+        told = {"exif": Image.Exif()}
+        told["exif"][ExifTags.Base.Make] = "camera"
+    Image.fromarray(np.zeros((30, 40), np.uint8)).save(tmp_path / name, **told)
+    picture = decode((tmp_path / name).read_bytes(), tmp_path / name)
+    for found in (picture.px_per_mm, Scan(tmp_path / name).px_per_mm):
+        assert found == (None if scale is None else pytest.approx(scale, rel=1e-3))

@@ -120,7 +120,7 @@ def light() -> albumentations.Compose:
                 [
                     a.GaussianBlur((3, 5), p=1),
                     # left to themselves these two move the picture by up to 1.5 px
-                    a.MotionBlur((3, 5), allow_shifted=False, p=1),
+                    a.MotionBlur((3, 5), allow_shifted=False, direction_range=(0, 0), p=1),
                     a.Downscale((0.6, 0.9), interpolation_pair=coarse, p=1),
                 ],
                 p=0.3,
@@ -202,7 +202,8 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     mined : sequence of (N, 2) int32, optional
         False alarms on each plate, px.
     shares : mapping of str to float, optional
-        How often samples come from each dataset, relative to the others; 1 where not given.
+        How often samples come from each dataset, relative to the others; 1 where not given. A
+        dataset without tips has its share of the samples without one only, half of all.
 
     Items
     -----
@@ -333,8 +334,8 @@ def window_patches(plates: Sequence[Plate], seed: int, kind: str = "near") -> Te
     -------
     TensorDataset
         (3, WINDOW, WINDOW) uint8 and (1, 1) float32, the label. Each tip once, its window
-        up to `SHIFT` off; each other window beyond `R2` of tips and ignored points. Every plate
-        gives as many of both.
+        up to `SHIFT` off; each other window as far from tips and ignored points as `negatives`
+        are, which leaves out those that are hardest to tell. Every plate gives as many of both.
     """
     rng = np.random.default_rng(seed)
     images, label = [], []

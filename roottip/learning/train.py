@@ -17,7 +17,6 @@ from pytorch_lightning.callbacks import (
     TQDMProgressBar,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from torch import Tensor
 
 from roottip import __version__
 from roottip.errors import InputError, check_number
@@ -164,7 +163,13 @@ def train(
             else f"{output} holds a training; give resume=true or another output"
         )
     if resume:
-        _weights_of(last)
+        begun = _checkpoint(last)["lr_schedulers"][0]["total_steps"]
+        if devices == num_nodes == 1 and begun != rounds * steps:
+            raise InputError(
+                f"{last} is of a training of {begun} steps, over which the rate rises and falls, "
+                f"not of trainer.rounds={rounds} times trainer.steps={steps}; resume it as it was "
+                "begun, or begin another with start= its model.onnx"
+            )
     for name, number, least in (
         ("seed", seed, 0),
         ("trainer.rounds", rounds, 0),
@@ -213,9 +218,11 @@ def train(
     checkpoints = ModelCheckpoint(output / "checkpoints", "{epoch}", save_last=True)
     if held_out:
         checkpoints = ModelCheckpoint(
-            output / "checkpoints", "{epoch}", monitor="dev_f1", mode="max", save_last=True
+            output / "checkpoints", "{epoch}", monitor="dev_f1", mode="max"
         )
         callbacks += [
+            # of every round: what watches a score writes `last` of better ones only
+            ModelCheckpoint(output / "checkpoints", "last", enable_version_counter=False),
             DevScore(held_out),
             EarlyStopping("dev_f1", mode="max", patience=patience),
         ]
@@ -235,7 +242,7 @@ def train(
     )
     if rounds > 0:
         fit(trainer, module, datamodule=rounds_of, ckpt_path=last if resume else None)
-        module.load_state_dict(_weights_of(Path(checkpoints.best_model_path)))
+        module.load_state_dict(_checkpoint(Path(checkpoints.best_model_path))["state_dict"])
     card: dict[str, Any] = {
         "threshold": LEAST if threshold is None else threshold,
         "radius": APART,
@@ -267,6 +274,11 @@ def train(
     card["calibration"] = calibrate(module.net, judges, share_of)
     if rounds > 0:
         shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
+    for of in (glance_of, review_of):
+        # one that an earlier net left here fits this one no more
+        if start is None or of(path).resolve() != of(Path(start)).resolve():
+            for suffix in (".onnx", ".json"):
+                of(path).with_suffix(suffix).unlink(missing_ok=True)
     export(module.net, path, card)
     write_int8(path, plates, seed)
     if review_steps > 0:
@@ -304,11 +316,13 @@ def _pupils(training: Sequence[Plate], judges: Sequence[Plate]) -> list[Plate]:
     return [*others, *(plate for plate in training if plate.dataset not in free)]
 
 
-def _weights_of(checkpoint: Path) -> dict[str, Tensor]:
-    """The weights in a checkpoint; nothing in it is ever run."""
+def _checkpoint(checkpoint: Path) -> dict[str, Any]:
+    """What is in a checkpoint, with weights and schedule; nothing in it is ever run."""
     try:
         read = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        return dict(read["state_dict"])
+        if not {"state_dict", "lr_schedulers"} <= read.keys():
+            raise ValueError("it has no weights or no schedule")
+        return dict(read)
     # a damaged file fails in torch, zipfile or pickle, whose exceptions share no base
     except Exception as error:
         raise InputError(

@@ -12,6 +12,10 @@ const shown = (value) => (Number.isNaN(value) ? "–" : value.toFixed(3));
 const f1Of = ({ precision, recall }) => (precision && recall ? 2 / (1 / precision + 1 / recall) : 0);
 let detector = data.detectors.reduce((best, other) => (f1Of(other) > f1Of(best) ? other : best));
 let threshold = detector.threshold;
+// other programs' scores may be any numbers
+let highest = 1;
+for (const image of data.images)
+  for (const found of Object.values(image.found)) for (const [score] of found) highest = Math.max(highest, score);
 let current = data.images.findIndex((image) => image.src);
 let order = data.images.map((_, i) => i);
 let sorting = { column: 0, sign: 1 };
@@ -59,7 +63,7 @@ function drawCharts() {
   const least = Math.min(0.9, ...defined.flatMap((d) => [d.precision, d.recall]));
   const low = Math.max(0, Math.floor(least * 5 - 0.5) / 5);
   const pr = chart("precision-recall", [low, 1], [low, 1], "recall", "precision");
-  const f1 = chart("f1-threshold", [0, 1], [0, 1], "threshold", "F1");
+  const f1 = chart("f1-threshold", [0, highest], [0, 1], "threshold", "F1");
   const farthest = data.tolerance;
   const bins = 12;
   const histograms = data.detectors.map((d) => {
@@ -163,7 +167,10 @@ function drawOverlay() {
 
 function step(by) {
   const among = order.filter((i) => data.images[i].src);
-  current = among[(among.indexOf(current) + by + among.length) % among.length];
+  if (!among.length) return;
+  const at = among.indexOf(current);
+  const outside = by > 0 ? 0 : among.length - 1;
+  current = among[at < 0 ? outside : (at + by + among.length) % among.length];
   drawOverlay();
   markRow();
 }
@@ -248,6 +255,8 @@ function choose(name) {
   update();
 }
 
+byId("threshold").max = highest;
+if (highest > 1) byId("threshold").step = highest / 1000;
 for (const d of data.detectors) byId("detector").add(new Option(d.name, d.name, false, d === detector));
 for (const dot of document.querySelectorAll(".dot")) dot.style.background = colourOf(dot.dataset.detector);
 byId("detector").addEventListener("change", (event) => choose(event.target.value));

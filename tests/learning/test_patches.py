@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import albumentations
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from roottip import windows
 from roottip.errors import InputError
 from roottip.learning import patches
 from roottip.learning.net import WINDOW
-from roottip.learning.patches import R1, R2, SIDE, Samples
+from roottip.learning.patches import R1, R2, SIDE, Samples, light
 from roottip.learning.plates import Plate, distance, read_plates
 
 
@@ -182,3 +183,18 @@ def test_nothing_to_tell_apart(plates: list[Plate]) -> None:
     ]
     with pytest.raises(InputError, match="nothing to tell apart"):
         Samples(only_ignored, 10, 0)
+
+
+def test_no_change_of_light_moves_the_picture() -> None:
+    image = np.zeros((41, 41, 3), np.uint8)
+    image[20, 20] = 255
+    grid = np.arange(41)
+    blurs = [one for one in light().transforms[4].transforms if "Blur" in type(one).__name__]
+    assert {type(one).__name__ for one in blurs} == {"GaussianBlur", "MotionBlur"}
+    for blur in blurs:
+        for seed in range(40):
+            alone = albumentations.Compose([blur])
+            alone.set_random_seed(seed)
+            mass = alone(image=image)["image"][..., 0].astype(float)
+            middle = (mass.sum(axis=0) @ grid, mass.sum(axis=1) @ grid) / mass.sum()
+            assert middle == pytest.approx((20, 20), abs=0.1)

@@ -152,6 +152,8 @@ def test_resumes_where_it_stopped(
         train([drawn], tmp_path / "cut", **TINY)
     resumed = train([drawn], tmp_path / "cut", **TINY, resume=True)
     assert len(list((tmp_path / "cut" / "logs").glob("version_*/metrics.csv"))) == 2
+    with pytest.raises(InputError, match=r"training of 16 steps, .* not of trainer.rounds=3 times"):
+        train([drawn], tmp_path / "cut", **{**TINY, "rounds": 3}, resume=True)
     assert resumed.read_bytes() == whole.read_bytes()
 
 
@@ -216,6 +218,11 @@ def test_a_glance_loses_no_tip_and_is_passed_on(
     assert adopted.card["sha256"] == glance.card["sha256"]
     assert adopted.card["glance_of"] == CnnScorer(second).card["sha256"]
     assert isinstance(detector(second).scorer, GlancingScorer)
+    # what an earlier net left in the output goes with it
+    shutil.rmtree(tmp_path / "second" / "checkpoints")
+    still |= {"rounds": 0}
+    assert train([drawn], tmp_path / "second", **still, start=teacher) == second
+    assert not glance_of(second).exists()
 
 
 @pytest.mark.parametrize(

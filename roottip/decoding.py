@@ -1,0 +1,166 @@
+"""From what Pillow decodes to pixels as displayed: 8 bit, RGB or grey, upright, on white."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, ImageOps
+from PIL import Image as PillowImage
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    EXTRASAMPLES,
+    PHOTOMETRIC_INTERPRETATION,
+    PLANAR_CONFIGURATION,
+    RESOLUTION_UNIT,
+    SAMPLEFORMAT,
+    X_RESOLUTION,
+    TiffImageFile,
+)
+
+from roottip.errors import InputError
+from roottip.windows import Image
+
+_PART = 512  # rows
+
+
+def displayed(picture: PillowImage.Image, data: bytes) -> Image:
+    """The image as displayed.
+
+    Parameters
+    ----------
+    picture : PIL image
+        Opened, not loaded.
+    data : bytes
+        The file that it was opened from.
+
+    Returns
+    -------
+    (H, W) or (H, W, 3) uint8
+    """
+    deep = picture.mode.startswith(("RGB", "LA")) and _is_deep(picture)
+    alpha = has_alpha(picture)
+    picture.load()  # raises on a file cut short, unlike cv2.imread
+    if deep and _tag(picture, PLANAR_CONFIGURATION) == 2:
+        raise InputError("it has 16 bits a channel in separate planes; save it with RGB together")
+    if deep:
+        values = _deep_colour(data, alpha)
+        if picture.format == "PNG":  # TIFF is turned already
+            values = _turned(values, picture.getexif().get(ExifTags.Base.Orientation, 1))
+        return _stretched(values)
+    ImageOps.exif_transpose(picture, in_place=True)
+    return _as_displayed(picture)
+
+
+def header(path: Path) -> PillowImage.Image:
+    """A JPEG, PNG or TIFF, opened without Pillow's limit on pixels, which is for what is loaded.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    for kind in (JpegImageFile, PngImageFile, TiffImageFile):
+        with contextlib.suppress(SyntaxError):
+            return kind(path)
+    raise InputError(f"{path} is no JPEG, PNG or TIFF")
+
+
+def has_alpha(picture: PillowImage.Image) -> bool:
+    """Whether a fourth channel is alpha; in a TIFF it may be anything, such as infrared."""
+    return not isinstance(picture, TiffImageFile) or _tag(picture, EXTRASAMPLES) in (1, 2)
+
+
+def px_per_mm(picture: PillowImage.Image) -> float | None:
+    """By the file's resolution tag; where it has none Pillow says 72 or 1 dots an inch at times."""
+    if isinstance(picture, TiffImageFile):
+        told = _tag(picture, X_RESOLUTION) and picture.tag_v2.get(RESOLUTION_UNIT, 2) in (2, 3)
+    elif picture.format in ("JPEG", "MPO"):
+        exif = picture.getexif()
+        told = picture.info.get("jfif_unit") in (1, 2) or (
+            X_RESOLUTION in exif and exif.get(RESOLUTION_UNIT, 2) in (2, 3)
+        )
+    else:
+        told = True
+    if not told:
+        return None
+    try:
+        dpi = float(picture.info["dpi"][0])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
+        return None
+    return dpi / 25.4 if np.isfinite(dpi) and dpi > 0 else None
+
+
+def _tag(picture: PillowImage.Image, number: int) -> Any:
+    """What a TIFF says, the first of several values; None of other files."""
+    said = picture.tag_v2.get(number) if isinstance(picture, TiffImageFile) else None
+    return said[0] if isinstance(said, tuple) and said else said
+
+
+def _is_deep(picture: PillowImage.Image) -> bool:
+    """Whether a channel has 16 bits; of the planes of a TIFF Pillow's tiles do not say so."""
+    return ";16" in str(getattr(picture, "tile", "")) or _tag(picture, BITSPERSAMPLE) == 16
+
+
+def _as_displayed(picture: PillowImage.Image) -> Image:
+    if picture.mode.startswith(("I", "F")):
+        values = np.asarray(picture)
+        if _tag(picture, BITSPERSAMPLE) == 32 and _tag(picture, SAMPLEFORMAT) in (None, 1):
+            values = values.view(np.uint32)  # Pillow has no such mode
+        shown = _stretched(values)
+        # white may be 0; Pillow turns that round in files of 8 bits only
+        return 255 - shown if _tag(picture, PHOTOMETRIC_INTERPRETATION) == 0 else shown
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        picture = PillowImage.alpha_composite(PillowImage.new("RGBA", rgba.size, "white"), rgba)
+    mode = "L" if picture.mode in ("1", "L") else "RGB"
+    plain = picture if picture.mode == mode else picture.convert(mode)
+    image = np.empty((plain.height, plain.width, *(() if mode == "L" else (3,))), np.uint8)
+    # in parts: Pillow hands pixels on by way of two copies, which of a large image are large
+    for top in range(0, plain.height, _PART):
+        low = min(top + _PART, plain.height)
+        image[top:low] = np.asarray(plain.crop((0, top, plain.width, low)))
+    return image
+
+
+def _deep_colour(data: bytes, alpha: bool) -> NDArray[np.generic]:
+    """16 bits a channel: Pillow keeps the upper 8 only, which blackens 12-bit cameras' files."""
+    values = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise InputError("it has 16 bits a channel in a form roottip cannot read")
+    if alpha and values.shape[2] == 4:
+        opaque = values[..., 3:].astype(np.float64) / 65535
+        white = float(values[..., :3].max())
+        values = values[..., :3] * opaque + white * (1 - opaque)
+    return np.asarray(values[..., 2::-1])
+
+
+def _turned(values: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """As EXIF's orientation says that an image is displayed."""
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    return values
+
+
+def _stretched(values: NDArray[np.generic]) -> Image:
+    deep = np.array(values, dtype=np.float64)
+    deep[~np.isfinite(deep)] = np.nan  # a division by 0 on the way here has no brightness
+    if np.isnan(deep).all():
+        raise InputError("none of its pixels has a finite value")
+    low, high = np.nanpercentile(deep, [0.1, 99.9])
+    if high <= low:
+        low, high = np.nanmin(deep), np.nanmax(deep)
+    if not high > low:
+        return np.zeros(deep.shape, dtype=np.uint8)
+    scaled = np.nan_to_num((deep - low) * (255 / (high - low)))
+    return np.ascontiguousarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)
