@@ -18,13 +18,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from measure_cnn import whole_images
-from train_release import GROWTH, ignore_faint, on_soil, some_rows
+from train_release import ignore_faint, on_soil, some_rows
 
 from roottip import table
 from roottip.images import read_image
 from roottip.scale import REFERENCE_WIDTH, adjustment
 from roottip.scorers.cnn import SHIPPED, detector
 from roottip.synth.dataset import write_dataset
+
+GROWTH = 7
+"""Seed of how the plants grow; one for all seeds of plates, so that figures stay comparable."""
 
 PLATES, ROWS, SOIL, SEED = 60, 30, 30, 99
 

@@ -43,9 +43,6 @@ from roottip.synth.plate import Plate
 
 SEED = 1007
 
-GROWTH = 7
-"""Seed of how the plants on a drawn plate grow."""
-
 SHARES = {
     "osr": 0.19,
     "tillmore": 0.26,
@@ -161,17 +158,20 @@ def write_mean(nets: Sequence[Path], path: Path) -> None:
 
 def draw(folder: Path, count: int, seed: int) -> None:
     """Plates of all kinds to learn from."""
-    draw_to_learn_from(folder, some_rows(count, seed))
+    draw_to_learn_from(folder, some_rows(count, seed), seed)
 
 
 def draw_soil(folder: Path, count: int, seed: int) -> None:
     """Other such plates on ground as rough as soil behind glass."""
-    draw_to_learn_from(folder, on_soil(some_rows(count, seed + 2), seed))
+    draw_to_learn_from(folder, on_soil(some_rows(count, seed + 2), seed), seed + 2)
 
 
-def draw_to_learn_from(folder: Path, plates: list[Plate]) -> None:
-    """Draw plates whose ends that people would hardly see are neither tips nor others."""
-    write_dataset(plates, GROWTH, folder, "train", workers=2)
+def draw_to_learn_from(folder: Path, plates: list[Plate], growth: int) -> None:
+    """Draw plates whose ends that people would hardly see are neither tips nor others.
+
+    `growth` is the seed of how their plants grow: another for each set, or plants would repeat.
+    """
+    write_dataset(plates, growth, folder, "train", workers=2)
     ignore_faint(folder)
     images = table.read(folder / "images.csv")
     # of a single group nothing is held out: the threshold is for photographs
@@ -182,7 +182,7 @@ def draw_empty(folder: Path, count: int, seed: int) -> None:
     """Plates as of `draw` before anything grew: what lies on them ends, and is no root."""
     # not the very plates that `draw` draws with plants
     bare = [replace(plate, plants=0) for plate in some_rows(count, seed + 1)]
-    write_dataset(bare, GROWTH, folder, "train", workers=2)
+    write_dataset(bare, seed + 1, folder, "train", workers=2)
 
 
 def ignore_faint(folder: Path) -> None:
