@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 import shutil
@@ -194,7 +195,11 @@ def test_ctrl_c_is_one_word_and_the_run_goes_on(tmp_path, source):
     output = tmp_path / "out"
     given = f"input={source}", f"output={output}", "detector=baseline", "engine.workers=1"
     words = [sys.executable, "-m", "roottip", "detect", *given, "overlays=false"]
-    stopped = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # a shell's background jobs ignore Ctrl-C, and hand that on to what tests start
+    heeding = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    stopped = subprocess.Popen(
+        words, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heeding
+    )
     parent = psutil.Process(stopped.pid)
     while not any("spawn_main" in " ".join(child.cmdline()) for child in parent.children()):
         time.sleep(0.01)
