@@ -85,8 +85,10 @@ def compare(
     dataset = read_dataset(data, split)
     settings = {"data": data, "split": split, "external": external, "tolerance": tolerance}
     settings["truth_sha256"] = comparing.digest(dataset.truth)
-    known = read_dataset(data).images["image"]
-    peers = comparing.read_found(external or (), list(dataset.images["image"]), known)
+    peers = {}
+    if external:  # which may be of images in other splits too
+        known = read_dataset(data).images["image"]
+        peers = comparing.read_found(external, list(dataset.images["image"]), known)
     evaluations, images = comparing.compare(
         dataset, {name: load(name) for name in detectors}, tolerance, peers
     )
@@ -125,8 +127,7 @@ def evaluate(
         marks = read_truth(truth)
         pointed = [table.check_points(table.read(path), str(path))["image"] for path in found]
         names = table.texts(sorted(set(marks["image"]).union(*pointed)))
-        groups = table.groups(table.groups_of(marks, names), names)
-        listed = everything = pd.DataFrame({"image": names, "group": groups})
+        listed = everything = pd.DataFrame({"image": names, "group": table.groups_of(marks, names)})
         print(
             "no images= given: images without marked and without found tips are not counted",
             file=sys.stderr,

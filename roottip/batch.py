@@ -113,10 +113,15 @@ def run(
         raise InputError(
             f"all images of {source} lie in {folder}, where results go; give another output="
         )
+    of_traits: dict[str, Any] = {
+        "px_per_mm": px_per_mm,
+        "resolution_tag": resolution_tag,
+        "scale_bar_mm": scale_bar_mm,
+        "pattern": pattern,
+        "group": group,
+    }
     empty = ledger.tables(Ledger.nothing(), [])
-    traits.measure(
-        *empty, px_per_mm, resolution_tag, scale_bar_mm, pattern, group
-    )  # refuses what cannot be
+    traits.measure(*empty, **of_traits)  # refuses what cannot be
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
     record |= {"weights": weights(detector), "roottip": __version__}
     with folder.lock(f"{ledger.WORK}/lock"):
@@ -141,20 +146,12 @@ def run(
             book.flush()
         book.keep(names)
         tips, images = ledger.tables(book.read(), names)
-        tips, images, groups = traits.measure(
-            tips, images, px_per_mm, resolution_tag, scale_bar_mm, pattern, group
-        )
+        tips, images, groups = traits.measure(tips, images, **of_traits)
         for name, frame in (("tips", tips), ("images", images), ("summary", groups)):
             for suffix in table.FORMATS:
                 folder.write(name + suffix, table.encode(frame, suffix))
-        record |= {
-            "px_per_mm": px_per_mm,
-            "resolution_tag": resolution_tag,
-            "scale_bar_mm": scale_bar_mm,
-            "pattern": pattern,
-            "group": None if group is None else list(group),
-        }
-        record |= provenance(started) | {"images": len(names), "finished": not interrupted}
+        record |= of_traits | provenance(started)
+        record |= {"images": len(names), "finished": not interrupted}
         ok = images.loc[images["status"] == "ok", "image"]
         thumbnails = {name: _picture("thumbnails", name, ".jpg") for name in ok}
         lead = summary(tips, images, len(names))
@@ -205,17 +202,18 @@ def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
     output = Path(folder.place).resolve()
 
     @functools.cache
-    def run(inside: PurePosixPath) -> bool:
-        of_run = Path(root, inside, ledger.WORK).is_dir()
-        return of_run and Path(root, inside, "run.json").is_file()
+    def is_run(inside: PurePosixPath) -> bool:
+        there = Path(root, inside)
+        return (there / ledger.WORK).is_dir() and (there / "run.json").is_file()
 
-    return [
-        name
-        for name in names
-        if not Path(root, name).resolve().is_relative_to(output)
+    def wanted(name: str) -> bool:
+        if Path(root, name).resolve().is_relative_to(output):
+            return False
         # what lies elsewhere somebody has listed; the folder that was given itself may be a run's
-        and (Path(name).is_absolute() or not any(map(run, list(PurePosixPath(name).parents)[:-1])))
-    ]
+        *inside, _ = PurePosixPath(name).parents
+        return Path(name).is_absolute() or not any(map(is_run, inside))
+
+    return [name for name in names if wanted(name)]
 
 
 def weights(detector: Detector) -> str | None:

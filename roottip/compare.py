@@ -91,7 +91,7 @@ def compare(
             }
         )
     images = table.images(rows)
-    images["sha256"] = pd.Series([row.get("sha256") for row in rows], dtype=object)
+    images["sha256"] = table.texts(row.get("sha256") for row in rows)
     groups = table.texts(dataset.groups.values())
     listed = dataset.images.reset_index(drop=True).assign(group=groups)
     for side in ("width", "height"):

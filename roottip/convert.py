@@ -269,7 +269,7 @@ def _groups(points: pd.DataFrame, images: pd.DataFrame, gallery: Gallery) -> pd.
     """Of the images table, else of the points, else each image its own."""
     groups = _column("group", images, gallery)
     if groups is None:
-        groups = table.groups_of(points, images["image"])
+        return table.groups_of(points, images["image"])
     return table.groups(groups, images["image"])
 
 

@@ -152,7 +152,7 @@ def read_listed(images: str | Path, truth: str | Path) -> tuple[pd.DataFrame, pd
         raise InputError(f"{images} lists no image")
     marked = read_truth(truth, list(listed["image"]))
     _refuse_stray(marked, str(truth), listed, str(images))
-    told = table.groups(table.groups_of(marked, listed["image"]), listed["image"])
+    told = table.groups_of(marked, listed["image"])
     return listed.assign(group=table.groups(listed.get("group", told), told)), marked
 
 

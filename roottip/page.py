@@ -265,8 +265,8 @@ def _worst(e: Evaluation) -> pd.DataFrame:
     alarms = e.matches[e.matches["outcome"] == FALSE_ALARM]
     alarms = alarms.sort_values("score", ascending=False).head(MOST_CROPS)
     misses = e.matches[e.matches["outcome"] == MISS]
-    number = {name: n for n, name in enumerate(e.per_image["image"])}
-    turn = misses.groupby([number[name] for name in misses["image"]]).cumcount()
+    number, _ = pd.factorize(misses["image"].to_numpy(object))  # as in certainty.by_group
+    turn = misses.groupby(number).cumcount()
     misses = misses.loc[turn.sort_values(kind="stable").index].head(MOST_CROPS)
     return pd.concat(
         [

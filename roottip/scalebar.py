@@ -62,7 +62,7 @@ def scale_bar(image: Image) -> float | None:
         level = cv2.dilate(level, piece, anchor=(piece.shape[1] - 1, piece.shape[0] - 1))
         if np.count_nonzero(level[:, 1:] != level[:, :-1]) > _MOST_EDGES:
             continue
-        for left, top, width, height in _boxes(level.astype(np.uint8)):
+        for left, top, width, height in _boxes(np.asarray(level, np.uint8)):
             # where it is blurred the outermost rows may be half in, half out
             rim = int(height > 2)
             inside = mask[top + rim : top + height - rim, left : left + width]

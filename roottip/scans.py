@@ -62,13 +62,13 @@ class Scan(Strips):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         header = _header(self.path)
-        size = self._check(header)
+        self._check(header)
         with decoding.header(self.path) as picture:
             # libvips takes a fourth channel for alpha, and says 72 dots an inch of most files
             self._alpha = bool(header.hasalpha()) and decoding.has_alpha(picture)
             self.px_per_mm = decoding.px_per_mm(picture)
         if header.format == "ushort" and self._alpha:
-            raise InputError(f"{size} of 16 bits with transparency; save it without")
+            raise InputError(f"{self._sized(header)} of 16 bits with transparency; save it without")
         shown = self._shown()
         self._deep = shown.format == "ushort"
         self.shape = (shown.height, shown.width) + ((3,) if shown.bands == 3 else ())
@@ -120,11 +120,13 @@ class Scan(Strips):
             return image.flatten(background=255)
         return image[: image.bands - 1] if image.hasalpha() else image
 
-    def _check(self, header: Any) -> str:
-        """Refuse what cannot be read; how large the file is, for sentences on it."""
+    def _sized(self, header: Any) -> str:
+        return f"{self.path} has {header.width * header.height / 1e6:.0f} megapixels"
+
+    def _check(self, header: Any) -> None:
         kind = _LOADERS.get(_field(header, "vips-loader", ""))
         pixels = header.width * header.height
-        size = f"{self.path} has {pixels / 1e6:.0f} megapixels"
+        size = self._sized(header)
         if kind is None:
             raise InputError(
                 f"{size}, which roottip reads from JPEG, PNG and TIFF only; save it as one of them"
@@ -160,7 +162,6 @@ class Scan(Strips):
                 "roottip reads scans of this size in grey or RGB of 8 or 16 bits, so save it as "
                 "that"
             )
-        return size
 
 
 def scan_of(path: str | Path, most: int) -> Scan | None:

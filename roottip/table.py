@@ -246,33 +246,27 @@ def texts(values: Iterable[object]) -> pd.Series:
 
 
 def groups(given: pd.Series, images: pd.Series) -> pd.Series:
-    """The groups of images as text; where none is given, an image is its own.
-
-    In place of the images' names `images` may hold what else their groups are.
-    """
+    """The groups of images as text; where none is given, an image is its own."""
     text = [_text(group) or image for group, image in zip(given, images, strict=True)]
     return pd.Series(text, index=images.index, dtype=object)
 
 
 def groups_of(points: pd.DataFrame, images: pd.Series) -> pd.Series:
-    """The group that points say of each image; nothing where they have no such column.
+    """The group that points say of each image; where they say none, an image is its own.
 
     Raises
     ------
     InputError
         They say two of one image.
     """
-    if "group" not in points:
-        return pd.Series("", index=images.index, dtype=object)
-    told = pd.DataFrame({"image": points["image"], "group": _objects(points["group"], _text)})
-    told = told[told["group"] != ""].drop_duplicates()
-    twice = told.loc[told["image"].duplicated(), "image"]
-    if len(twice):
-        both = told.loc[told["image"] == twice.iloc[0], "group"]
-        raise InputError(
-            f"{twice.iloc[0]} is said to be of group {' and '.join(both)}; an image has one group"
-        )
-    return images.map(told.set_index("image")["group"])
+    told: dict[str, str] = {}
+    for image, group in zip(points["image"], points.get("group", []), strict=False):
+        text = _text(group)
+        if text and told.setdefault(image, text) != text:
+            raise InputError(
+                f"{image} is said to be of group {told[image]} and {text}; an image has one group"
+            )
+    return groups(texts(told.get(image) for image in images), images)
 
 
 def _text(value: object) -> str:

@@ -89,15 +89,12 @@ def _sentences(evaluations: Mapping[str, Evaluation], differences: pd.DataFrame)
     for other in others:
         rows = told.loc[(best, other), ["difference", "low", "high"]]
         sentences += _ahead(best, other, *rows.loc["f1"])
-        sentences += [
-            _difference(best, other, rate, *rows.loc[rate])
-            for rate in ("recall", "precision")
-            if not np.isnan(rows.loc[rate, "difference"])
-        ]
-        if np.isnan(rows.loc["precision", "difference"]):
-            found = (
-                "only what is to be ignored" if evaluations[other].summary["found"] else "nothing"
-            )
+        sentences.append(_difference(best, other, "recall", *rows.loc["recall"]))
+        theirs = evaluations[other].summary
+        if theirs["hits"] + theirs["false_alarms"]:
+            sentences.append(_difference(best, other, "precision", *rows.loc["precision"]))
+        else:
+            found = "only what is to be ignored" if theirs["found"] else "nothing"
             sentences.append(
                 f"{other} finds {found}, so what share of its finds are tips cannot be said."
             )

@@ -17,12 +17,12 @@ import argparse
 from pathlib import Path
 
 from measure_cnn import most_right, one_draw
+from train_release import finished
 
 from roottip import app, table
 from roottip.learning.plates import read_plates
 from roottip.learning.train import train
-from roottip.scorers.card import read_card
-from roottip.scorers.cnn import CARD_VERSION, SHIPPED, CnnScorer
+from roottip.scorers.cnn import SHIPPED, CnnScorer
 from roottip.synth.dataset import varied_plates, write_dataset
 
 TOLERANCE = 8.0
@@ -58,8 +58,7 @@ def main() -> None:
     draw(known, 2000, 11, "train")
     draw(unknown, 1000, 12, "val")
     weights = output / "fit" / "model.onnx"
-    # what it does on plates is the last that training writes into a card
-    if not (weights.is_file() and "dev" in read_card(weights, CARD_VERSION)["training"]):
+    if not finished(weights):
         resume = (output / "fit" / "checkpoints" / "last.ckpt").is_file()
         train([known], output / "fit", start=SHIPPED, resume=resume, **RECIPE)
     compared = output / "comparison"

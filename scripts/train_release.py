@@ -134,11 +134,16 @@ def main() -> None:
 def trained(data: list[Path], output: Path, **recipe: Any) -> Path:
     """A net that no groups choose, or the one made before; a training stopped goes on."""
     path = output / "model.onnx"
-    # what it does on plates is the last that training writes into a card
-    if path.is_file() and "dev" in card.read_card(path, CARD_VERSION)["training"]:
+    if finished(path):
         return path
     stopped = (output / "checkpoints" / "last.ckpt").is_file()
     return train(data, output, resume=stopped, dev=0.0, glance_steps=0, **recipe)
+
+
+def finished(net: Path) -> bool:
+    """Whether its training has come to the end, and not only to a net."""
+    # what it does on plates is the last that training writes into a card
+    return net.is_file() and "dev" in card.read_card(net, CARD_VERSION)["training"]
 
 
 def write_mean(nets: Sequence[Path], path: Path) -> None:

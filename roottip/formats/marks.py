@@ -153,7 +153,7 @@ def image_table(sizes: dict[str, Size | None]) -> pd.DataFrame:
     known = [size or (None, None) for size in sizes.values()]
     return pd.DataFrame(
         {
-            "image": pd.Series(list(sizes), dtype=object),
+            "image": table.texts(sizes),
             "width": pd.array([width for width, _ in known], dtype="Int64"),
             "height": pd.array([height for _, height in known], dtype="Int64"),
         }

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import pandas as pd
@@ -56,22 +57,13 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
         scene = markup.parse(read_bytes(file), file)
         key = markup.text(scene.find("metadata/file-key"))
         named = PurePosixPath(key).suffix.lower() in SUFFIXES
-        if named and not (gallery and gallery.has(str(inside), last_stem)):
+        if named and not gallery.has(str(inside), last_stem):
             image = collector.image(gallery.find(key, str(file)), str(file))
         else:
             image = collector.image(gallery.beside(inside, str(file)), str(file))
-        for x, y, order, root in _tips(scene, file):
+        for tip in _tips(scene, file):
             # a root's label says which root it is, not what kind of mark
-            collector.add(
-                image,
-                str(file),
-                x,
-                y,
-                ignore=_property(root, "ignore") == "1",
-                score=_property(root, "score"),
-                root_order=_property(root, "root_order") or order,
-                group=_property(root, "group"),
-            )
+            collector.add(image, str(file), **tip)
     return collector.marks()
 
 
@@ -98,15 +90,11 @@ def read_rsml(path: str | Path, image: str) -> pd.DataFrame:
     """
     path = Path(path)
     tips = _tips(markup.parse(read_bytes(path), path), path)
-    rows = [
-        (x, y, int(_property(root, "ignore") == "1"), _order(root, n, path))
-        for x, y, n, root in tips
-    ]
-    frame = pd.DataFrame(rows, columns=["x", "y", "ignore", "root_order"])
+    frame = pd.DataFrame(tips, columns=["x", "y", "ignore", "root_order"])
     frame.insert(0, "image", table.texts([image] * len(frame)))
-    groups = [_property(root, "group") for *_, root in tips]
-    if any(groups):
-        frame["group"] = table.texts(group or "" for group in groups)
+    frame["root_order"] = [int(number(tip["root_order"], str(path))) for tip in tips]
+    if any(tip["group"] for tip in tips):
+        frame["group"] = table.texts(tip["group"] or "" for tip in tips)
     return table.check_points(frame, path.name).astype({"root_order": "int64"})
 
 
@@ -133,10 +121,17 @@ def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
     return files
 
 
-def _tips(scene: Element, path: Path) -> list[tuple[float, float, int, Element]]:
+def _tips(scene: Element, path: Path) -> list[dict[str, Any]]:
+    """Of each root ``x, y``, px, and `CARRIED`, as text or None; an order not told is its depth."""
+    tips = []
     try:
         scale = _pixels_per_unit(scene)
-        return [(*_last_point(root, scale), order, root) for root, order in _roots(scene, 0)]
+        for root, depth in _roots(scene, 0):
+            x, y = _last_point(root, scale)
+            tip = {"x": x, "y": y, **{name: _property(root, name) for name in CARRIED}}
+            tip["ignore"] = int(tip["ignore"] == "1")
+            tips.append(tip | {"root_order": tip["root_order"] or depth})
+        return tips
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -160,12 +155,6 @@ def _last_point(root: Element, scale: float) -> tuple[float, float]:
         return float(points[-1].attrib["x"]) * scale, float(points[-1].attrib["y"]) * scale
     except KeyError as error:
         raise ValueError(f"a point of root {root.get('ID', '?')} has no {error}") from error
-
-
-def _order(root: Element, depth: int, path: Path) -> int:
-    """The root's property, else how deep it lies in other roots."""
-    said = _property(root, "root_order")
-    return depth if said is None else int(number(said, str(path)))
 
 
 def _property(root: Element, name: str) -> str | None:
