@@ -106,7 +106,7 @@ def evaluate(
     images: Path | None = None,
     split: str | None = None,
     tolerance: float = 10.0,
-    threshold: float = 0.0,
+    threshold: float | None = None,
     output: Path | None = None,
 ) -> int:
     """Score tables of found points, anybody's, against the truth."""

@@ -20,6 +20,7 @@ from roottip.images import read_ahead, read_file
 from roottip.interchange import Dataset
 from roottip.meter import Meter
 from roottip.page import write_page
+from roottip.places import check_own
 from roottip.verdict import Verdict
 
 FLOOR = 0.01
@@ -197,8 +198,7 @@ def text(evaluations: Mapping[str, Evaluation], verdict: Verdict) -> str:
     for key, e in evaluations.items():
         s = e.summary
         shown = {
-            name: f"{_said(s[name])} ({_said(s[f'{name}_low'])}–{_said(s[f'{name}_high'])})"
-            for name in _SHOWN
+            name: _said(s[name]) + _between(s[f"{name}_low"], s[f"{name}_high"]) for name in _SHOWN
         }
         counts = {"images": s["images"], "tips": s["truth"], "hits": s["hits"]}
         counts |= {"misses": s["misses"], "false alarms": s["false_alarms"]}
@@ -267,18 +267,14 @@ def check_free(output: Path) -> None:
     Raises
     ------
     InputError
-        It is a file, or holds something else whose files a comparison would replace: a run, or a
-        dataset folder, whose ``images.csv`` is somebody's work.
+        As `check_own` does, of a file that a comparison would replace.
     """
-    if output.exists() and not output.is_dir():
-        raise InputError(f"output={output} is a file; give a folder")
-    if not (output / "comparison.csv").exists():
-        for name in ("images.csv", "report.html"):
-            if (output / name).exists():
-                raise InputError(
-                    f"{output} holds the {name} of something else, a run or a dataset; "
-                    "give another output="
-                )
+    replaced = [*_STACKED, "differences", "images"]
+    check_own(output, "comparison.csv", [*(f"{name}.csv" for name in replaced), "report.html"])
+
+
+def _between(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f" ({_said(low)}–{_said(high)})"
 
 
 def _said(value: float, digits: int = 3) -> str:

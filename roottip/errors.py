@@ -50,6 +50,6 @@ def check_number(
         if enough and value <= most:
             return
     word = "a whole number" if whole else "a number"
-    limit = f"above {least:g}" if above else f"of at least {least:g}"
+    limit = f" above {least:g}" if above else f" of at least {least:g}"
     bound = f" and at most {most:g}" if math.isfinite(most) else ""
-    raise InputError(f"{name}={value} must be {word} {limit}{bound}")
+    raise InputError(f"{name}={value} must be {word}{limit * math.isfinite(least)}{bound}")

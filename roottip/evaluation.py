@@ -6,6 +6,7 @@ Pooled figures count all images together; per-image figures are in `Evaluation.p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +96,7 @@ def evaluate(
     truth: pd.DataFrame,
     images: Sequence[str] | Mapping[str, str] | pd.DataFrame,
     tolerance: float,
-    threshold: float = 0.0,
+    threshold: float | None = None,
     threshold_from: str = "given",
     distractors: pd.DataFrame | None = None,
 ) -> Evaluation:
@@ -114,8 +115,9 @@ def evaluate(
         width, height, px_per_mm``) also lets borders and mm be known.
     tolerance : float
         px
-    threshold : float
-        Found points that score below count as not found, except in the curve.
+    threshold : float, optional
+        Found points that score below count as not found, except in the curve. All count where not
+        given: it is 0 then, or the lowest score where other programs' are below.
     threshold_from : str
         Where that threshold came from.
     distractors : DataFrame, optional
@@ -127,19 +129,24 @@ def evaluate(
         A table is malformed, or names an image that `images` does not.
     """
     check_number("tolerance", tolerance, 0, above=True)
+    if threshold is not None:
+        check_number("threshold", threshold, -math.inf)
     found, truth = check_points(found, "found"), check_points(truth, "truth")
     if "score" not in found:
         found["score"] = 1.0
+    if threshold is None:
+        threshold = float(found["score"].min()) if (found["score"] < 0).any() else 0.0
     listed = _listed(images)
     groups = dict(zip(listed["image"], listed["group"], strict=True))
     number = {name: n for n, name in enumerate(groups)}
     for name, frame in (("found", found), ("truth", truth)):
         unknown = sorted(set(frame["image"]) - set(groups))
         if unknown:
+            more = f" and {len(unknown) - 1} more images" if len(unknown) > 1 else ""
             raise InputError(
-                f"{name} has tips in {unknown[0]!r} and {len(unknown) - 1} more images that are "
-                f"not among the {len(groups)} scored, such as {next(iter(groups))!r}; image names "
-                "must be the same in all tables"
+                f"{name} has tips in {unknown[0]!r}{more}, not among the {len(groups)} images "
+                f"scored, such as {next(iter(groups))!r}; image names must be the same in all "
+                "tables"
             )
     if distractors is None:
         distractors = pd.DataFrame({"image": [], "x": [], "y": [], "cause": []})

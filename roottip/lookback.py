@@ -29,9 +29,13 @@ from roottip.learning import explain as inside
 from roottip.learning import handmade
 from roottip.learning.plates import distance
 from roottip.lookfigures import OUTCOMES, ZONES
+from roottip.places import check_own
 from roottip.scale import REFERENCE_WIDTH, adjustment
 from roottip.scorers import cnn
 from roottip.windows import Centres, Image
+
+TABLES = ("kernels", "layers", "features", "windows", "zones")
+"""Each becomes NAME.csv."""
 
 PER_IMAGE = 150
 """Windows drawn from each image, to hold features against what a person would measure."""
@@ -109,10 +113,11 @@ def explain(
     Raises
     ------
     InputError
-        The net cannot be used, there is no such image, or nothing is found and nothing marked.
+        The net or the image cannot be used, nothing is found and nothing marked, or `output` holds
+        something else.
     """
-    if output.exists() and not output.is_dir():
-        raise InputError(f"output={output} is a file; give a folder")
+    # the tables are written in this order, so the first one is there even if a kill came between
+    check_own(output, "kernels.csv", [*(f"{name}.csv" for name in TABLES[1:]), "explain.html"])
     check_number("count", count, 1, whole=True)
     check_number("seed", seed, 0, whole=True)
     if image is not None and image not in set(dataset.images["image"]):
@@ -123,6 +128,9 @@ def explain(
     started = datetime.now(timezone.utc)
     net, detector = inside.read_net(weights), load("cnn", weights=weights)
     evaluations, images = compare(dataset, {"cnn": detector}, tolerance)
+    failed = images.loc[(images["image"] == image) & (images["status"] == "failed"), "error"]
+    if len(failed):
+        raise InputError(failed.iloc[0])
     summary, matches = evaluations["cnn"].summary, evaluations["cnn"].matches
     readable = images.loc[images["status"] == "ok", "image"]
     matches = matches[matches["image"].isin(readable)]
@@ -151,8 +159,8 @@ def explain(
         "zones": lookfigures.zones(drawn),
     }
     sentences = lookfigures.sentences(tables, chances, summary)
-    for name, frame in tables.items():
-        table.write(frame, output / f"{name}.csv")
+    for name in TABLES:
+        table.write(tables[name], output / f"{name}.csv")
     settings = {
         "data": dataset.root,
         "weights": f"{weights}, SHA-256 {card['sha256'][:12]}…",

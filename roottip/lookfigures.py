@@ -166,22 +166,24 @@ def sentences(
     )
     looks, acts = kernels["looks_likeness"], kernels["acts_likeness"]
     beyond = kernels[looks > chances["looks"][1]]
-    made = ", ".join(
+    explained = explained[explained["drawn"] == 1]
+    kinds = [
         f"{number} {kind}{'' if number == 1 or kind.endswith('s') else 's'}"
         for kind, number in beyond["looks_kind"].value_counts().items()
-    )
+    ]
+    made = f": {', '.join(kinds)}" if kinds else ""
     needed = kernels[kernels["effect_on_hits"] > NEEDED]
     said = {
         "kernels": [
             f"{len(beyond)} of {len(kernels)} kernels look more like one made by hand than 95 % of "
-            f"shuffled kernels do (likeness above {chances['looks'][1]:.2f}): {made}. The "
+            f"shuffled kernels do (likeness above {chances['looks'][1]:.2f}){made}. The "
             f"nearest has {(looks**2).mean():.0%} of a kernel's energy (mean of all); a colourless "
             f"kernel could have {kernels['grey'].mean():.0%}.",
             "What a kernel answers to these images correlates with the answers of one made by hand "
             f"by {acts.median():.2f} (median); of {(kernels['acts_explained'] >= 0.8).sum()} it "
             f"explains four fifths or more. Shuffled kernels reach {chances['acts'][0]:.2f}: where "
             "the two are close, answering alike proves little; "
-            f"{(acts > chances['acts'][1]).sum()} kernels do so beyond chance.",
+            f"beyond chance do so {_counted((acts > chances['acts'][1]).sum(), 'kernel')}.",
         ],
         "layers": [
             f"A window of {layers['sees_px'].iloc[-1]} px becomes {layers['numbers'].iloc[0]} "
@@ -194,18 +196,23 @@ def sentences(
             f"{len(needed)} of {len(kernels)} kernels give the hits more than {NEEDED} of evidence "
             "each, the others less."
         )
+    needing = features["effect_on_hits"].notna().all()  # else nothing is hit
     top = features.head(5)
     like = "; ".join(
         f"{row.feature} goes with {row.most_like} ({features.loc[row.Index, row.most_like]:+.2f})"
         for row in top.itertuples()
     )
     said["features"] = [
-        f"The five features that hits need most: {like} (rank correlation; with there being a "
-        f"marked tip: {', '.join(f'{value:+.2f}' for value in top['tip'])}).",
-        f"All {len(handmade.QUANTITIES)} quantities together predict "
-        f"{features['predicted'].median():.0%} of a feature's variation on images left out "
-        f"(median); the rest is the net's own.",
+        f"The {'five features that hits need most' if needing else 'first five features'}: {like} "
+        "(rank correlation; with there being a "
+        f"marked tip: {', '.join(f'{value:+.2f}' for value in top['tip'])})."
     ]
+    if features["predicted"].notna().any():  # on one image nothing can be left out
+        said["features"].append(
+            f"All {len(handmade.QUANTITIES)} quantities together predict "
+            f"{features['predicted'].median():.0%} of a feature's variation on images left out "
+            "(median); the rest is the net's own."
+        )
     said["windows"] = []
     for outcome in OUTCOMES:
         own = zones[(zones["outcome"] == outcome) & (zones["windows"] > 0)]
@@ -214,10 +221,10 @@ def sentences(
         near = own.iloc[0]
         along, other, ground = own["share"].iloc[1:]
         said["windows"].append(
-            f"{outcome.capitalize()} ({near['windows']} windows): {near['share']:.0%} of what the "
-            f"pixels say, for or against, comes from within one root width of the middle "
-            f"({near['times_contrast']:.1f} times its share of the contrast), {along:.0%} from "
-            f"along the root, {other:.0%} from other roots and things, {ground:.0%} from the "
+            f"{outcome.capitalize()} ({_counted(near['windows'], 'window')}): {near['share']:.0%} "
+            f"of what the pixels say, for or against, comes from within one root width of the "
+            f"middle ({near['times_contrast']:.1f} times its share of the contrast), {along:.0%} "
+            f"from along the root, {other:.0%} from other roots and things, {ground:.0%} from the "
             f"ground. Net of what speaks against: {near['evidence_given']:+.1f} from the tip, "
             f"{own['evidence_given'].iloc[1]:+.1f} from along the root, "
             f"{own['evidence_given'].iloc[2:].sum():+.1f} from the rest."
@@ -228,7 +235,11 @@ def sentences(
         f"{explained['gap'].abs().median():.3f} in {moved.median():.1f} (medians)."
     )
     said["detector"] = [
-        f"On these images it finds {summary['hits']} of {summary['truth']} marked tips and raises "
-        f"{summary['false_alarms']} false alarms."
+        f"On these images it finds {summary['hits']} of {_counted(summary['truth'], 'marked tip')} "
+        f"and raises {_counted(summary['false_alarms'], 'false alarm')}."
     ]
     return said
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -84,8 +84,12 @@ def write(story: Story, output: Path) -> None:
         sheets[outcome.replace(" ", "_")] = sheet([w["shown"] for w in members], 160)
     folder = output / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in sheets.items():
-        (folder / f"{name}.png").write_bytes(report.encode(picture, ".png"))
+    for name in ("kernels", "layers", "features", "hit", "miss", "false_alarm"):
+        path = folder / f"{name}.png"
+        if name in sheets:
+            path.write_bytes(report.encode(sheets[name], ".png"))
+        else:  # of an earlier look at something else
+            path.unlink(missing_ok=True)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
     )

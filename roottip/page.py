@@ -206,19 +206,19 @@ def _hits(e: Evaluation) -> set[tuple[str, float, float]]:
 
 def _hit_at(
     candidates: pd.DataFrame, tips: Floats, hit: NDArray[np.bool_], threshold: float
-) -> list[float]:
-    """The score down to which the threshold must fall for each tip to be hit; -1 for never.
+) -> list[float | None]:
+    """The score down to which the threshold must fall for each tip to be hit; None for never.
 
     At the detector's own threshold the tips hit are those of `Evaluation.matches`. At others
     their number is `evaluate`'s too; where finds and tips crowd, which of them it is, is a
     matter of the whole matching, and here each find that adds a hit takes the nearest tip left.
     """
-    at = np.full(len(tips), -1.0)
+    at = np.full(len(tips), np.nan)
     adding = candidates[candidates["hits"] > 0].sort_values("score", ascending=False)
     for x, y, score in adding[["x", "y", "score"]].to_numpy(dtype=np.float64):
-        left = np.flatnonzero((at < 0) & (hit if score >= threshold else True))
+        left = np.flatnonzero(np.isnan(at) & (hit if score >= threshold else True))
         at[left[nearest(np.array([[x, y]]), tips[left])[1][0]]] = score
-    return [float(score) for score in at]
+    return [_number(score) for score in at]
 
 
 def _pictures(

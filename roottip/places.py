@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,32 @@ def filesystem(place: Place) -> tuple[Any, str]:
             "and fsspec's package for their kind, such as s3fs"
         ) from error
     return system, path
+
+
+def check_own(output: Path, mark: str, names: Iterable[str]) -> None:
+    """Whether a command may write files of these names into a folder.
+
+    Parameters
+    ----------
+    output : Path
+        A folder, or nothing yet.
+    mark : str
+        A file that only such a command writes: where it is, the others are its too.
+    names : iterable of str
+
+    Raises
+    ------
+    InputError
+        `output` is a file, or has one of the files without the mark: somebody's work.
+    """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"output={output} is a file; give a folder")
+    taken = [] if (output / mark).exists() else [n for n in names if (output / n).exists()]
+    if taken:
+        raise InputError(
+            f"{output} holds the {taken[0]} of something else, such as a run or a dataset; "
+            "give another output="
+        )
 
 
 class Folder:

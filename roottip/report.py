@@ -73,14 +73,15 @@ def shrink(image: Image, side: int) -> Image:
 
 
 def encode(image: Image, suffix: str, settings: Sequence[int] = ()) -> bytes:
-    """An RGB image as the bytes of a file of that ending; `settings` are OpenCV's."""
-    done, data = cv2.imencode(suffix, image[..., ::-1], settings)
+    """A grey or RGB image as the bytes of a file of that ending; `settings` are OpenCV's."""
+    stored = image if image.ndim == 2 else image[..., ::-1]
+    done, data = cv2.imencode(suffix, stored, settings)
     if not done:
         raise ValueError(f"OpenCV could not encode {suffix}")
     return bytes(data.tobytes())
 
 
 def thumbnail(image: Image, side: int = 480) -> str:
-    """A JPEG of an RGB image as a ``data:`` address, its longer side at most `side` px."""
+    """A JPEG of a grey or RGB image as a ``data:`` address, its longer side at most `side` px."""
     data = encode(shrink(image, side), ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 80])
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()

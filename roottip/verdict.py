@@ -79,6 +79,8 @@ def _sentences(evaluations: Mapping[str, Evaluation], differences: pd.DataFrame)
     s = evaluations[best].summary
     if s["truth"] == 0:
         return [f"No tip is marked in these images, so nothing can be said of what {best} finds."]
+    if s["hits"] == 0 and s["truth"] == 1:
+        return ["The only marked tip is not found."]
     if s["hits"] == 0:
         return [f"None of the {s['truth']} marked tips is found."]
     sentences = [

@@ -479,6 +479,13 @@ def test_a_comparison_replaces_only_another_one(capsys, tmp_path, photo, few):
             )
         after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
         assert after == before
+    own = tmp_path / "mine" / "matches.csv"  # a name that a comparison has too
+    own.parent.mkdir()
+    shutil.copy(tmp_path / "run" / "tips.csv", own)
+    before = own.read_bytes()
+    words = "evaluate", f"found={own}", truth, f"output={own.parent}"
+    assert "holds the matches.csv of something else" in refused(capsys, *words)
+    assert own.read_bytes() == before
     again = "compare", f"data={few}", "detectors=[baseline]", f"output={tmp_path / 'new'}"
     for _ in range(2):
         assert run(capsys, *again)[0] == 0

@@ -254,6 +254,8 @@ def test_the_tips_drawn_as_hit_are_the_hits_of_the_table(made):
         for image in data["images"]:
             own = hit[hit["image"] == image["name"]]
             drawn = [
-                xy for xy, at in zip(image["truth"], image["hitAt"][key], strict=True) if at >= 0.5
+                xy
+                for xy, at in zip(image["truth"], image["hitAt"][key], strict=True)
+                if at is not None and at >= 0.5
             ]
             assert sorted(drawn) == sorted(own[["truth_x", "truth_y"]].round(1).to_numpy().tolist())

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import base64
+
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -33,14 +36,23 @@ def test_each_outcome_has_its_colour_and_place():
         assert (near == colour).all(axis=1).any()
 
 
+def thumbnail(image):
+    data = base64.b64decode(report.thumbnail(image).split(",")[1])
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def test_a_thumbnail_has_grey_and_colours_where_the_image_has_them():
+    grey = np.zeros((40, 80), np.uint8)
+    grey[:30, :20] = 200
+    colours = np.repeat(grey[:, :, None], 3, axis=2)
+    colours[:, 60:] = (250, 100, 30)
+    assert np.abs(thumbnail(grey) - grey[:, :, None].astype(int)).mean() < 2
+    assert np.abs(thumbnail(colours) - colours.astype(int)).mean() < 3
+
+
 def test_a_thumbnail_keeps_the_shape_and_never_grows():
-    import base64
-
-    import cv2
-
     def size(image):
-        data = base64.b64decode(report.thumbnail(image).split(",")[1])
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[:2]
+        return thumbnail(image).shape[:2]
 
     assert size(np.zeros((1000, 500, 3), np.uint8)) == (480, 240)
     assert size(np.zeros((50, 40, 3), np.uint8)) == (50, 40)

@@ -50,11 +50,14 @@ def read_net(weights: Path) -> Net:
         The files are missing or damaged, or the net is built otherwise.
     """
     scorer = CnnScorer(weights)  # says what is wrong with the files
+    refused = InputError(f"{weights} is no chain of convolutions as roottip train makes them")
     graph = onnx.load(str(weights)).graph
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     layers: list[nn.Module] = []
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     for number, node in enumerate(convolutions):
+        if not {*node.input[1:]} <= stored.keys():  # as in a twin of whole numbers
+            raise refused
         weight, bias = (torch.from_numpy(stored[name].copy()) for name in node.input[1:])
         if number == len(convolutions) - 1:
             weight, bias = weight[:1], bias[:1]  # without the offsets
@@ -72,7 +75,7 @@ def read_net(weights: Path) -> Net:
     side = scorer.card["window"]
     example = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
     if not np.allclose(evidence(net, example), logit(scorer.score_patches(example)), atol=1e-2):
-        raise InputError(f"{weights} is no chain of convolutions as roottip train makes them")
+        raise refused
     return net
 
 

@@ -13,12 +13,13 @@ const f1Of = ({ precision, recall }) => (precision && recall ? 2 / (1 / precisio
 let detector = data.detectors.reduce((best, other) => (f1Of(other) > f1Of(best) ? other : best));
 let threshold = detector.threshold;
 // other programs' scores may be any numbers
-let highest = 1;
+let [lowest, highest] = [0, 1];
 for (const image of data.images)
-  for (const found of Object.values(image.found)) for (const [score] of found) highest = Math.max(highest, score);
+  for (const found of Object.values(image.found))
+    for (const [score] of found) [lowest, highest] = [Math.min(lowest, score), Math.max(highest, score)];
 let current = data.images.findIndex((image) => image.src);
 let order = data.images.map((_, i) => i);
-let sorting = { column: 0, sign: 1 };
+let sorting = null;  // at first as the images are listed
 
 function element(parent, tag, attributes = {}, text = null) {
   const made = document.createElementNS(SVG, tag);
@@ -63,7 +64,7 @@ function drawCharts() {
   const least = Math.min(0.9, ...defined.flatMap((d) => [d.precision, d.recall]));
   const low = Math.max(0, Math.floor(least * 5 - 0.5) / 5);
   const pr = chart("precision-recall", [low, 1], [low, 1], "recall", "precision");
-  const f1 = chart("f1-threshold", [0, highest], [0, 1], "threshold", "F1");
+  const f1 = chart("f1-threshold", [lowest, highest], [0, 1], "threshold", "F1");
   const farthest = data.tolerance;
   const bins = 12;
   const histograms = data.detectors.map((d) => {
@@ -159,7 +160,10 @@ function drawOverlay() {
     const [x, y] = image.places[detector.name][i];
     element(mark(hit > 0 ? "hit" : alarm > 0 ? "false-alarm" : "ignored", x, y), "title", {}, `score ${score.toFixed(2)}`);
   });
-  image.truth.forEach(([x, y], i) => { if (image.hitAt[detector.name][i] < threshold) mark("miss", x, y); });
+  image.truth.forEach(([x, y], i) => {
+    const at = image.hitAt[detector.name][i];
+    if (at === null || at < threshold) mark("miss", x, y);
+  });
   const c = counts(image);
   byId("image-name").textContent = image.name;
   byId("image-counts").textContent = `hits ${c.hits}, misses ${c.misses}, false alarms ${c.alarms}`;
@@ -187,7 +191,7 @@ function drawTable() {
   const rows = data.images.map((image, i) => ({ i, values: cells(image) }))
     .filter(({ values }) => `${values[0]} ${values[1]}`.toLowerCase().includes(word));
   const key = ({ values }) => values[sorting.column];
-  rows.sort((a, b) => {
+  if (sorting) rows.sort((a, b) => {
     const [u, v] = [key(a), key(b)];
     if (typeof u === "string") return sorting.sign * u.localeCompare(v, undefined, { numeric: true });
     if (Number.isNaN(u) || Number.isNaN(v)) return Number.isNaN(u) - Number.isNaN(v);  // undefined last
@@ -255,8 +259,9 @@ function choose(name) {
   update();
 }
 
+byId("threshold").min = Math.min(lowest < 0 ? lowest : 0.05, ...data.detectors.map((d) => d.threshold));
 byId("threshold").max = highest;
-if (highest > 1) byId("threshold").step = highest / 1000;
+if (highest - lowest > 1) byId("threshold").step = (highest - lowest) / 1000;
 for (const d of data.detectors) byId("detector").add(new Option(d.name, d.name, false, d === detector));
 for (const dot of document.querySelectorAll(".dot")) dot.style.background = colourOf(dot.dataset.detector);
 byId("detector").addEventListener("change", (event) => choose(event.target.value));

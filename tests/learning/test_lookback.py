@@ -19,7 +19,7 @@ from roottip.interchange import read_dataset
 from roottip.learning.handmade import QUANTITIES
 from roottip.lookback import explain
 from roottip.lookfigures import ZONES
-from roottip.scorers.cnn import SHIPPED, CnnScorer
+from roottip.scorers.cnn import SHIPPED, CnnScorer, int8_of
 
 NASTY = "<b onload=\"x\">&amp; '1'.png"
 
@@ -115,11 +115,28 @@ def test_what_cannot_be_is_refused_in_a_sentence(data, tmp_path, capsys):
         (["seed=-1"], "seed=-1 must be a whole number of at least 0"),
         (["tolerance=0"], "tolerance=0.0 must be a number above 0"),
         (["weights=none.onnx"], "none.json cannot be read"),
+        ([f"weights={int8_of(SHIPPED)}"], "is no chain of convolutions"),
     ):
         assert app.main(["explain", f"data={data}", f"output={tmp_path / 'o'}", *words]) == 2
         err = capsys.readouterr().err
         assert said in err
         assert err.count("\n") == 1
+
+
+def test_an_unreadable_image_is_called_so_and_nobodys_table_is_replaced(
+    data, weights, tmp_path, capsys
+):
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data" / "images" / "5.png").write_text("no picture")
+    words = "explain", f"data={tmp_path / 'data'}", f"weights={weights}", "count=1"
+    assert app.main([*words, "image=5.png", f"output={tmp_path / 'o'}"]) == 2
+    assert "5.png is not an image" in capsys.readouterr().err
+    own = tmp_path / "own" / "features.csv"
+    own.parent.mkdir()
+    own.write_text("mine")
+    assert app.main([*words, f"output={own.parent}"]) == 2
+    assert "holds the features.csv of something else" in capsys.readouterr().err
+    assert own.read_text() == "mine"
 
 
 def test_without_captum_one_sentence_says_what_to_do(monkeypatch, capsys):
