@@ -270,7 +270,7 @@ def convert(
     marked = points["image"].nunique()
     tips = "1 tip" if len(points) == 1 else f"{len(points)} tips"
     print(f"{tips} in {marked} of {len(listed)} images: {output} ({name})")
-    lost = converting.left_out(points, name)
+    lost = converting.left_out(points, listed, name)
     if lost:
         print(f"left out, as {name} has no place for it: {', '.join(lost)}", file=sys.stderr)
     if name == converting.DATASET:

@@ -16,9 +16,9 @@ import pandas as pd
 from roottip import table
 from roottip.errors import InputError
 from roottip.formats import FORMATS
-from roottip.formats.gallery import Gallery, read_gallery
+from roottip.formats.gallery import Gallery, folder_files, read_gallery
 from roottip.formats.marks import Marks, image_table
-from roottip.interchange import read_dataset
+from roottip.interchange import DISTRACTORS, read_dataset
 from roottip.places import content_hash
 
 DATASET = "dataset"
@@ -61,9 +61,9 @@ def convert(
     name : str
         The format written.
     points : DataFrame
-        As read.
+        As read; with the groups of their images where the format written has no table for those.
     images : DataFrame
-        ``image, width, height`` of every image.
+        ``image, width, height`` of every image, and what a table of images says besides.
 
     Raises
     ------
@@ -84,20 +84,25 @@ def convert(
     )
     known = _with_sizes(marks, gallery, source)
     if wanted == DATASET:
-        _write_dataset(marks.points, known, gallery, output, val, overwrite)
-    else:
-        files = FORMATS[wanted].write(marks.points, known)
-        _put(files, output, FORMATS[wanted].ENDINGS)
-    return wanted, marks.points, known
+        distractors = source / DISTRACTORS if found == DATASET else None
+        _write_dataset(marks.points, known, gallery, output, val, overwrite, distractors)
+        return wanted, marks.points, known
+    points = _with_groups(marks.points, known)
+    _put(FORMATS[wanted].write(points, known), output, wanted)
+    return wanted, points, known
 
 
-def left_out(points: pd.DataFrame, name: str) -> list[str]:
+def left_out(points: pd.DataFrame, images: pd.DataFrame, name: str) -> list[str]:
     """The columns with something in them that a format does not keep."""
     keeps = None if name == DATASET else FORMATS[name].KEEPS
     if keeps is None:
         return []
-    lost = points.drop(columns=["image", "x", "y", *keeps], errors="ignore")
-    return [str(key) for key in lost if not (key == "ignore" and not lost[key].any())]
+    columns = points.drop(columns=["image", "x", "y", *keeps], errors="ignore")
+    lost = [str(key) for key in columns if not (key == "ignore" and not columns[key].any())]
+    bare = images[~images["image"].isin(points["image"])].reset_index(drop=True)
+    if "group" in keeps and (_groups(points, bare) != bare["image"]).any():
+        lost.append("group of images without tips")
+    return [*lost, *(key for key in ("split", "px_per_mm") if key in images)]
 
 
 def input_name(path: Path, given: str | None) -> str:
@@ -162,6 +167,11 @@ def _check_free(output: Path, wanted: str, overwrite: bool) -> None:
         if FORMATS[wanted].SINGLE:
             raise InputError(f"output={output} is a folder; {wanted} is one file, give its name")
         taken = any(output.iterdir())
+    elif output.suffix.lower() in FORMATS[wanted].ENDINGS[1:]:
+        raise InputError(
+            f"output={output}: {wanted} is written as {FORMATS[wanted].ENDINGS[0]}, not "
+            f"{output.suffix}"
+        )
     else:
         taken = output.exists()
     if taken and not overwrite:
@@ -188,11 +198,16 @@ def _with_sizes(marks: Marks, gallery: Gallery, source: Path) -> pd.DataFrame:
                 )
             size = own
         sizes[name] = size
-    return image_table(sizes)
+    known = image_table(sizes)
+    if gallery.frame is None:
+        return known
+    more = gallery.frame.drop(columns=["width", "height"], errors="ignore")
+    return known.merge(more, on="image", how="left")
 
 
-def _put(files: dict[str, bytes], output: Path, endings: tuple[str, ...]) -> None:
+def _put(files: dict[str, bytes], output: Path, wanted: str) -> None:
     """Write one file, or a folder of them; each appears whole or not at all."""
+    endings = FORMATS[wanted].ENDINGS
     single = "" in files or (len(files) == 1 and output.suffix.lower() in endings)
     if single:
         (content,) = files.values()
@@ -203,6 +218,12 @@ def _put(files: dict[str, bytes], output: Path, endings: tuple[str, ...]) -> Non
             f"output={output} is one file, but there are {len(files)} images and each has its "
             "own; give a folder, and output_format="
         )
+    for file, inside in folder_files(output, endings):
+        if str(inside) not in files and FORMATS[wanted].recognises(file):
+            raise InputError(
+                f"{file} would stay, and be read with what is written; remove it or give another "
+                "output="
+            )
     for name, content in files.items():
         _write(output / name, content)
 
@@ -226,6 +247,7 @@ def _write_dataset(
     output: Path,
     val: float,
     overwrite: bool,
+    distractors: Path | None,
 ) -> None:
     """``images/`` (copied, if they are not there), ``tips.csv`` and ``images.csv``."""
     if not 0 <= val < 1:
@@ -252,36 +274,41 @@ def _write_dataset(
         shutil.copyfile(there, part)
         part.replace(here)
     (output / "images.csv").unlink(missing_ok=True)
-    listed = images.assign(group=_groups(points, images, gallery))
-    listed.insert(1, "split", _splits(listed, gallery, val))
+    listed = images.assign(group=_groups(points, images))
+    listed["split"] = _splits(listed, val)
+    first = ["image", "split", "width", "height", "group"]
+    listed = listed[[*first, *(column for column in listed if column not in first)]]
+    if distractors is not None and distractors.is_file():
+        _write(output / DISTRACTORS, distractors.read_bytes())
+    elif overwrite:  # of what is replaced
+        (output / DISTRACTORS).unlink(missing_ok=True)
     table.write(points, output / "tips.csv")
     table.write(listed, output / "images.csv")  # last: it says that the dataset is whole
 
 
-def _column(name: str, images: pd.DataFrame, gallery: Gallery) -> pd.Series | None:
-    """What the images table that was given says of each image."""
-    if gallery.frame is None or name not in gallery.frame:
-        return None
-    return images["image"].map(gallery.frame.set_index("image")[name])
+def _with_groups(points: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """The points with their images' groups, where these are not each image's own."""
+    pairs = zip(images["image"], _groups(points, images), strict=True)
+    shared = {image: group for image, group in pairs if group != image}
+    if not shared:
+        return points
+    return points.assign(group=[shared.get(image) for image in points["image"]])
 
 
-def _groups(points: pd.DataFrame, images: pd.DataFrame, gallery: Gallery) -> pd.Series:
+def _groups(points: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
     """Of the images table, else of the points, else each image its own."""
-    groups = _column("group", images, gallery)
-    if groups is None:
-        return table.groups_of(points, images["image"])
-    return table.groups(groups, images["image"])
+    told = table.groups_of(points, images["image"])
+    return table.groups(images.get("group", told), told)
 
 
-def _splits(images: pd.DataFrame, gallery: Gallery, val: float) -> pd.Series:
+def _splits(images: pd.DataFrame, val: float) -> pd.Series:
     """Of the images table, else by group.
 
     The order in which groups go to ``val`` is that of their names' hashes, so that it does not
     hang on the order of the images, and most stay where they are when images come in.
     """
-    splits = _column("split", images, gallery)
-    if splits is not None:
-        return splits.fillna("train")
+    if "split" in images:
+        return images["split"]
     groups = sorted(images["group"].unique(), key=_shuffled)
     count = min(max(1, round(val * len(groups))), len(groups) - 1) if val else 0
     return images["group"].isin(groups[:count]).map({True: "val", False: "train"})

@@ -84,7 +84,7 @@ def px_per_mm(picture: PillowImage.Image) -> float | None:
     elif picture.format in ("JPEG", "MPO"):
         exif = picture.getexif()
         told = picture.info.get("jfif_unit") in (1, 2) or (
-            X_RESOLUTION in exif and exif.get(RESOLUTION_UNIT, 2) in (2, 3)
+            X_RESOLUTION in exif and exif.get(RESOLUTION_UNIT) in (2, 3)
         )
     else:
         told = True

@@ -149,7 +149,12 @@ def read_size(path: Path) -> tuple[int, int]:
         The file is missing or no image.
     """
     try:
-        with PillowImage.open(path, formats=_PILLOW_FORMATS) as picture:
+        opened: PillowImage.Image
+        try:
+            opened = PillowImage.open(path, formats=_PILLOW_FORMATS)
+        except PillowImage.DecompressionBombError:
+            opened = decoding.header(path)
+        with opened as picture:
             width, height = picture.size
             if isinstance(picture, TiffImagePlugin.TiffImageFile):
                 # as stored: some versions of Pillow have turned the size already
@@ -160,8 +165,6 @@ def read_size(path: Path) -> tuple[int, int]:
             orientation = exif.get(ExifTags.Base.Orientation, 1)
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
-    except PillowImage.DecompressionBombError as error:
-        raise InputError(f"{path} is too large an image") from error
     except Exception as error:  # as in decode
         raise InputError(f"{path} is not an image roottip reads ({_ENDINGS})") from error
     # 5 to 8 are the orientations that lie on their side

@@ -13,6 +13,9 @@ from roottip.errors import InputError
 from roottip.formats.gallery import folder_files
 from roottip.formats.rsml import read_rsml
 
+DISTRACTORS = "distractors.csv"
+"""In a dataset folder: what looks like a tip and is none."""
+
 
 def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.DataFrame:
     """Read annotated tips from a table, an RSML file or a folder of RSML files.
@@ -47,6 +50,7 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
     for name in images or ():
         by_stem.setdefault(PurePosixPath(name).stem, []).append(name)
         by_place.setdefault(PurePosixPath(name).with_suffix(""), []).append(name)
+    about: dict[str, Path] = {}
     tables = []
     for file, inside in files:
         own = by_place.get(inside.with_suffix("")) or by_stem.get(file.stem, [])
@@ -54,7 +58,11 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
             raise InputError(f"{file} has no image: none of {len(by_stem)} is called {file.stem}")
         if len(own) > 1:
             raise InputError(f"{file} could be about {' or '.join(own[:3])}; rename all but one")
-        tables.append(read_rsml(file, own[0] if own else str(inside.with_suffix(".jpg"))))
+        image = own[0] if own else str(inside.with_suffix(".jpg"))
+        if image in about:
+            raise InputError(f"{about[image]} and {file} are both about {image}; remove one")
+        about[image] = file
+        tables.append(read_rsml(file, image))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -109,9 +117,11 @@ def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
                 "(image, split, group) and tips.csv (image, x, y)"
             )
     source = str(folder / "images.csv")
-    tips = folder / "tips.csv"
-    images, truth = read_listed(source, tips if tips.exists() else folder / "rsml")
-    distractors = _read_distractors(folder / "distractors.csv", images, source)
+    tips, traces = folder / "tips.csv", folder / "rsml"
+    if not (tips.exists() or traces.exists()):
+        raise InputError(f"{folder} has neither tips.csv (image, x, y) nor rsml/")
+    images, truth = read_listed(source, tips if tips.exists() else traces)
+    distractors = _read_distractors(folder / DISTRACTORS, images, source)
     images = of_split(images, split, source)
     truth = truth[truth["image"].isin(images["image"])].reset_index(drop=True)
     if distractors is not None:

@@ -12,6 +12,7 @@ An empty table has the same columns and types as a full one.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import warnings
@@ -111,6 +112,9 @@ def read(path: str | Path) -> pd.DataFrame:
             known = [name for name in _TEXT if name in frame]
             return frame.assign(**{name: _objects(frame[name], _text) for name in known})
         if path.suffix.lower() == ".csv":
+            with path.open("rb") as file:
+                if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                    raise ValueError("it is UTF-16; save it as CSV UTF-8")
             with warnings.catch_warnings():
                 # of a field too many in each row pandas would only warn, and leave it out
                 warnings.simplefilter("error", pd.errors.ParserWarning)

@@ -54,7 +54,7 @@ def main() -> None:
     output: Path = arguments.output
     seed: int = arguments.seed
     made = make_sets(output / "made", SEED, part=2)
-    unseen = make_sets(output / "unseen", SEED + 2, part=4)
+    unseen = make_sets(output / "unseen", SEED + 1000, part=4)
     of_made = [SHARES[pictures.name] for pictures in made]
     sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
     rows = []

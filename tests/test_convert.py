@@ -121,6 +121,77 @@ def test_a_dataset_goes_through_every_format_and_back(tmp_path, photos, export, 
         pd.testing.assert_frame_equal(a, c[list(a)], atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["coco", "labelstudio", "cvat", "napari", "rsml", "csv"])
+def test_groups_of_a_dataset_go_along(capsys, tmp_path, photos, export, name):
+    listing = photos / "listing.csv"
+    listing.write_text(
+        "image,group,split,px_per_mm\n"
+        "p.png,plant,val,2\nq r.png,plant,val,2\nday 2/p2.jpg,,train,2\n"
+    )
+    marked = tmp_path / "t.csv"
+    marked.write_text("image,x,y\np.png,1,1\nq r.png,2,2\nday 2/p2.jpg,3,3\n")
+    convert(marked, tmp_path / "a", listing)
+    ending = {"coco": ".json", "labelstudio": ".json", "cvat": ".xml", "csv": ".csv"}
+    out = tmp_path / f"b{ending.get(name, '')}"
+    words = f"input={tmp_path / 'a'}", f"output={out}", f"output_format={name}"
+    said = run(capsys, *words)[2]
+    assert said == (
+        "" if name == "csv" else f"left out, as {name} has no place for it: split, px_per_mm\n"
+    )
+    convert(out, tmp_path / "c", photos)
+    images = table.read(tmp_path / "c" / "images.csv").set_index("image")
+    assert images["group"].to_dict() == {
+        "p.png": "plant",
+        "q r.png": "plant",
+        "day 2/p2.jpg": "day 2/p2.jpg",
+    }
+    # of an image without a tip no format with a list of points alone knows the group
+    marked.write_text("image,x,y\nq r.png,2,2\n")
+    if name not in ("csv", "napari", "rsml"):
+        words = (
+            f"input={marked}",
+            f"images={listing}",
+            f"output={tmp_path / out.name[1:]}",
+            words[2],
+        )
+        assert "group of images without tips, split" in run(capsys, *words)[2]
+
+
+def test_a_dataset_keeps_what_its_tables_say(tmp_path, photos):
+    listing = photos / "listing.csv"
+    listing.write_text("image,group,split,px_per_mm\np.png,,val,2.5\n")
+    marked = tmp_path / "t.csv"
+    marked.write_text("image,x,y,group\np.png,1,1,plant\n")
+    convert(marked, tmp_path / "a", listing)
+    (tmp_path / "a" / "distractors.csv").write_text("image,x,y,cause\np.png,5,5,dirt\n")
+    convert(tmp_path / "a", tmp_path / "b")
+    dataset = read_dataset(tmp_path / "b")
+    assert dataset.images.to_dict("records") == [
+        {
+            **{"image": "p.png", "split": "val", "width": 40, "height": 20, "group": "plant"},
+            "px_per_mm": 2.5,
+        }
+    ]
+    assert dataset.distractors["cause"].tolist() == ["dirt"]
+    marked.write_text("image,x,y\nq r.png,1,1\n")
+    convert(marked, tmp_path / "b", photos, overwrite=True)
+    assert read_dataset(tmp_path / "b").distractors is None
+
+
+def test_files_that_would_be_read_with_those_written_are_in_the_way(tmp_path, photos):
+    marked = tmp_path / "t.csv"
+    for image in ("p.png", "q r.png"):
+        marked.write_text(f"image,x,y\n{image},1,1\n")
+        words = marked, tmp_path / "r", photos
+        if image == "p.png":
+            assert convert(*words, output_format="rsml")[0] == "rsml"
+            assert convert(*words, output_format="rsml", overwrite=True)[0] == "rsml"
+    with pytest.raises(InputError, match=r"p.rsml would stay, and be read with what is written"):
+        convert(*words, output_format="rsml", overwrite=True)
+    with pytest.raises(InputError, match=r"plate.roi: imagej is written as .zip, not .roi"):
+        convert(marked, tmp_path / "plate.roi", photos)
+
+
 def test_the_format_is_in_the_path_or_said(tmp_path, export):
     said = {"a.csv": "csv", "a.PARQUET": "parquet", "a.rsml": "rsml", "a.xml": "cvat"}
     said |= {"a.zip": "imagej", "a.roi": "imagej", "folder": "dataset"}
@@ -159,6 +230,11 @@ def test_sizes_come_from_headers_as_displayed(tmp_path, monkeypatch, ending):
     assert [read_size(tmp_path / f"{n}.{ending}") for n in range(1, 9)] == displayed
 
 
+def test_the_size_of_a_scan_that_is_too_large_to_load_is_known(tmp_path):
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "scan.png")
+    assert read_size(tmp_path / "scan.png") == (20_000, 10_000)
+
+
 def test_a_size_that_cannot_be_read_is_said(tmp_path):
     (tmp_path / "text.jpg").write_text("text")
     for name, said in (("none.jpg", "there is no file"), ("text.jpg", "is not an image")):
@@ -181,6 +257,7 @@ def test_names_of_images_are_found(tmp_path, photos, export):
     for text, name in (
         (LABEL_STUDIO.replace("-p.png", "-q_r.png"), "q r.png"),
         (LABEL_STUDIO.replace(upload, "/data/local-files/?d=x/q%20r.png"), "q r.png"),
+        (LABEL_STUDIO.replace(upload, "http://h:8080/data/local-files/?d=x/q%20r.png"), "q r.png"),
         (LABEL_STUDIO.replace(upload, "s3://bucket/day%202/p2.jpg?X=1"), "day 2/p2.jpg"),
         (COCO.replace("p.png", "C:\\\\data\\\\day 2\\\\p2.jpg"), "day 2/p2.jpg"),
     ):
@@ -247,6 +324,32 @@ def test_yolo_images_may_be_called_as_its_lists_are(tmp_path, photos):
     (tmp_path / "yolo" / "labels" / "classes.txt").write_text("tip\n")
     points = convert(tmp_path / "yolo", tmp_path / "back.csv", photos)[1]
     assert sorted(points["image"]) == ["notes.png", "p.png", "test.png"]
+
+
+def test_what_roboflow_puts_beside_labels_is_none(tmp_path, photos):
+    labels = tmp_path / "yolo" / "train" / "labels"
+    labels.mkdir(parents=True)
+    (labels / "p.txt").write_text(YOLO)
+    (tmp_path / "yolo" / "data.yaml").write_text("names: [tip]\nkpt_shape: [1, 3]\n")
+    for name in ("README.roboflow.txt", "README.dataset.txt"):
+        (tmp_path / "yolo" / name).write_text("Pose, 1 image\n")
+    assert len(convert(tmp_path / "yolo", tmp_path / "a.csv", photos)[1]) == 2
+
+
+def test_label_studio_may_label_a_point_by_another_result(tmp_path, export):
+    (task,) = json.loads(LABEL_STUDIO)
+    result = task["annotations"][0]["result"]
+    for entry in list(result):
+        value = entry["value"]
+        label = {
+            **entry,
+            "type": "labels",
+            "value": {**value, "labels": value.pop("keypointlabels")},
+        }
+        entry["type"] = "keypoint"
+        result.append(label)
+    export.write_text(json.dumps([task]))
+    assert convert(export, tmp_path / "b.csv")[1]["ignore"].tolist() == [0, 1]
 
 
 def test_rsml_named_otherwise_says_its_image(tmp_path, photos):
@@ -333,7 +436,7 @@ def test_what_a_format_cannot_hold_is_said(capsys, tmp_path, photos):
     code, out, err = run(capsys, *words)
     assert (code, out) == (0, f"1 tip in 1 of 1 images: {tmp_path / 'p.zip'} (imagej)\n")
     assert err == "left out, as imagej has no place for it: score, x_mm\n"
-    assert left_out(found, "csv") == []
+    assert left_out(found, found, "csv") == []
     table.write(found.assign(x=41.0), tmp_path / "a.csv")
     with pytest.raises(InputError, match=r"tip at 41, 2 is outside p.png \(40 x 20 px\)"):
         convert(tmp_path / "a.csv", tmp_path / "y", photos, output_format="yolo")
@@ -363,6 +466,11 @@ BOMB = '<!DOCTYPE r [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotations>&b;</ann
         ("p.xml", "<VOC/>", "export in that format from CVAT"),
         ("p.xml", CVAT.replace("10.50,4.50", "10,50,4,50"), r"image 0: '10,50,4,50' is no x,y"),
         ("p.xml", CVAT.replace("10.50,4.50", "1O.5,4.5"), r"image 0: '1O.5' is no number"),
+        (
+            "p.xml",
+            CVAT.replace("points ", "box ").replace("/points", "/box"),
+            "has no points, only box",
+        ),
         ("p.json", "[1, 2", "is no JSON"),
         ("p.json", "[" * 100_000, "is no JSON"),
         ("p.json", '{"a": 1}', "is like no format"),
@@ -387,6 +495,7 @@ BOMB = '<!DOCTYPE r [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotations>&b;</ann
         ("p.zip", b"PK nothing", "is no zip that can be unpacked"),
         ("y/labels/p.txt", YOLO.replace("0.2625", "0,2625"), "line 1: '0,2625' is no number"),
         ("y/labels/p.txt", "0 0.1 0.1 0.1 0.1\n", "line 1 has 5 numbers"),
+        ("y/labels/p.txt", YOLO.replace(" 2\n", " 0.93\n"), "0.93 is no visibility"),
         ("y/data.yaml", "a: [1", "data.yaml is no YAML"),
     ],
 )

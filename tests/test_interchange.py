@@ -38,11 +38,11 @@ def test_tips_are_last_points_with_their_order(tmp_path):
     assert set(tips["image"]) == {"a.png"}
 
 
-def test_other_units_become_pixels(tmp_path):
-    tips = read_rsml(rsml(tmp_path / "a.rsml", "cm", "100"), "a")
-    assert tips[["x", "y"]].to_numpy()[0].tolist() == [350, 4000]
-    with pytest.raises(InputError, match="its unit is cm but its resolution 'xxx dpi'"):
-        read_rsml(rsml(tmp_path / "a.rsml", "cm", "xxx dpi"), "a")
+@pytest.mark.parametrize(("unit", "resolution"), [("cm", "100"), ("inch", "179.0"), ("cm", "x")])
+def test_positions_are_pixels_whatever_the_unit(tmp_path, unit, resolution):
+    # as SmartRoot writes them: unit and resolution say how long a pixel is
+    tips = read_rsml(rsml(tmp_path / "a.rsml", unit, resolution), "a")
+    assert tips[["x", "y"]].to_numpy()[0].tolist() == [3.5, 40]
 
 
 def test_a_folder_of_rsml_goes_with_the_images_of_the_same_names(tmp_path):
@@ -53,6 +53,10 @@ def test_a_folder_of_rsml_goes_with_the_images_of_the_same_names(tmp_path):
     with pytest.raises(InputError, match=r"b.rsml has no image: none of 1 is called b"):
         read_truth(tmp_path, ["a.tif"])
     assert read_truth(tmp_path / "a.rsml")["image"].unique().tolist() == ["a.jpg"]
+    (tmp_path / "other").mkdir()
+    rsml(tmp_path / "other" / "b.rsml")
+    with pytest.raises(InputError, match=r"b.rsml and .*b.rsml are both about b.png; remove one"):
+        read_truth(tmp_path, ["a.tif", "b.png"])
 
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>

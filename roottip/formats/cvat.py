@@ -37,6 +37,8 @@ KEEPS = CARRIED
 ENDINGS = (".xml",)
 SINGLE = True
 
+_SHAPES = ("points", "box", "ellipse", "polygon", "polyline", "mask", "cuboid")
+
 
 def recognises(path: Path) -> bool:
     """Whether it is XML of annotations, or a zip that holds it."""
@@ -50,6 +52,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     zipped = path.suffix.lower() == ".zip"
     contents = list(read_zip(path, ENDINGS).values()) if zipped else [read_bytes(path)]
     collector = Collector(path, gallery, label)
+    kinds: set[str] = set()
     for content in contents:
         top = markup.parse(content, path)
         if top.tag != "annotations" or (
@@ -64,9 +67,14 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
                 wide, tall = (number(element.get(key), where) for key in ("width", "height"))
                 size = int(wide), int(tall)
             image = collector.image(name, where, size)
+            kinds |= {shape.tag for shape in element.iter() if shape.tag in _SHAPES}
             for points in element.iter("points"):
                 if points.get("outside") != "1":  # not in this image: a part of a skeleton
                     _add(collector, image, where, points)
+    if kinds and "points" not in kinds:
+        raise InputError(
+            f"{path} has no points, only {', '.join(sorted(kinds))}; roottip converts points only"
+        )
     return collector.marks()
 
 

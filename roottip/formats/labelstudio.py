@@ -43,7 +43,7 @@ KEEPS = CARRIED
 ENDINGS = (".json",)
 SINGLE = True
 
-_LOCAL = "/data/local-files/?d="
+_LOCAL = "/data/local-files/"
 _TYPES = ("keypointlabels", "keypoint")
 
 
@@ -74,13 +74,17 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
         if results is None:
             continue
         points = [entry for entry in results if entry.get("type") in _TYPES]
-        other_kinds |= {str(entry.get("type")) for entry in results if entry not in points}
+        # of <KeyPoint> with <Labels> a point's label is another result of the same id
+        labels = {entry.get("id"): entry for entry in results if entry.get("type") == "labels"}
+        other_kinds |= {str(e.get("type")) for e in results if e not in points} - {"labels"}
         marked += len(points)
         sizes = [_size(entry, where) for entry in points]
         image = collector.image(_image(task, gallery, where), where, sizes[0] if sizes else None)
         for entry, (width, height) in zip(points, sizes, strict=True):
             value = get(entry, "value", dict, where)
             names = value.get("keypointlabels")
+            if names is None and entry.get("id") in labels:
+                names = get(labels[entry.get("id")], "value", dict, where).get("labels")
             said = entry.get("meta")
             texts = said.get("text") if isinstance(said, dict) else None
             told = (
@@ -133,7 +137,7 @@ def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
             if told:
                 entry["meta"] = {"text": told}
             results.append(entry)
-        address = _LOCAL + quote(image, errors="surrogateescape")
+        address = f"{_LOCAL}?d=" + quote(image, errors="surrogateescape")
         task: dict[str, Any] = {"id": n, "data": {"image": address}}
         if "score" in points:
             task["predictions"] = [{"model_version": "roottip", "result": results}]
@@ -175,16 +179,24 @@ def _image(task: dict[str, Any], gallery: Gallery, where: str) -> str:
         # an upload is called xxxxxxxx-name; a date before a name looks the same
         own = said if gallery.has(said, _as_stored) else _named(said)
         return gallery.find(own, where, _as_stored)
-    address = str(data.get("image", ""))
-    return gallery.find(said if address.startswith(_LOCAL) else _named(said), where)
+    local = _local(str(data.get("image", "")))
+    return gallery.find(_named(said) if local is None else said, where)
 
 
 def _path(address: str) -> str:
     """The file that an address of Label Studio means."""
-    if address.startswith(_LOCAL):
-        found = parse_qs(urlsplit(address).query, errors="surrogateescape").get("d", [""])
-        return found[0].lstrip("/")
+    local = _local(address)
+    if local is not None:
+        return local
     return unquote(urlsplit(address).path, errors="surrogateescape") or address
+
+
+def _local(address: str) -> str | None:
+    """The file of an address in local storage, with the server's name before it or without."""
+    parts = urlsplit(address)
+    if not f"{parts.path.rstrip('/')}/".endswith(_LOCAL):
+        return None
+    return parse_qs(parts.query, errors="surrogateescape").get("d", [""])[0].lstrip("/")
 
 
 def _as_stored(path: str) -> str:

@@ -4,8 +4,10 @@ Lobet et al. 2015, "Root System Markup Language", Plant Physiology 167, 617-627;
 rootsystemml.github.io. A file for each image holds roots as polylines inside plants inside a
 scene; a root's tip is its last point.
 
-Pixels: the standard does not say whether a coordinate is a pixel's corner or its centre; roottip
-reads and writes centres, so half a pixel is in doubt.
+Pixels: positions are px whatever the file's unit, which only says with its resolution how long
+a pixel is (rootsystemml.github.io/format, "Metadata"). The standard does not say whether a
+coordinate is a pixel's corner or its centre; roottip reads and writes centres, so half a pixel is
+in doubt.
 
 Written: every tip as a root of a single point, with its score, ignore, root_order and group as
 properties of the root.
@@ -79,14 +81,13 @@ def read_rsml(path: str | Path, image: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``image, x, y, ignore, root_order``, and ``group`` where a root has that property. In px:
-        where the file's unit is another, its resolution (px a unit) converts.
+        ``image, x, y, ignore, root_order``, and ``group`` where a root has that property.
 
     Raises
     ------
     InputError
-        Missing, no well-formed XML, XML with entities or external references (an attack),
-        a point without numbers, or a unit without a resolution.
+        Missing, no well-formed XML, XML with entities or external references (an attack), or
+        a point without numbers.
     """
     path = Path(path)
     tips = _tips(markup.parse(read_bytes(path), path), path)
@@ -125,9 +126,8 @@ def _tips(scene: Element, path: Path) -> list[dict[str, Any]]:
     """Of each root ``x, y``, px, and `CARRIED`, as text or None; an order not told is its depth."""
     tips = []
     try:
-        scale = _pixels_per_unit(scene)
         for root, depth in _roots(scene, 0):
-            x, y = _last_point(root, scale)
+            x, y = _last_point(root)
             tip = {"x": x, "y": y, **{name: _property(root, name) for name in CARRIED}}
             tip["ignore"] = int(tip["ignore"] == "1")
             tips.append(tip | {"root_order": tip["root_order"] or depth})
@@ -145,14 +145,14 @@ def _roots(element: Element, order: int) -> Iterator[tuple[Element, int]]:
             yield from _roots(child, order)
 
 
-def _last_point(root: Element, scale: float) -> tuple[float, float]:
+def _last_point(root: Element) -> tuple[float, float]:
     # a polyline by the standard; RootNav writes <rootnavspline> in its place
     geometry = root.find("geometry")
     points = [] if geometry is None else geometry.findall("./*/point")
     if not points:
         raise ValueError(f"root {root.get('ID', '?')} has no point")
     try:
-        return float(points[-1].attrib["x"]) * scale, float(points[-1].attrib["y"]) * scale
+        return float(points[-1].attrib["x"]), float(points[-1].attrib["y"])
     except KeyError as error:
         raise ValueError(f"a point of root {root.get('ID', '?')} has no {error}") from error
 
@@ -162,16 +162,3 @@ def _property(root: Element, name: str) -> str | None:
     if found is None:
         return None
     return found.get("value") or markup.text(found) or None
-
-
-def _pixels_per_unit(scene: Element) -> float:
-    unit = (markup.text(scene.find("metadata/unit")) or "pixel").lower()
-    if unit in ("pixel", "pixels", "px"):
-        return 1.0
-    resolution = markup.text(scene.find("metadata/resolution"))
-    try:
-        return float(resolution)
-    except ValueError as error:
-        raise ValueError(
-            f"its unit is {unit} but its resolution {resolution!r} is no number of px"
-        ) from error

@@ -13,6 +13,7 @@ Visibility 1 ("labeled but not visible", as in COCO) is ``ignore``.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -39,7 +40,7 @@ ENDINGS = (".txt",)
 SINGLE = False
 
 _CARD = "data.yaml"
-_NO_LABELS = ("classes.txt", "train.txt", "val.txt", "test.txt", "notes.txt", "readme.txt")
+_NO_LABELS = re.compile(r"(classes|train|val|test|notes|readme.*)\.txt", re.IGNORECASE)
 
 
 def recognises(path: Path) -> bool:
@@ -53,7 +54,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     card = _read_card(path / _CARD)
     collector = Collector(path, gallery, label)
     for file, inside in folder_files(labels, ENDINGS):
-        if inside.name.lower() in _NO_LABELS and not gallery.has(str(inside), last_stem):
+        if _NO_LABELS.fullmatch(inside.name) and not gallery.has(str(inside), last_stem):
             continue
         image = collector.image(gallery.beside(inside, str(file)), str(file))
         size = gallery.size(image)
@@ -79,6 +80,11 @@ def _add(
     for k in range(5, len(words), each):
         x, y = number(words[k], where), number(words[k + 1], where)
         visible = number(words[k + 2], where) if each == 3 else 2.0
+        if visible not in (0, 1, 2):
+            raise InputError(
+                f"{where}: {words[k + 2]} is no visibility (0, 1 or 2), but how sure a prediction "
+                "is; give label files"
+            )
         if visible > 0:
             collector.add(
                 image, where, x * size[0] - 0.5, y * size[1] - 0.5, name, ignore=visible == 1
