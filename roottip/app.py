@@ -187,6 +187,8 @@ def train(
         root_width=root_width,
         **trainer,
     )
+    if model is None:  # a process that only helped
+        return OK
     # none where a threshold was given and nothing held out
     judged = read_card(model, CARD_VERSION)["training"].get("dev")
     if judged is not None:

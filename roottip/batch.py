@@ -33,6 +33,9 @@ LINE_SECONDS = 30.0
 LONGEST_NAME = 200
 """Bytes of an image's name that its overlay's name keeps; file systems take 255 with endings."""
 
+_ENDINGS = {"overlays": ".png", "thumbnails": ".jpg"}
+"""Of an image's pictures, by the folder that they are in."""
+
 T = TypeVar("T")
 
 
@@ -123,11 +126,15 @@ def run(
     empty = ledger.tables(Ledger.nothing(), [])
     traits.measure(*empty, **of_traits)  # refuses what cannot be
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
-    record |= {"weights": weights(detector), "roottip": __version__}
+    record |= {"weights": weights(detector), "card": _on_card(detector), "roottip": __version__}
     with folder.lock(f"{ledger.WORK}/lock"):
         same = ledger.claim(folder, record, overwrite)
         book = Ledger(folder)
-        kept = ledger.unchanged(root, book.read(), names, overwrite) if same else []
+        earlier = book.read()
+        kept = ledger.unchanged(root, earlier, names, overwrite) if same else []
+        for name in {*earlier["image"]} - {*kept}:
+            for below in _ENDINGS:
+                folder.remove(_picture(below, name))
         book.keep(kept)
         started = datetime.now(timezone.utc)
         _write_json(folder, "run.json", record | {"finished": False})
@@ -153,7 +160,7 @@ def run(
         record |= of_traits | provenance(started)
         record |= {"images": len(names), "finished": not interrupted}
         ok = images.loc[images["status"] == "ok", "image"]
-        thumbnails = {name: _picture("thumbnails", name, ".jpg") for name in ok}
+        thumbnails = {name: _picture("thumbnails", name) for name in ok}
         lead = summary(tips, images, len(names))
         runpage.write(folder, lead, images, groups, thumbnails, record)
         _write_json(folder, "run.json", record)
@@ -228,24 +235,30 @@ def weights(detector: Detector) -> str | None:
     return "+".join(part for part in parts if part) or None
 
 
+def _on_card(detector: Detector) -> dict[str, Any]:
+    """What the card of the weights sets, which may change while these stay."""
+    card = getattr(getattr(detector, "scorer", None), "card", {})
+    return {key: card[key] for key in ("threshold", "radius", "sizes", "surest") if key in card}
+
+
 def _write_pictures(folder: Folder, result: Result) -> None:
     name = str(result.row["image"])
     if result.overlay is not None:
-        folder.write(_picture("overlays", name, ".png"), result.overlay)
+        folder.write(_picture("overlays", name), result.overlay)
         result.overlay = None
     if result.thumbnail is not None:
-        folder.write(_picture("thumbnails", name, ".jpg"), result.thumbnail)
+        folder.write(_picture("thumbnails", name), result.thumbnail)
         result.thumbnail = None
 
 
-def _picture(below: str, name: str, suffix: str) -> str:
+def _picture(below: str, name: str) -> str:
     """Where an image's picture goes: never outside the output, whatever a list calls it."""
     parts = [part for part in name.replace(":", "_").split("/") if part not in ("", ".", "..")]
     raw = parts[-1].encode("utf-8", "surrogateescape")
     if len(raw) > LONGEST_NAME:
         digest = hashlib.blake2b(raw, digest_size=8).hexdigest()
         parts[-1] = f"{raw[:LONGEST_NAME].decode('utf-8', 'ignore')}-{digest}"
-    return "/".join([below, *parts]) + suffix
+    return "/".join([below, *parts]) + _ENDINGS[below]
 
 
 def _write_json(folder: Folder, name: str, record: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,10 +11,13 @@ from itertools import islice
 from typing import Any
 
 from distributed import Client, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+from distributed.protocol.pickle import dumps, loads
 
 from roottip import engine
 from roottip.engine import Engine, Result, Results, Task
 from roottip.errors import InputError
+
+_COMMANDS = {"slurm": "sbatch", "pbs": "qsub"}
 
 
 def dask(
@@ -41,7 +45,9 @@ def dask(
     """
     engine.check_limits(workers, time_limit, least=1)
     if queue not in (None, "slurm", "pbs"):
-        raise InputError(f"engine.queue={queue}: there is slurm and pbs")
+        raise InputError(
+            f"engine.queue={queue}: there is slurm and pbs; a queue's partition is engine.job.queue"
+        )
 
     def work(task: Task, names: Sequence[str]) -> Results:
         with connect(address, workers, queue, job or {}) as client:
@@ -56,12 +62,13 @@ class _Holder(WorkerPlugin):
     def __init__(self, task: Task) -> None:
         # runs on one scheduler at a time have a task each
         self.name = f"roottip-{uuid.uuid4()}"
-        self.task = task
+        self._packed = dumps(task)
 
     def setup(self, worker: Worker) -> None:
         import cv2
 
         cv2.setNumThreads(max(1, worker.state.nthreads))
+        self.task: Task = loads(self._packed)  # a net is opened with as many threads as are set
 
 
 @contextmanager
@@ -73,12 +80,17 @@ def connect(
     Raises
     ------
     InputError
-        Nobody answers there.
+        Nobody answers there, or no job can be submitted here.
     """
     with ExitStack() as stack:
         if address is not None:
             target: Any = address
         elif queue is not None:
+            if shutil.which(_COMMANDS[queue]) is None:
+                raise InputError(
+                    f"engine={queue} submits jobs with {_COMMANDS[queue]}, which is not on this "
+                    "machine; start roottip where jobs can be submitted"
+                )
             target = stack.enter_context(queue_cluster(queue, job))
             target.scale(jobs=workers or 4)
         else:
@@ -144,9 +156,13 @@ def run(client: Client, task: Task, names: Sequence[str], time_limit: float) -> 
             futures.append(future)
         return futures
 
-    threads = sum(client.nthreads().values())
-    # enough waiting for every worker to read on; few enough that memory does not grow
-    answers = as_completed(ask(2 * max(threads, 4)), raise_errors=False)
+    def missing() -> int:
+        # enough waiting for every worker, late ones too, to read on; few enough that memory does
+        # not grow
+        threads: int = sum(client.nthreads().values())
+        return 2 * max(threads, 4) - len(asked)
+
+    answers = as_completed(ask(missing()), raise_errors=False)
     try:
         for future in answers:
             name = asked.pop(future.key)
@@ -154,7 +170,7 @@ def run(client: Client, task: Task, names: Sequence[str], time_limit: float) -> 
                 yield future.result()
             else:
                 yield task.failure(name, f"{name}: {future.exception()}")
-            for following in ask(1):
+            for following in ask(missing()):
                 answers.add(following)
     finally:
         client.unregister_worker_plugin(holder.name)

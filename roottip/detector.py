@@ -94,7 +94,7 @@ class WindowDetector:
     stride : int
         Pixels from one window to the next.
     threshold : float
-        Least score of a found point.
+        Least score of a found point, 0 to 1.
     radius : float
         Of windows that see tips closer to each other than this, px, the best is kept. Where the
         windows around it agree, or another look does, its point may come somewhat nearer to others.
@@ -136,9 +136,9 @@ class WindowDetector:
         InputError
             Names the setting, its value and what it must be.
         """
-        limits = {"stride": 1.0, "threshold": 0.0, "radius": 0.0, "margin": 0.0}
-        for name, least in limits.items():
+        for name, least in {"stride": 1.0, "radius": 0.0, "margin": 0.0}.items():
             check_number(name, getattr(self, name), least)
+        check_number("threshold", self.threshold, 0, most=1)
         check_width(self.root_width)
         if not (is_number(self.surest) and 0 <= self.surest < 1):
             raise InputError(f"surest={self.surest} must be a number from 0 to less than 1")

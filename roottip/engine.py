@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -33,8 +34,6 @@ from roottip.places import Place
 from roottip.scalebar import scale_bar
 from roottip.scans import Scan
 from roottip.windows import Image, Points, Scores
-
-"""Columns that a run adds to the images table, behind those of the contract."""
 
 THUMBNAIL = 320
 """px of a thumbnail's longer side."""
@@ -92,7 +91,9 @@ class Task:
     def limit(self, name: str, time_limit: float) -> float:
         """The seconds that an image has: `time_limit`, more where it is very large."""
         path = places.join(self.root, name)
-        count = 0 if places.is_address(path) else scans.pixels(path)
+        # nothing else: a pipe would never end
+        local = not places.is_address(path) and Path(path).is_file()
+        count = scans.pixels(path) if local else 0
         return time_limit * max(1.0, count / LIMIT_PIXELS)
 
     def _read(self, name: str) -> tuple[Picture | Scan | InputError, str, str]:
@@ -189,7 +190,8 @@ def load(name: str, **settings: Any) -> Engine:
         made: Engine = import_module("roottip.cluster").dask(**settings)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"engine=dask needs {error.name}, which is not installed; pip install 'roottip[dask]'"
+            f"engine={settings.get('queue') or 'dask'} needs {error.name}, which is not installed; "
+            "pip install 'roottip[dask]'"
         ) from error
     return made
 
@@ -293,12 +295,19 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
         while crew:
             now = time.monotonic()
             left = [w.begun + w.limit - now for w in crew if w.begun is not None]
-            ready = wait([w.connection for w in crew], timeout=max(0.0, min(left, default=1.0)))
+            timeout = max(0.0, min([*left, 1.0]))
+            ready = wait([w.connection for w in crew], timeout=timeout)
+            stopped = time.monotonic() - now - timeout
+            if stopped > 1:  # as by Ctrl-Z, and the workers too: no image's own time
+                for worker in crew:
+                    worker.begun = None if worker.begun is None else worker.begun + stopped
             for worker in list(crew):
                 reason = None
                 if worker.connection in ready:
                     try:
                         result = worker.connection.recv()
+                        if isinstance(result, str):
+                            raise InputError(f"a worker process could not start ({result})")
                         if not worker.listens:
                             worker.teach(payload)
                             continue
@@ -356,7 +365,12 @@ def _serve(connection: Connection) -> None:
     cv2.setNumThreads(1)  # the processes share the processors; the CNN follows OpenCV's number
     try:
         connection.send(None)
-        task = pickle.loads(connection.recv_bytes())
+        packed = connection.recv_bytes()
+        try:
+            task = pickle.loads(packed)
+        except Exception as error:  # whatever a net's runtime raises, such as of memory
+            connection.send(f"{type(error).__name__}: {error}")
+            return
         connection.send(None)
         for result in task(iter(connection.recv, None)):
             connection.send(result)

@@ -71,7 +71,10 @@ class Ledger:
         return _frame(_SCHEMA.empty_table())
 
     def add(self, result: Result) -> None:
-        """Keep a result; it is on disk within `PART_SECONDS`, or at the next `flush`."""
+        """Keep a result; it is on disk with the first one `PART_SECONDS` later, or after `flush`.
+
+        One that took longer than that is on disk at once.
+        """
         x, y = result.points.T.tolist()
         self._new.append(
             result.row
@@ -79,7 +82,9 @@ class Ledger:
             | {"version": result.version, "content": result.content}
             | {"x": x, "y": y, "score": result.scores.astype(float).tolist()}
         )
-        if time.monotonic() - self._written > PART_SECONDS:
+        took = result.row.get("seconds")
+        slow = isinstance(took, float) and took > PART_SECONDS
+        if slow or time.monotonic() - self._written > PART_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -120,10 +125,12 @@ class Ledger:
         self._parts.append(name)
 
     def _read_part(self, name: str) -> pa.Table | None:
+        data = self._folder.read(name)
+        if data is None:
+            return None
         try:
-            data = self._folder.read(name)
-            return None if data is None else pq.read_table(io.BytesIO(data)).select(_SCHEMA.names)
-        except (pa.ArrowInvalid, KeyError):
+            return pq.read_table(io.BytesIO(data)).select(_SCHEMA.names)
+        except (pa.ArrowException, OSError, KeyError):
             return None  # damaged since, or another version's: its images are done again
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,8 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a file that may be there."""
         if self._system is not None:
-            self._system.rm_file(f"{self._root}/{name}")
+            with suppress(FileNotFoundError):
+                self._system.rm_file(f"{self._root}/{name}")
         else:
             Path(self.place, name).unlink(missing_ok=True)
 

@@ -17,7 +17,6 @@ import argparse
 from pathlib import Path
 
 from measure_cnn import most_right, one_draw
-from train_release import finished
 
 from roottip import app, table
 from roottip.learning.plates import read_plates
@@ -58,7 +57,7 @@ def main() -> None:
     draw(known, 2000, 11, "train")
     draw(unknown, 1000, 12, "val")
     weights = output / "fit" / "model.onnx"
-    if not finished(weights):
+    if not weights.is_file():
         resume = (output / "fit" / "checkpoints" / "last.ckpt").is_file()
         train([known], output / "fit", start=SHIPPED, resume=resume, **RECIPE)
     compared = output / "comparison"

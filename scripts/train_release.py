@@ -36,7 +36,7 @@ from roottip.learning.glance import adopt
 from roottip.learning.plates import read_plates
 from roottip.learning.train import train
 from roottip.scorers import card
-from roottip.scorers.cnn import CARD_VERSION, SHIPPED, glance_of, int8_of
+from roottip.scorers.cnn import SHIPPED, glance_of, int8_of
 from roottip.scorers.review import review_of
 from roottip.synth.dataset import varied_plates, write_dataset
 from roottip.synth.plate import Plate
@@ -134,16 +134,10 @@ def main() -> None:
 def trained(data: list[Path], output: Path, **recipe: Any) -> Path:
     """A net that no groups choose, or the one made before; a training stopped goes on."""
     path = output / "model.onnx"
-    if finished(path):
+    if path.is_file():
         return path
     stopped = (output / "checkpoints" / "last.ckpt").is_file()
     return train(data, output, resume=stopped, dev=0.0, glance_steps=0, **recipe)
-
-
-def finished(net: Path) -> bool:
-    """Whether its training has come to the end, and not only to a net."""
-    # what it does on plates is the last that training writes into a card
-    return net.is_file() and "dev" in card.read_card(net, CARD_VERSION)["training"]
 
 
 def write_mean(nets: Sequence[Path], path: Path) -> None:

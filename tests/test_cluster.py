@@ -95,7 +95,8 @@ def test_the_task_is_sent_once_to_each_worker(workers, task):
         assert len(list(cluster.run(client, mine, task[1], time_limit=60))) == 12
         assert 0 < Packed.times < 4
         left = client.run(lambda dask_worker: list(dask_worker.plugins))
-    assert all("roottip-task" not in plugins for plugins in left.values())
+    names = [name for plugins in left.values() for name in plugins]
+    assert not any(name.startswith("roottip-") for name in names)
 
 
 @pytest.mark.parametrize(("queue", "marks"), [("slurm", "#SBATCH"), ("pbs", "#PBS")])
@@ -112,5 +113,9 @@ def test_what_a_queue_would_be_given(queue, marks):
 def test_what_cannot_be_is_said():
     with pytest.raises(InputError, match="there is slurm and pbs"):
         engine.load("dask", queue="lsf")
+    with pytest.raises(
+        InputError, match=r"engine=pbs submits jobs with qsub, which is not on this"
+    ):
+        list(engine.load("dask", queue="pbs")(Task(load("baseline"), Path()), ["a.png"]))
     with pytest.raises(InputError, match="does not fit the queue slurm"):
         cluster.queue_cluster("slurm", {"cores": 1})

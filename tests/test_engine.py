@@ -72,6 +72,43 @@ def test_processes_end_with_the_run(nasty):
     assert time.monotonic() - begun < 10
 
 
+def test_time_in_which_all_was_stopped_is_no_images_own(nasty, monkeypatch):
+    task, names = nasty
+    real, calls = engine.wait, []
+
+    def stopped(connections, timeout):
+        calls.append(timeout)
+        if len(calls) != 3:  # the third waits for the first image
+            return real(connections, timeout)
+        time.sleep(6)
+        return []
+
+    monkeypatch.setattr(engine, "wait", stopped)
+    (result,) = engine.local(1, time_limit=3)(task, names[:1])
+    assert result.row["status"] == "ok"
+
+
+class Unfit(Nasty):
+    """What cannot be opened in another process."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+def test_why_a_worker_cannot_start_is_said(nasty):
+    task, names = nasty
+    with pytest.raises(InputError, match=r"a worker process could not start \(ValueError: inv"):
+        list(engine.local(1)(Task(Unfit(), task.root), names))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files on this system")
+def test_a_pipe_costs_its_own_row(nasty):
+    task, _ = nasty
+    os.mkfifo(task.root / "8.png")
+    found = list(engine.local(1, time_limit=2)(task, ["0.png", "8.png"]))
+    assert {r.row["image"]: r.row["status"] for r in found} == {"0.png": "ok", "8.png": "failed"}
+
+
 @pytest.mark.parametrize("detector", ["baseline", "cnn"])
 def test_processes_give_what_this_process_gives(tmp_path, plate, detector):
     Image.fromarray(plate).save(tmp_path / "a.png")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -242,14 +243,42 @@ def test_a_run_json_that_is_no_run_s_is_another_s(tmp_path, source):
         run(source, tmp_path / "o", Counting())
 
 
-def test_a_damaged_part_costs_its_images_only(tmp_path, source):
+@pytest.mark.parametrize("damage", ["cut short", "zeros"])
+def test_a_damaged_part_costs_its_images_only(tmp_path, source, damage):
     output = tmp_path / "out"
     run(source, output, Counting())
     [part] = (output / ".roottip").glob("*.parquet")
-    part.write_bytes(part.read_bytes()[:100])
+    whole = part.read_bytes()
+    middle = len(whole) // 2
+    part.write_bytes(
+        whole[:100] if damage == "cut short" else whole[:4].ljust(middle, b"\0") + whole[middle:]
+    )
     again = Counting()
     run(source, output, again)
     assert again.calls == 6
+
+
+def test_slow_images_are_kept_at_once(tmp_path):
+    book = ledger.Ledger(Folder(tmp_path))
+    for name, seconds in (("quick.png", 0.1), ("slow.png", 60.0)):
+        row = {"image": name, "status": "ok", "seconds": seconds}
+        book.add(engine.Result(row))
+    assert ledger.Ledger(Folder(tmp_path)).read()["image"].tolist() == ["quick.png", "slow.png"]
+
+
+def test_nothing_of_another_making_stays(tmp_path, source):
+    output = tmp_path / "out"
+    batch.run(source, output, Counting(), SETTINGS)
+    assert len(list((output / "overlays").iterdir())) == 6
+    other = Counting()
+    other.scorer = SimpleNamespace(card={"threshold": 0.6})  # of the same weights
+    with pytest.raises(InputError, match="holds the results of another run"):
+        batch.run(source, output, other, SETTINGS)
+    batch.run(source / "p0.png", output, other, SETTINGS, overwrite=True)
+    pictures = [
+        path.stem for name in ("overlays", "thumbnails") for path in (output / name).iterdir()
+    ]
+    assert pictures == ["p0.png", "p0.png"]
 
 
 NAMES = [
@@ -295,8 +324,8 @@ def test_names_of_any_kind(tmp_path):
 
 
 def test_pictures_stay_inside_the_output():
-    assert batch._picture("overlays", "/etc/../x/./a.png", ".png") == "overlays/etc/x/a.png.png"
-    long = batch._picture("overlays", "d/" + "ü" * 125 + ".png", ".png")
+    assert batch._picture("overlays", "/etc/../x/./a.png") == "overlays/etc/x/a.png.png"
+    long = batch._picture("overlays", "d/" + "ü" * 125 + ".png")
     assert len(long.rpartition("/")[2].encode()) < 255
 
 

@@ -8,7 +8,6 @@ computes in 8 bits, and its threshold is chosen so.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,15 +106,12 @@ def adopt(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     Path
         As `distil` gives it.
     """
-    path = glance_of(weights)
-    for suffix in (".onnx", ".json"):
-        shutil.copyfile(glance_of(start).with_suffix(suffix), path.with_suffix(suffix))
-    return _fit(path, weights, plates)
+    return _fit(glance_of(start), weights, plates)
 
 
-def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
-    """Write into the glance's card whose it is and from which score on it lets windows through."""
-    net, glance = net_of(weights), CnnScorer(path)
+def _fit(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
+    """Write a glance as that of `weights`, with the score from which on it lets windows through."""
+    net, glance = net_of(weights), CnnScorer(start)
     of_hits, of_all = [], []
     looks = [(plates[i], size) for i in some(plates, 0) for size in net.card.get("sizes", [1.0])]
     for plate, size in tqdm(looks, desc="glancing", leave=False):
@@ -138,5 +134,6 @@ def _fit(path: Path, weights: Path, plates: Sequence[Plate]) -> Path:
         "glance_of": net.card.get("int8_of", net.card["sha256"]),
         "roottip": __version__,
     }
-    cards.write(path, read_weights(path, glance.card), {**glance.card, **measured})
+    path = glance_of(weights)
+    cards.write(path, read_weights(start, glance.card), {**glance.card, **measured})
     return path

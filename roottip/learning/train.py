@@ -80,7 +80,7 @@ def train(
     glance_steps: int = 2000,
     review_steps: int = 0,
     root_width: float | None = None,
-) -> Path:
+) -> Path | None:
     """Train a net on dataset folders and write it as ``model.onnx`` with its card.
 
     Where there are enough images, some groups of the train part are held out: they choose the
@@ -92,7 +92,8 @@ def train(
         Dataset folders; of those with a column ``split`` the images with ``train``.
     output : path
         A folder for ``checkpoints/``, ``logs/`` (CSV and TensorBoard), and the best net as
-        ``model.ckpt``, ``model.onnx``, its quantised twin ``model.int8.onnx``, and their cards.
+        ``model.ckpt``, ``model.onnx``, its quantised twin ``model.int8.onnx``, and their cards;
+        these appear at the end, together.
     dev : float, optional
         Share of each dataset's groups to hold out. Where they have fewer than `ENOUGH` tips, the
         threshold is the best on all images of the train part together. With 0 it is too, and the
@@ -144,15 +145,15 @@ def train(
 
     Returns
     -------
-    Path
-        ``model.onnx``
+    Path or None
+        ``model.onnx``; None in processes that only helped the first.
 
     Raises
     ------
     InputError
         A dataset is malformed or has too few tips, or `output` holds a training that is not to
-        be resumed, or nothing to resume, a setting is out of its range, or with 0 rounds there is
-        no `start`.
+        be resumed, or nothing to resume, or one with other settings, a setting is out of its
+        range, or with 0 rounds there is no `start`.
     """
     output = Path(output)
     last = output / "checkpoints" / "last.ckpt"
@@ -162,16 +163,8 @@ def train(
             if resume
             else f"{output} holds a training; give resume=true or another output"
         )
-    if resume:
-        begun = _checkpoint(last)["lr_schedulers"][0]["total_steps"]
-        if devices == num_nodes == 1 and begun != rounds * steps:
-            raise InputError(
-                f"{last} is of a training of {begun} steps, over which the rate rises and falls, "
-                f"not of trainer.rounds={rounds} times trainer.steps={steps}; resume it as it was "
-                "begun, or begin another with start= its model.onnx"
-            )
+    check_number("seed", seed, 0, most=2**32 - 1, whole=True)  # numpy's limit
     for name, number, least in (
-        ("seed", seed, 0),
         ("trainer.rounds", rounds, 0),
         ("trainer.steps", steps, 1),
         ("trainer.batch", batch, 1),
@@ -227,6 +220,24 @@ def train(
             EarlyStopping("dev_f1", mode="max", patience=patience),
         ]
     csv = CSVLogger(output, "logs")  # a new version_N at each start: a resumed one keeps the old
+    recipe: dict[str, Any] = {
+        "data": summary(training),
+        "r1": R1,
+        "r2": R2,
+        "rounds": rounds,
+        "steps": steps,
+        "batch": batch,
+        "rate": rate,
+        "tip_weight": tip_weight,
+        "offset_weight": offset_weight,
+        "shares": list(share_of.values()),
+        "root_width": root_width,
+        "start": None if start is None else CnnScorer(start).card["sha256"],
+        "seed": seed,
+    }
+    begun = recipe | size
+    if resume:
+        _check_same(begun, last)
     trainer = trainer_of(
         accelerator=accelerator,
         devices=devices,
@@ -234,13 +245,15 @@ def train(
         precision=precision,
         max_epochs=rounds,
         reload_dataloaders_every_n_epochs=1,
-        callbacks=[*callbacks, checkpoints],
+        # the one that watches a score first: `last` holds what it knows, of this round too
+        callbacks=[checkpoints, *callbacks],
         logger=[csv, TensorBoardLogger(output, "logs", csv.version)],
         log_every_n_steps=min(50, steps),
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
     if rounds > 0:
+        module.hparams["recipe"] = begun  # into every checkpoint
         fit(trainer, module, datamodule=rounds_of, ckpt_path=last if resume else None)
         module.load_state_dict(_checkpoint(Path(checkpoints.best_model_path))["state_dict"])
     card: dict[str, Any] = {
@@ -249,36 +262,20 @@ def train(
         "sizes": list(SIZES),
         "surest": 0.0,
         "roottip": __version__,
-        "training": {
-            "data": summary(training),
-            "r1": R1,
-            "r2": R2,
-            "rounds": rounds,
-            "steps": steps,
-            "batch": batch,
-            "rate": rate,
-            "tip_weight": tip_weight,
-            "offset_weight": offset_weight,
-            "shares": list(share_of.values()),
-            "root_width": root_width,
-            "start": None if start is None else CnnScorer(start).card["sha256"],
-            "seed": seed,
-            "precision": precision,
-        },
+        "training": recipe | {"precision": precision},
     }
-    path = output / "model.onnx"
     if not trainer.is_global_zero:
-        return path
+        return None
+    # all of it appears at the end: what a kill leaves before is no net that could be used
+    part = output / ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    path = part / "model.onnx"
     judges = held_out if enough else plates
     judges = [judges[number] for number in some(judges, seed, JUDGES)]
     card["calibration"] = calibrate(module.net, judges, share_of)
     if rounds > 0:
-        shutil.copyfile(checkpoints.best_model_path, output / "model.ckpt")
-    for of in (glance_of, review_of):
-        # one that an earlier net left here fits this one no more
-        if start is None or of(path).resolve() != of(Path(start)).resolve():
-            for suffix in (".onnx", ".json"):
-                of(path).with_suffix(suffix).unlink(missing_ok=True)
+        shutil.copyfile(checkpoints.best_model_path, path.with_suffix(".ckpt"))
     export(module.net, path, card)
     write_int8(path, plates, seed)
     if review_steps > 0:
@@ -305,7 +302,37 @@ def train(
         adopt(start, path, plates)
     elif glance_steps > 0:
         distil(path, plates, glance_steps, seed)
-    return path
+    return _in_place(path, output)
+
+
+def _in_place(path: Path, output: Path) -> Path:
+    """Move a net with all that belongs to it, itself last; what an earlier one left here goes."""
+    for made in (glance_of(path), review_of(path), int8_of(path), path):
+        for suffix in (".ckpt", ".json", ".onnx"):
+            new, there = made.with_suffix(suffix), output / made.with_suffix(suffix).name
+            if new.exists():
+                new.replace(there)
+            elif suffix != ".ckpt":
+                there.unlink(missing_ok=True)
+    path.parent.rmdir()
+    return output / path.name
+
+
+def _check_same(recipe: dict[str, Any], last: Path) -> None:
+    """Refuse to resume a training with other settings, which its card would then tell."""
+    begun = _checkpoint(last).get("hyper_parameters", {}).get("recipe", recipe)
+    for key, value in recipe.items():
+        if begun.get(key) != value:
+            name = (
+                key
+                if key in ("data", "root_width", "seed", "shares", "start")
+                else f"trainer.{key}"
+            )
+            told = "other images" if key == "data" else f"{name}={begun.get(key)}, not {value}"
+            raise InputError(
+                f"{last} is of a training with {told}; resume it as it was begun, or begin another "
+                "with start= its model.onnx"
+            )
 
 
 def _pupils(training: Sequence[Plate], judges: Sequence[Plate]) -> list[Plate]:

@@ -26,7 +26,7 @@ from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.learning import mining
 from roottip.learning.choice import TOLERANCE, Choice, best, curves, scan
-from roottip.learning.mining import LEAST, SIZES, finds_of
+from roottip.learning.mining import LEAST, SIZES, false_alarms, finds_of
 from roottip.learning.module import TipModule, precision_of
 from roottip.learning.patches import Samples, negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates, summary
@@ -139,21 +139,38 @@ def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
 def test_resumes_where_it_stopped(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train([drawn], tmp_path / "whole", **TINY)
+    three = {**TINY, "rounds": 3}
+    # the best round is the last one before the cut, which must be known after it
+    f1 = iter([0.3, 0.9, 0.5, 0.3, 0.9, 0.5])
+    monkeypatch.setattr("roottip.learning.rounds.best", lambda _: (0.5, next(f1)))
+    whole = train([drawn], tmp_path / "whole", **three)
+    mined = 0
 
-    def stop(*_: object) -> None:
-        raise RuntimeError("power cut")
+    def stop(*given: object) -> object:
+        nonlocal mined
+        mined += 1
+        if mined == 2:  # mining is the first thing of the second round and of the third
+            raise RuntimeError("power cut")
+        return false_alarms(*given)
 
-    with monkeypatch.context() as patch:  # mining is the first thing of the second round
+    with monkeypatch.context() as patch:
         patch.setattr("roottip.learning.rounds.false_alarms", stop)
         with pytest.raises(RuntimeError, match="power cut"):
-            train([drawn], tmp_path / "cut", **TINY)
+            train([drawn], tmp_path / "cut", **three)
+    assert not (tmp_path / "cut" / "model.onnx").exists()
     with pytest.raises(InputError, match="resume=true"):
-        train([drawn], tmp_path / "cut", **TINY)
-    resumed = train([drawn], tmp_path / "cut", **TINY, resume=True)
+        train([drawn], tmp_path / "cut", **three)
+    resumed = train([drawn], tmp_path / "cut", **three, resume=True)
+    for folder in ("whole", "cut"):
+        kept = torch.load(tmp_path / folder / "model.ckpt", weights_only=True)
+        assert kept["epoch"] == 1
     assert len(list((tmp_path / "cut" / "logs").glob("version_*/metrics.csv"))) == 2
-    with pytest.raises(InputError, match=r"training of 16 steps, .* not of trainer.rounds=3 times"):
-        train([drawn], tmp_path / "cut", **{**TINY, "rounds": 3}, resume=True)
+    for name, value, said in (
+        ("rounds", 4, "trainer.rounds=3, not 4"),
+        ("seed", 1, "seed=0, not 1"),
+    ):
+        with pytest.raises(InputError, match=f"is of a training with {said}; resume it as it was"):
+            train([drawn], tmp_path / "cut", **{**three, name: value}, resume=True)
     assert resumed.read_bytes() == whole.read_bytes()
 
 
@@ -431,17 +448,12 @@ def test_images_without_tips_have_no_curve(drawn: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Lightning's ddp on CPUs needs fork or gloo")
 def test_two_processes(drawn: Path, tmp_path: Path) -> None:
-    script = tmp_path / "run.py"
-    script.write_text(
-        "from pathlib import Path\n"
-        "from roottip.learning.train import train\n"
-        "if __name__ == '__main__':\n"
-        f"    train([Path({str(drawn)!r})], Path({str(tmp_path / 'out')!r}), rounds=1, steps=4,\n"
-        "          batch=8, dev=0.5, workers=0, glance_steps=0, features=16, accelerator='cpu',\n"
-        "          devices=2)\n"
-    )
+    settings = {"rounds": 1, "steps": 4, "batch": 8, "workers": 0, "glance_steps": 0}
+    settings |= {"features": 16, "accelerator": "cpu", "devices": 2}
+    words = [f"trainer.{name}={value}" for name, value in settings.items()]
+    words += [f"data={drawn}", f"output={tmp_path / 'out'}", "dev=0.5"]
     done = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, "-m", "roottip", "train", *words],
         cwd=Path(__file__).parents[2],
         env={**__import__("os").environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
