@@ -26,7 +26,7 @@ import pytorch_lightning as lightning
 from draw_pages import draw_pages
 from numpy.typing import NDArray
 from tqdm import tqdm
-from train_release import draw
+from train_release import draw, whole
 
 from roottip import table
 from roottip.compare import FLOOR
@@ -60,6 +60,8 @@ def main() -> None:
     arguments = parser.parse_args()
     output: Path = arguments.output
     sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
+    if len(sets) < 2:
+        parser.error("give two datasets or more: one is looked at by a net that learnt the others")
     if not (output / "all.onnx").exists():
         recipe = {name: getattr(arguments, name) for name in ("workers", "rounds", "steps")}
         fit(list(sets), output, **recipe)
@@ -83,11 +85,8 @@ def main() -> None:
 
 def fit(photographs: list[Path], output: Path, workers: int, rounds: int, steps: int) -> None:
     """Train all nets and write each as ONNX."""
-    drawn, pages = output / "drawn", output / "pages"
-    if not (drawn / "images.csv").exists():
-        draw(drawn, DRAWN, SEED)
-    if not (pages / "images.csv").exists():
-        draw_pages(pages, PAGES, seed=7)
+    drawn = whole(output / "drawn", draw, DRAWN, SEED)
+    pages = whole(output / "pages", draw_pages, PAGES, 7)
     tips = np.sqrt([len(read_dataset(folder, "train").truth) for folder in photographs])
     share = (1 - DRAWN_SHARE - PAGES_SHARE) * tips / tips.sum()
     share_of = {str(folder): own for folder, own in zip(photographs, share, strict=True)}

@@ -22,6 +22,12 @@ from roottip import table
 SIDE = 500
 """px"""
 
+EDGE = 8
+"""px from the border within which nobody can say whether a root goes on."""
+
+APART = 4
+"""px between an end and another root's edge: nearer, the two are one thing."""
+
 FINE = 4
 """Fractions of a pixel that OpenCV draws to, as a power of 2."""
 
@@ -32,43 +38,62 @@ def draw_plain(folder: Path, count: int, seed: int) -> None:
     """Write a dataset folder of plain plates, of one group."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     names = [f"plain_{number:04d}.png" for number in range(count)]
-    tips = []
+    rows = []
     for number, name in enumerate(names):
-        image, ends = plate(np.random.default_rng((seed, number)))
+        image, tips, hidden = plate(np.random.default_rng((seed, number)))
         cv2.imwrite(str(folder / "images" / name), image)
-        tips += [{"image": name, "x": x, "y": y, "ignore": 0} for x, y in ends]
+        for points, ignore in ((tips, 0), (hidden, 1)):
+            rows += [{"image": name, "x": x, "y": y, "ignore": ignore} for x, y in points]
+    table.write(pd.DataFrame(rows, columns=["image", "x", "y", "ignore"]), folder / "tips.csv")
     images = pd.DataFrame({"image": names, "split": "train", "group": "plain"})
-    table.write(images, folder / "images.csv")
-    table.write(pd.DataFrame(tips, columns=["image", "x", "y", "ignore"]), folder / "tips.csv")
+    table.write(images, folder / "images.csv")  # last: it says that the dataset is whole
 
 
-def plate(rng: np.random.Generator) -> tuple[NDArray[np.uint8], Points]:
-    """A picture and its tips, (N, 2) px; main roots come from the border, some have a lateral."""
+def plate(rng: np.random.Generator) -> tuple[NDArray[np.uint8], Points, Points]:
+    """A picture, its tips, and ends near the border or on another root, (N, 2) px each.
+
+    Main roots come from the border, some have a lateral.
+    """
     dark, bright = rng.uniform(5, 110, 3), rng.uniform(120, 250, 3)
     if rng.random() < 0.5:
         dark, bright = np.full(3, dark[0]), np.full(3, bright[0])
     ground, root = (bright, dark) if rng.random() < 0.2 else (dark, bright)
     image = np.full((SIDE, SIDE, 3), ground)
     width = int(rng.integers(3, 10))
-    ends: list[Points] = []
+    roots: list[tuple[Points, int]] = []
     for _ in range(rng.integers(1, 5)):
         start = np.array([rng.uniform(30, SIDE - 30), -10.0])
         main_root = path(rng, start, rng.uniform(-0.4, 0.4), rng.uniform(120, 450))
         stroke(image, main_root, width, root)
-        ends.append(main_root[-1])
+        roots.append((main_root, width))
         if rng.random() < 0.5:
             where = int(rng.integers(len(main_root) // 3, len(main_root) - len(main_root) // 4))
             turned = rng.choice([-1.0, 1.0]) * rng.uniform(0.6, 1.4)
             lateral = path(rng, main_root[where], turned, rng.uniform(40, 150))
-            stroke(image, lateral, max(2, round(0.8 * width)), root)
-            ends.append(lateral[-1])
+            roots.append((lateral, max(2, round(0.8 * width))))
+            stroke(image, *roots[-1], root)
     if rng.random() < 0.5:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
     image = image + rng.normal(0, rng.uniform(0.5, 6), image.shape)
-    inside = [end for end in ends if (end > 8).all() and (end < SIDE - 9).all()]
-    turn = rng.integers(4)
+    turn = int(rng.integers(4))
     whole = np.rot90(np.clip(image, 0, 255).astype(np.uint8), turn).copy()
-    return whole, turned_back(np.array(inside).reshape(-1, 2), int(turn))
+    ends = np.array([end(*own) for own in roots])
+    shown = ((ends >= 0) & (ends < SIDE)).all(axis=1)
+    clear = ((ends > EDGE) & (ends < SIDE - 1 - EDGE)).all(axis=1)
+    for number, point in enumerate(ends):
+        others = [
+            np.linalg.norm(points - point, axis=1).min() < own / 2 + APART
+            for other, (points, own) in enumerate(roots)
+            if other != number
+        ]
+        clear[number] &= not any(others)
+    return whole, turned_back(ends[clear], turn), turned_back(ends[shown & ~clear], turn)
+
+
+def end(points: Points, width: int) -> Points:
+    """The very end of a root, (2,) px: its last point is the middle of a round cap."""
+    ahead = points[-1] - points[-2]
+    return points[-1] + ahead / np.linalg.norm(ahead) * width / 2
 
 
 def path(rng: np.random.Generator, start: Points, bearing: float, length: float) -> Points:

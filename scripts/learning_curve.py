@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from roottip import compare
+from roottip import compare, table
 from roottip.detector import WindowDetector
 from roottip.interchange import Dataset, read_dataset
 from roottip.learning.mining import LEAST, RADIUS
@@ -57,27 +57,28 @@ def main() -> None:
             for (data, tolerance), count in zip(sets, counts, strict=True):
                 measured = measure(detector, read_dataset(Path(data), "val"), float(tolerance))
                 rows.append({"dataset": Path(data).name, "images": count, "seed": seed, **measured})
-            table = pd.DataFrame(rows)
-            table.to_csv(arguments.output.with_suffix(".csv"), index=False)
-            print(table.tail(len(sets)).to_string(index=False, float_format="%.3f"), flush=True)
-    draw(table, arguments.detector, arguments.output.with_suffix(".png"))
+            frame = pd.DataFrame(rows)
+            frame.to_csv(arguments.output.with_suffix(".csv"), index=False)
+            print(frame.tail(len(sets)).to_string(index=False, float_format="%.3f"), flush=True)
+    draw(frame, arguments.detector, arguments.output.with_suffix(".png"))
 
 
 def subset(data: Path, folder: Path, wanted: str, seed: int) -> Path:
     """A dataset folder of some groups of the train split; the images are links."""
-    images = pd.read_csv(data / "images.csv")
-    images = images[images["split"] == "train"]
-    groups = np.random.default_rng(seed).permutation(sorted(images["group"].astype(str).unique()))
-    size = images["group"].astype(str).value_counts()[groups].cumsum()
+    dataset = read_dataset(data, "train")
+    images = dataset.images.assign(group=list(dataset.groups.values()))
+    groups = np.random.default_rng(seed).permutation(sorted(images["group"].unique()))
+    size = images["group"].value_counts()[groups].cumsum()
     most = len(images) if wanted == "all" else int(wanted)
     # at least one group; a group is never cut
     kept = groups[: max(1, int((size <= most).sum()))]
-    images = images[images["group"].astype(str).isin(kept)]
-    tips = pd.read_csv(data / "tips.csv")
-    folder.mkdir()
-    (folder / "images").symlink_to((data / "images").resolve())
-    images.to_csv(folder / "images.csv", index=False)
-    tips[tips["image"].isin(images["image"])].to_csv(folder / "tips.csv", index=False)
+    images = images[images["group"].isin(kept)]
+    tips = dataset.truth[dataset.truth["image"].isin(images["image"])]
+    folder.mkdir(exist_ok=True)
+    (folder / "images").unlink(missing_ok=True)
+    (folder / "images").symlink_to(dataset.root.resolve())
+    table.write(tips, folder / "tips.csv")
+    table.write(images, folder / "images.csv")  # last: it says that the dataset is whole
     return folder
 
 

@@ -43,7 +43,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("environment", type=Path)
-    environment = parser.parse_args().environment
+    environment = parser.parse_args().environment.resolve()
     venv.create(environment, with_pip=True, clear=True)
     python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     bounds = lower_bounds()

@@ -22,7 +22,7 @@ WIDTH = 1000
 
 
 def photograph(page: Path, height: int, output: Path) -> None:
-    """The upper part of a page as a PNG."""
+    """The upper part of a page as a JPEG."""
     with TemporaryDirectory() as folder:
         shot = Path(folder) / "shot.png"
         words = "--headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=5000"

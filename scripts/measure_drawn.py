@@ -13,18 +13,20 @@ in whose scale no detector sees much.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from measure_cnn import whole_images
-from train_release import ignore_faint, on_soil, some_rows
+from train_release import ignore_faint, on_soil, some_rows, whole
 
 from roottip import table
 from roottip.images import read_image
 from roottip.scale import REFERENCE_WIDTH, adjustment
 from roottip.scorers.cnn import SHIPPED, detector
 from roottip.synth.dataset import write_dataset
+from roottip.synth.plate import Plate
 
 GROWTH = 7
 """Seed of how the plants grow; one for all seeds of plates, so that figures stay comparable."""
@@ -55,9 +57,7 @@ def main() -> None:
         output / "soil": on_soil(some_rows(SOIL, arguments.seed), arguments.seed),
     }
     for folder, plates in sets.items():
-        if not (folder / "images.csv").exists():
-            write_dataset(plates, GROWTH, folder, "train", workers=2)
-            ignore_faint(folder)
+        whole(folder, draw, plates)
     looking = detector(arguments.weights)
     measured = [
         {
@@ -68,6 +68,11 @@ def main() -> None:
         for folder in sets
     ]
     print(pd.DataFrame(measured).set_index("dataset").T.to_string(float_format="%.4g"))
+
+
+def draw(folder: Path, plates: Sequence[Plate]) -> None:
+    write_dataset(plates, GROWTH, folder, "train", workers=2)
+    ignore_faint(folder)
 
 
 def widths(folder: Path) -> dict[str, float]:

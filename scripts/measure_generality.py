@@ -9,9 +9,9 @@ its review is taught, on a quarter as many that it never saw. Without the review
 net is measured with the settings that come on the images of the left-out set; then it is fitted to
 random groups of that set's split `train` that hold so many images (`--images`), as
 `roottip train start=NET trainer=finetune` does, and measured again. The images measured are the
-same each time, those in none of these groups. Nets and OUTPUT/generality.csv stay in OUTPUT; when
-stopped, run it again and it goes on. Some three hours for each set on 2 cores, less than two where
-they calculate in bfloat16.
+same each time, those in none of these groups. Nets and generality.csv of each set stay in OUTPUT;
+when stopped, run it again and it goes on. Some three hours for each set on 2 cores, less than two
+where they calculate in bfloat16.
 """
 
 from __future__ import annotations
@@ -52,12 +52,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("out/generality"))
     arguments = parser.parse_args()
     output: Path = arguments.output
+    sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
     seed: int = arguments.seed
+    if arguments.only not in (None, *(folder.name for folder in sets)):
+        parser.error(f"--only {arguments.only}: the sets are {', '.join(f.name for f in sets)}")
     made = make_sets(output / "made", SEED, part=2)
     unseen = make_sets(output / "unseen", SEED + 1000, part=4)
     of_made = [SHARES[pictures.name] for pictures in made]
-    sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
-    rows = []
     for folder, tolerance in sets.items():
         if arguments.only not in (None, folder.name):
             continue
@@ -69,13 +70,14 @@ def main() -> None:
         net = trained([*photographs, *unseen], own / "net", start=bare, **both, **REVIEW)
         parts = subsets(folder, own, arguments.images, seed)
         used = set(max(parts.values(), key=len))
+        rows = []
         for path, names in {bare: [], net: [], **parts}.items():
             if names:
                 path = trained([path], path / "net", start=net, seed=seed, **FITTING)
             measured = measure(path, folder, used, tolerance)
             what = {"left out": folder.name, "review": review_of(path).exists()}
             rows.append({**what, "fitted to": len(names), **measured})
-            pd.DataFrame(rows).to_csv(output / "generality.csv", index=False)
+            pd.DataFrame(rows).to_csv(own / "generality.csv", index=False)
             print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"), flush=True)
 
 
@@ -84,7 +86,7 @@ def subsets(folder: Path, output: Path, images: str, seed: int) -> dict[Path, li
     parts: dict[Path, list[str]] = {}
     for wanted in images.split(","):
         part = output / f"first_{wanted}"
-        if not part.exists():
+        if not (part / "images.csv").exists():
             subset(folder, part, wanted, seed)
         names = list(read_dataset(part).images["image"])
         if names not in parts.values():  # the set has no more than fewer already took

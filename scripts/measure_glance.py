@@ -4,9 +4,9 @@ python scripts/measure_glance.py ../shared/data/osr:10 ../shared/data/tillmore:2
 
 Each argument is a dataset folder and the tolerance in px. Every image is searched twice, as shipped
 and with every window scored in float32. Prints, for each set and split, F1 of both, how many points
-only one of the two found and how many of those are tips, how far the others moved, and the seconds
-of the scans alone. With --changed the images are searched grey, inverted, at half the size and
-so on too (measure_robustness.py), which glance and 8 bits have to bear as well.
+only one of the two found and how many of those are tips, how far the others moved, and how much
+less time the search takes. With --changed the images are searched grey, inverted, at half the size
+and so on too (measure_robustness.py), which glance and 8 bits have to bear as well.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import argparse
 from pathlib import Path
 
 from measure_cnn import most_right, one_draw
+from train_release import whole
 
 from roottip import app, table
 from roottip.learning.plates import read_plates
@@ -54,8 +55,8 @@ def main() -> None:
     arguments = parser.parse_args()
     output: Path = arguments.output
     known, unknown = output / "train", output / "val"
-    draw(known, 2000, 11, "train")
-    draw(unknown, 1000, 12, "val")
+    whole(known, draw, 2000, 11, "train")
+    whole(unknown, draw, 1000, 12, "val")
     weights = output / "fit" / "model.onnx"
     if not weights.is_file():
         resume = (output / "fit" / "checkpoints" / "last.ckpt").is_file()
@@ -76,9 +77,8 @@ def main() -> None:
 
 
 def draw(folder: Path, count: int, seed: int, split: str) -> None:
-    if not (folder / "images.csv").exists():
-        plates = varied_plates(count, seed, SIZE, SPECIES, PX_PER_MM, LAB)
-        write_dataset(plates, seed, folder, split, workers=2)
+    plates = varied_plates(count, seed, SIZE, SPECIES, PX_PER_MM, LAB)
+    write_dataset(plates, seed, folder, split, workers=2)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,9 @@ def main() -> None:
         say("at the very ends", there.summary)
     below = found[found["score"] < looking.threshold]
     errors = sorted_errors(result.matches, dataset.truth, below, float(tolerance))
+    if errors.empty:
+        print("no misses and no false alarms")
+        return
     print(errors.groupby(["outcome", "kind"]).size().to_string())
     arguments.output.mkdir(parents=True, exist_ok=True)
     listed = errors[["image", "px", "py", "score", "kind"]]

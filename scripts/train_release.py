@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -248,18 +248,28 @@ MADE = {
     "empty": (draw_empty, 300),
     "soil": (draw_soil, 600),
 }
-"""Sets that are made to learn from: by what, and how many pictures."""
+"""Sets that are made to learn from: by what, and how many pictures.
+
+Their seeds are up to 2 more than the one given, so two that shall share no plate are 3 apart.
+"""
 
 
 def make_sets(output: Path, seed: int, part: int = 1) -> list[Path]:
     """The folders of `MADE` in `output`, one `part`-th of each; what is there stays."""
     folders = []
     for name, (make, count) in MADE.items():
-        folder = output / name
-        if not (folder / "images.csv").exists():
-            make(folder, count // part, seed)
-        folders.append(folder)
+        folders.append(whole(output / name, make, count // part, seed))
     return folders
+
+
+def whole(folder: Path, make: Callable[..., object], *given: Any) -> Path:
+    """The folder, made by ``make(folder, *given)`` if it is not there: all of it, or nothing."""
+    if not folder.exists():
+        part = folder.parent / ".part" / folder.name
+        shutil.rmtree(part, ignore_errors=True)
+        make(part, *given)
+        part.rename(folder)
+    return folder
 
 
 if __name__ == "__main__":

@@ -32,6 +32,14 @@ SMALLEST = 32
 _LEAST = {"width": SMALLEST, "height": SMALLEST, "top": -math.inf, "cast": -1.0, "jpeg": 1.0}
 """Of settings of a plate; of all others 0."""
 
+_SHARES = (
+    *("laterals", "thinnest", "translucency", "cap", "shading", "gloss", "faint", "hair_opacity"),
+    *("haze", "film", "seeds", "shadow", "vignette", "cast"),
+)
+_COLOURS = [f"{what}_{colour}" for what in ("paper", "root") for colour in ("red", "green", "blue")]
+_MOST = dict.fromkeys(_SHARES, 1.0) | dict.fromkeys(_COLOURS, 255.0) | {"jpeg": 100.0}
+"""Of all others there is no limit."""
+
 _ABOVE = ("px_per_mm", "day", "root_width", "sharpness")
 """Settings that must be more than that."""
 
@@ -100,8 +108,9 @@ def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
             check_species([str(value)])
             given[key] = str(value)
         else:
-            least = _LEAST.get(key, 0.0)
-            check_number(f"plate.{key}", value, least, above=key in _ABOVE)
+            least, most = _LEAST.get(key, 0.0), _MOST.get(key, math.inf)
+            whole = kinds[key] is int
+            check_number(f"plate.{key}", value, least, most, above=key in _ABOVE, whole=whole)
             given[key] = kinds[key](value)
     return given
 
@@ -153,6 +162,8 @@ def write_dataset(
         )
     if any(day <= 0 for day in days) or workers < 1:
         raise InputError(f"days={list(days)} workers={workers}: must be above 0")
+    if len({_day_name(day) for day in days}) < len(days):
+        raise InputError(f"days={list(days)}: each day once; their images would be called the same")
     (folder / "images.csv").unlink(missing_ok=True)
     for part in ("images", "rsml"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -168,6 +179,10 @@ def write_dataset(
     table.write(_stack(distractors, ("image", "x", "y", "cause")), folder / "distractors.csv")
     table.write(images, folder / "images.csv")  # last: it says that the dataset is whole
     return images
+
+
+def _day_name(day: float) -> str:
+    return f"day{day:g}"
 
 
 def _run(work: Any, tasks: Sequence[tuple[int, Plate]], workers: int) -> Iterator[Any]:
@@ -206,7 +221,7 @@ def _write_plate(
     for day in days or (plate.day,):
         today = replace(plate, day=day)
         made = picture(today, roots, own)
-        stem = f"{group}_day{day:g}" if days else group
+        stem = f"{group}_{_day_name(day)}" if days else group
         image = f"{stem}.jpg"
         quality = [cv2.IMWRITE_JPEG_QUALITY, plate.jpeg]
         coded, data = cv2.imencode(".jpg", made.image[..., ::-1], quality)

@@ -75,6 +75,8 @@ def test_what_is_refused(series, tmp_path):
         write_dataset(plates, 1, tmp_path)
     with pytest.raises(InputError, match="no species 'oak'; there is barley"):
         varied_plates(1, 1, species=["oak"])
+    with pytest.raises(InputError, match=r"days=\[3.0, 3\]: each day once"):
+        write_dataset(plates, 0, tmp_path / "days", days=[3.0, 3])
     with pytest.raises(InputError, match=r"plate.hairs=many must be a number"):
         varied_plates(1, 1, knobs={"hairs": "many"})
     for knob, wrong, said in (
@@ -82,8 +84,13 @@ def test_what_is_refused(series, tmp_path):
         ("root_width", -3, "above 0"),
         ("hairs", -1, "of at least 0"),
         ("noise", float("nan"), "of at least 0"),
+        ("film", 3, "of at least 0 and at most 1"),
+        ("root_red", 256, "of at least 0 and at most 255"),
+        ("plants", 1.7, "of at least 0"),
+        ("jpeg", 101, "of at least 1 and at most 100"),
     ):
-        with pytest.raises(InputError, match=f"plate.{knob}={wrong} must be a number {said}"):
+        kind = "whole number" if knob in ("width", "plants", "jpeg") else "number"
+        with pytest.raises(InputError, match=f"plate.{knob}={wrong} must be a {kind} {said}"):
             varied_plates(1, 1, knobs={knob: wrong})
     assert varied_plates(1, 1, knobs={"top": -2})[0].top == -2
     with pytest.raises(InputError, match="count=0 must be a whole number of at least 1"):
