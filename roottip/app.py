@@ -93,9 +93,10 @@ def compare(
         dataset, {name: load(name) for name in detectors}, tolerance, peers
     )
     verdict = judge(evaluations)
+    if output is not None:  # first: what is printed to may have been closed
+        comparing.write(evaluations, verdict, output, settings, images, dataset.root)
     print(comparing.text(evaluations, verdict))
     if output is not None:
-        comparing.write(evaluations, verdict, output, settings, images, dataset.root)
         print(f"report: {output / 'report.html'}")
     return _report_failures(images, MISSED)
 
@@ -142,13 +143,14 @@ def evaluate(
         for name, points in tables.items()
     }
     verdict = judge(results)
-    print(comparing.text(results, verdict))
     if output is not None:
         settings = {"found": found, "truth": truth, "images": images, "split": split}
         settings |= {"tolerance": tolerance, "threshold": threshold}
         settings |= {f"{name}_sha256": comparing.digest(part) for name, part in tables.items()}
         settings["truth_sha256"] = comparing.digest(marks)
         comparing.write(results, verdict, output, settings)
+    print(comparing.text(results, verdict))
+    if output is not None:
         print(f"report: {output / 'report.html'}")
     return _report_failures(listed, MISSED) if {"status", "error"} <= {*listed} else OK
 
@@ -278,7 +280,7 @@ def convert(
     if name == converting.DATASET:
         print(
             f"use it: roottip train data={output} output=… start=shipped trainer=finetune; "
-            f"roottip compare data={output} split=val"
+            f"roottip compare data={output} split=val 'detectors=[cnn,…/model.onnx]'"
         )
     return OK
 

@@ -49,7 +49,10 @@ _roottip() {{
 complete -F _roottip roottip
 """
 
-HOW = "for bash: roottip --completion > ~/.local/share/bash-completion/completions/roottip"
+HOW = (
+    "for bash: d=~/.local/share/bash-completion/completions; mkdir -p $d; "
+    "roottip --completion > $d/roottip"
+)
 
 
 def script(commands: Mapping[str, Callable[..., int]]) -> str:

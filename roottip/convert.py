@@ -83,6 +83,11 @@ def convert(
         _read_dataset(source) if found == DATASET else FORMATS[found].read(source, gallery, label)
     )
     known = _with_sizes(marks, gallery, source)
+    if wanted == DATASET and marks.untouched:
+        raise InputError(
+            f"nobody has annotated {source}: it holds roottip's own finds, which are no truth to "
+            "train on or to judge by"
+        )
     if wanted == DATASET:
         distractors = source / DISTRACTORS if found == DATASET else None
         _write_dataset(marks.points, known, gallery, output, val, overwrite, distractors)
@@ -262,7 +267,9 @@ def _write_dataset(
             raise InputError(f"{name} lies outside {gallery.root}; give images= that hold it")
         there, here = gallery.root / name, output / "images" / name
         if not there.is_file():
-            raise InputError(f"there is no image {there}, which is marked")
+            raise InputError(
+                f"there is no image {there}, which is marked; give images=, the folder they are in"
+            )
         if here.exists() and (here.samefile(there) or filecmp.cmp(here, there, shallow=False)):
             continue
         if here.exists() and not overwrite:

@@ -110,11 +110,14 @@ def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
         A part is missing or malformed, or there is no such split.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
     for part in ("images", "images.csv"):
         if not (folder / part).exists():
             raise InputError(
-                f"{folder} is no dataset folder, it has no {part}; it needs images/, images.csv "
-                "(image, split, group) and tips.csv (image, x, y)"
+                f"{folder} is no dataset folder, it has no {part}{'' if '.' in part else '/'}; it "
+                "needs images/, images.csv (image, split, group) and tips.csv (image, x, y), which "
+                "roottip convert makes"
             )
     source = str(folder / "images.csv")
     tips, traces = folder / "tips.csv", folder / "rsml"

@@ -34,6 +34,9 @@ PATH_KEYS = frozenset(
     }
 )
 
+LIST_KEYS = frozenset({"detectors", "species", "group"})
+"""Of several names; one that holds a comma is given in brackets."""
+
 TEXT_KEYS = frozenset({"pattern", "label", "split", "group", "detectors", "species"})
 """Of words that are somebody's own; Hydra would read 1.10 as a number and stumble over an ü."""
 
@@ -62,6 +65,7 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
                 f"{word!r} is no setting; write key=value, as in {_example(name)} "
                 f"(see roottip {name} --help)"
             )
+        _check_form(key, value)
         if key in PATH_KEYS | TEXT_KEYS:
             paths.setdefault(key, []).append(value)
         else:
@@ -111,6 +115,18 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
             raise InputError(f"{name} needs {key}=…, as in {_example(name)}")
         settings[key] = _fitted(key, value, hints[key])
     return settings
+
+
+def _check_form(key: str, value: str) -> None:
+    """Refuse what people write and Hydra would complain of in its own words."""
+    if key not in PATH_KEYS | TEXT_KEYS and re.fullmatch(r"-?\d+,\d+", value):
+        point = value.replace(",", ".")
+        raise InputError(f"{key}={value}: write numbers with a point, as in {key}={point}")
+    listed = value.startswith("[") or Path(value).exists()  # a net's file may be called so
+    if key in LIST_KEYS and "," in value and not listed:
+        raise InputError(
+            f"{key}={value}: write a list in brackets, the whole in quotes: '{key}=[{value}]'"
+        )
 
 
 def resource(name: str) -> Path:
@@ -174,7 +190,8 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
     if kind is Path and str in kinds and "://" in str(value):
         return str(value)  # an address: a Path would make one slash of the two
     if kind is Path and isinstance(value, str | Path) and str(value):
-        return Path(value)
+        # not every shell does so behind an equals sign
+        return Path(value).expanduser() if str(value).startswith("~/") else Path(value)
     if kind is str and isinstance(value, str | int | float):
         return str(value)
     if kind is float and is_number(value):

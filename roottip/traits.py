@@ -69,6 +69,10 @@ def measure(
     if (px_per_mm is not None) + resolution_tag + (scale_bar_mm is not None) > 1:
         raise InputError("give one of px_per_mm=, resolution_tag= and scale_bar_mm=, not several")
     fields = parse(images["image"], pattern) if pattern is not None else pd.DataFrame()
+    if group and pattern is None:
+        raise InputError(
+            f"group={','.join(group)} needs pattern=, which says what the fields of names are"
+        )
     unknown = [name for name in group or () if name not in fields]
     if unknown:
         raise InputError(

@@ -3,7 +3,7 @@
 python scripts/measure_foreground.py ../shared/data/osr ../shared/data/tillmore
 
 For each value of `contrast` it prints the share of windows kept, and the marked, visible tips
-of the split `train` whose nearest window is dropped: the shipped value must lose none.
+of the split `train` at which a window would be dropped: the shipped value must lose none.
 """
 
 from __future__ import annotations

@@ -302,6 +302,9 @@ def test_predictions_are_read_only_where_nobody_went_over_the_file(tmp_path, exp
     ):
         export.write_text(json.dumps(tasks))
         points = convert(export, tmp_path / "b.csv", overwrite=True)[1]
+        if len(tasks) == 1:
+            with pytest.raises(InputError, match="holds roottip's own finds, which are no truth"):
+                convert(export, tmp_path / "mine")
         assert list(dict.fromkeys(points["image"])) == images
 
 

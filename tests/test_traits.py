@@ -113,7 +113,7 @@ def test_names_become_columns_and_groups():
         ("{image}", (), "call the field image something else"),
         ("{1}", (), "call the field 1 something else"),
         ("{a}", ["b"], "group=b: b is no field of pattern={a}"),
-        (None, ["b"], "b is no field"),
+        (None, ["b"], "group=b needs pattern="),
         ("{a}_{b}", ["b", "b"], "group=b,b names a field twice"),
         ("{a}_{brightness}", (), "call the field brightness something else"),
         ("{a}_{px_per_mm}", (), "call the field px_per_mm something else"),

@@ -8,13 +8,14 @@ a key point on the pixel's centre at half a pixel from its edge. So the centre o
 pixel is (50 / width, 50 / height) percent.
 
 Tables with a score are written as predictions, to be corrected; others as annotations. A task
-that nobody has annotated is not read at all: its image may have tips.
+that nobody has annotated is not read, for its image may have tips, unless nobody has annotated any.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -105,7 +106,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
             f"{path} has no key points, only {', '.join(sorted(other_kinds))}; "
             "roottip converts points only"
         )
-    return collector.marks()
+    return replace(collector.marks(), untouched=untouched and marked > 0)
 
 
 def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:

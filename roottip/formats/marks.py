@@ -44,10 +44,13 @@ class Marks:
     images : DataFrame
         ``image, width, height``: every image that the file names, marked or not; the size is
         missing where the file does not say it.
+    untouched : bool
+        They are a detector's, and nobody has gone over any.
     """
 
     points: pd.DataFrame
     images: pd.DataFrame
+    untouched: bool = False
 
 
 MOST = 2**31 - 1

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -116,8 +116,3 @@ def platt(
         sample_weight=np.concatenate([target, 1 - target]) * np.tile(weight, 2),
     )
     return float(model.coef_[0, 0]), float(model.intercept_[0])
-
-
-def scaled(scores: Scores, slope: float, shift: float) -> Scores:
-    """Scores after Platt's scaling."""
-    return np.asarray(expit(slope * logit(np.clip(scores, _CERTAIN, 1 - _CERTAIN)) + shift))

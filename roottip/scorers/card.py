@@ -47,6 +47,10 @@ def read_card(
         It is missing, damaged, or asks for what this version does not do.
     """
     path = weights.with_suffix(".json")
+    if not weights.exists():
+        raise InputError(f"{weights} cannot be read: there is no such file")
+    if not path.exists():
+        raise InputError(f"{weights} has no card {path.name} beside it; copy both files")
     content = _read(path)
     try:
         card: dict[str, Any] = json.loads(content)

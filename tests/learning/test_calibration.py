@@ -10,9 +10,14 @@ from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 
 from roottip.learning import calibration
-from roottip.learning.calibration import calibrate, platt, scaled
+from roottip.learning.calibration import calibrate, platt
 from roottip.learning.net import WINDOW, TipNet
 from roottip.learning.plates import read_plates
+
+
+def scaled(scores: np.ndarray, slope: float, shift: float) -> np.ndarray:
+    """After Platt's scaling."""
+    return expit(slope * logit(np.clip(scores, 1e-6, 1 - 1e-6)) + shift)
 
 
 def drawn_scores(slope: float, shift: float) -> tuple[np.ndarray, np.ndarray]:

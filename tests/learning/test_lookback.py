@@ -114,7 +114,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(data, tmp_path, capsys):
         (["count=0"], "at least 1"),
         (["seed=-1"], "seed=-1 must be a whole number of at least 0"),
         (["tolerance=0"], "tolerance=0.0 must be a number above 0"),
-        (["weights=none.onnx"], "none.json cannot be read"),
+        (["weights=none.onnx"], "none.onnx cannot be read"),
         ([f"weights={int8_of(SHIPPED)}"], "is no chain of convolutions"),
     ):
         assert app.main(["explain", f"data={data}", f"output={tmp_path / 'o'}", *words]) == 2

@@ -255,7 +255,7 @@ def test_shipped_net_finds_a_drawn_tip(plate: np.ndarray) -> None:
 
 
 def test_missing_weights_and_card(tmp_path: Path, weights: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.json cannot be read"):
+    with pytest.raises(InputError, match=r"none\.onnx cannot be read"):
         CnnScorer(tmp_path / "none.onnx")
     weights.unlink()
     with pytest.raises(InputError, match=r"net\.onnx cannot be read"):

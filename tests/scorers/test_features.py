@@ -195,7 +195,7 @@ def test_what_is_saved_is_read(weights: Path) -> None:
 
 
 def test_missing_truncated_and_tampered_weights(tmp_path: Path, weights: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.json cannot be read"):
+    with pytest.raises(InputError, match=r"none\.npz cannot be read"):
         load(tmp_path / "none.npz")
     content = weights.read_bytes()
     for changed in (b"", content[:100], content[:-1] + bytes([content[-1] ^ 1])):

@@ -1,0 +1,44 @@
+"""What people write on the command line, and what becomes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from roottip import app
+from roottip.errors import InputError
+from roottip.settings import read_settings
+
+
+@pytest.mark.parametrize(
+    ("command", "word", "said"),
+    [
+        ("detect", "px_per_mm=20,5", "write numbers with a point, as in px_per_mm=20.5"),
+        ("detect", "detector.threshold=0,41", "as in detector.threshold=0.41"),
+        ("compare", "detectors=cnn,baseline", r"in quotes: 'detectors=\[cnn,baseline\]'"),
+        ("synth", "species=wheat,pea", r"in quotes: 'species=\[wheat,pea\]'"),
+        ("detect", "group=plate,day", r"in quotes: 'group=\[plate,day\]'"),
+    ],
+)
+def test_what_people_write_otherwise_is_said_in_our_words(command, word, said):
+    with pytest.raises(InputError, match=said):
+        read_settings(app.COMMANDS[command], [word])
+
+
+def test_a_file_s_name_may_hold_commas(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a,b.onnx").touch()
+    words = ["data=1,5", "detectors=a,b.onnx"]
+    settings = read_settings(app.COMMANDS["compare"], words)
+    assert (settings["data"], settings["detectors"]) == (Path("1,5"), ["a,b.onnx"])
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/somebody")
+    monkeypatch.setenv("USERPROFILE", "/somebody")
+    words = ["input=~/photos", "output=~x", "detector.weights=~/net.onnx"]
+    settings = read_settings(app.COMMANDS["detect"], words)
+    assert settings["input"] == Path("/somebody/photos")
+    assert settings["output"] == Path("~x")
+    assert settings["detector"]["weights"] == str(Path("/somebody/net.onnx"))
