@@ -3,14 +3,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check docs lowest clean
+.PHONY: demo test suite check docs lowest clean
 
 demo: .venv/core
 	$(BIN)/roottip demo output=out/demo
 
+# both at once: mypy alone would leave all processors but one idle
+test: .venv/dev
+	$(MAKE) --jobs=2 check suite
+
 # a process for each processor: threads besides would only wait for each other; a file is one's, so that
 # what its tests share is made once
-test: .venv/dev check
+suite: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from roottip import table
 
 # CI machines stall now and then; a deadline would fail tests for that, and examples drawn anew each
 # time would fail somebody's change for what was there before
@@ -14,6 +17,8 @@ settings.load_profile("roottip")
 
 LONG = ("test_site.py", "test_train.py", "test_wheel.py", "test_docs.py", "test_app.py")
 """What takes minutes is begun first: at the end one process would work on it alone."""
+
+SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -28,6 +33,19 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the annotated photographs of ../shared/data, which are not shipped")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two plates of the sample, a dataset folder."""
+    folder = tmp_path_factory.mktemp("few")
+    images, tips = table.read(SAMPLE / "images.csv").iloc[4:6], table.read(SAMPLE / "tips.csv")
+    table.write(images, folder / "images.csv")
+    table.write(tips[tips["image"].isin(images["image"])], folder / "tips.csv")
+    (folder / "images").mkdir()
+    for name in images["image"]:
+        shutil.copy(SAMPLE / "images" / name, folder / "images")
+    return folder
 
 
 @pytest.fixture

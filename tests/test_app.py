@@ -54,19 +54,6 @@ def photo(tmp_path, plate) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def few(tmp_path_factory) -> Path:
-    """Two plates of the sample."""
-    folder = tmp_path_factory.mktemp("few")
-    images, tips = table.read(SAMPLE / "images.csv").iloc[4:6], table.read(SAMPLE / "tips.csv")
-    table.write(images, folder / "images.csv")
-    table.write(tips[tips["image"].isin(images["image"])], folder / "tips.csv")
-    (folder / "images").mkdir()
-    for name in images["image"]:
-        shutil.copy(SAMPLE / "images" / name, folder / "images")
-    return folder
-
-
 @pytest.mark.parametrize("command", app.COMMANDS)
 def test_every_config_key_is_an_argument_with_the_same_default(command):
     config = yaml.safe_load((CONF / f"{command}.yaml").read_text())
