@@ -319,19 +319,22 @@ def _in_place(path: Path, output: Path) -> Path:
 
 
 def _check_same(recipe: dict[str, Any], last: Path) -> None:
-    """Refuse to resume a training with other settings, which its card would then tell."""
-    begun = _checkpoint(last).get("hyper_parameters", {}).get("recipe", recipe)
+    """Refuse to resume a training with other settings, or one that has lost its best round."""
+    checkpoint = _checkpoint(last)
+    for callback in checkpoint["callbacks"].values():
+        if callback.get("monitor") and Path(callback["dirpath"]).resolve() != last.parent.resolve():
+            raise InputError(
+                f"{last} was moved here from {callback['dirpath']}, where its best round is looked "
+                "for; move it back to resume it"
+            )
+    begun = checkpoint.get("hyper_parameters", {}).get("recipe", recipe)
     for key, value in recipe.items():
         if begun.get(key) != value:
-            name = (
-                key
-                if key in ("data", "root_width", "seed", "shares", "start")
-                else f"trainer.{key}"
-            )
-            told = "other images" if key == "data" else f"{name}={begun.get(key)}, not {value}"
+            own = key in ("root_width", "seed", "shares", "start")
+            name = f"{key if own else f'trainer.{key}'}={begun.get(key)}, not {value}"
             raise InputError(
-                f"{last} is of a training with {told}; resume it as it was begun, or begin another "
-                "with start= its model.onnx"
+                f"{last} is of a training with {'other images' if key == 'data' else name}; resume "
+                "it as it was begun, or begin another with start= its model.onnx"
             )
 
 

@@ -172,6 +172,9 @@ def test_resumes_where_it_stopped(
         with pytest.raises(InputError, match=f"is of a training with {said}; resume it as it was"):
             train([drawn], tmp_path / "cut", **{**three, name: value}, resume=True)
     assert resumed.read_bytes() == whole.read_bytes()
+    (tmp_path / "cut").rename(tmp_path / "moved")
+    with pytest.raises(InputError, match=r"was moved here from .*cut/checkpoints, where its best"):
+        train([drawn], tmp_path / "moved", **three, resume=True)
 
 
 def test_the_same_seed_gives_the_same_net(drawn: Path, tmp_path: Path) -> None:
