@@ -152,7 +152,7 @@ def evaluate(
     print(comparing.text(results, verdict))
     if output is not None:
         print(f"report: {output / 'report.html'}")
-    return _report_failures(listed, MISSED) if {"status", "error"} <= {*listed} else OK
+    return _report_failures(listed, MISSED) if "status" in listed else OK
 
 
 def train(
@@ -373,7 +373,7 @@ def _report_failures(images: pd.DataFrame, label: str) -> int:
     """Print why images failed; returns the exit code."""
     failed = images[images["status"] == "failed"]
     for row in failed.head(MOST_REASONS).itertuples():
-        print(f"{label}: {row.error}", file=sys.stderr)
+        print(f"{label}: {getattr(row, 'error', '') or row.image}", file=sys.stderr)
     if len(failed) > MOST_REASONS:
         print(f"… and {len(failed) - MOST_REASONS} more, see images.csv", file=sys.stderr)
     return IMAGES_FAILED if len(failed) else OK

@@ -132,10 +132,11 @@ def run(
         book = Ledger(folder)
         earlier = book.read()
         kept = ledger.unchanged(root, earlier, names, overwrite) if same else []
-        for name in {*earlier["image"]} - {*kept}:
+        book.keep(kept)
+        # after that: a kill in between leaves pictures too many, not too few
+        for name in {*earlier.loc[earlier["status"] == "ok", "image"]} - {*kept}:
             for below in _ENDINGS:
                 folder.remove(_picture(below, name))
-        book.keep(kept)
         started = datetime.now(timezone.utc)
         _write_json(folder, "run.json", record | {"finished": False})
         finished = set(kept)
@@ -214,6 +215,8 @@ def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
         return (there / ledger.WORK).is_dir() and (there / "run.json").is_file()
 
     def wanted(name: str) -> bool:
+        if "\0" in name:  # no path, but it gets its row
+            return True
         if Path(root, name).resolve().is_relative_to(output):
             return False
         # what lies elsewhere somebody has listed; the folder that was given itself may be a run's

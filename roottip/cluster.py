@@ -160,7 +160,7 @@ def run(client: Client, task: Task, names: Sequence[str], time_limit: float) -> 
         # enough waiting for every worker, late ones too, to read on; few enough that memory does
         # not grow
         threads: int = sum(client.nthreads().values())
-        return 2 * max(threads, 4) - len(asked)
+        return max(0, 2 * max(threads, 4) - len(asked))
 
     answers = as_completed(ask(missing()), raise_errors=False)
     try:

@@ -73,7 +73,7 @@ def convert(
     """
     wanted = output_name(output, output_format)
     found = input_name(source, input_format)
-    _check_free(output, wanted, overwrite)
+    _check_free(output, wanted, overwrite, found == DATASET)
     if images is None and found == DATASET:
         images = source / "images.csv"
     if images is None and wanted == DATASET and (output / "images").is_dir():
@@ -105,9 +105,11 @@ def left_out(points: pd.DataFrame, images: pd.DataFrame, name: str) -> list[str]
     columns = points.drop(columns=["image", "x", "y", *keeps], errors="ignore")
     lost = [str(key) for key in columns if not (key == "ignore" and not columns[key].any())]
     bare = images[~images["image"].isin(points["image"])].reset_index(drop=True)
-    if "group" in keeps and (_groups(points, bare) != bare["image"]).any():
+    grouped = "group" in images and "group" in keeps
+    if grouped and (_groups(points, bare) != bare["image"]).any():
         lost.append("group of images without tips")
-    return [*lost, *(key for key in ("split", "px_per_mm") if key in images)]
+    said = [key for key in ("split", "px_per_mm") if key in images]
+    return [*lost, *(key for key in said if not images[key].isin(["", pd.NA]).all())]
 
 
 def input_name(path: Path, given: str | None) -> str:
@@ -163,11 +165,12 @@ def _only(fits: list[str], what: str, key: str) -> str:
     raise InputError(f"{what} is like no format; say which with {key}=, of {', '.join(NAMES)}")
 
 
-def _check_free(output: Path, wanted: str, overwrite: bool) -> None:
+def _check_free(output: Path, wanted: str, overwrite: bool, whole: bool) -> None:
     if wanted == DATASET:
         if output.exists() and not output.is_dir():
             raise InputError(f"output={output} is a file; give a folder")
-        taken = any((output / name).exists() for name in ("tips.csv", "images.csv"))
+        written = ["tips.csv", "images.csv", *([DISTRACTORS] if whole else [])]
+        taken = any((output / name).exists() for name in written)
     elif output.is_dir():
         if FORMATS[wanted].SINGLE:
             raise InputError(f"output={output} is a folder; {wanted} is one file, give its name")
@@ -206,8 +209,12 @@ def _with_sizes(marks: Marks, gallery: Gallery, source: Path) -> pd.DataFrame:
     known = image_table(sizes)
     if gallery.frame is None:
         return known
-    more = gallery.frame.drop(columns=["width", "height"], errors="ignore")
-    return known.merge(more, on="image", how="left")
+    # by rows: pandas finds no names that are not UTF-8
+    row_of = {name: row for row, name in enumerate(gallery.frame["image"])}
+    rows = [row_of.get(name, -1) for name in known["image"]]
+    more = gallery.frame.drop(columns=["image", "width", "height"], errors="ignore")
+    more = more.reset_index(drop=True).reindex(rows)
+    return pd.concat([known, more.set_axis(known.index)], axis=1)
 
 
 def _put(files: dict[str, bytes], output: Path, wanted: str) -> None:
@@ -224,7 +231,8 @@ def _put(files: dict[str, bytes], output: Path, wanted: str) -> None:
             "own; give a folder, and output_format="
         )
     for file, inside in folder_files(output, endings):
-        if str(inside) not in files and FORMATS[wanted].recognises(file):
+        read = inside.parts[0] == "labels" if wanted == "yolo" else FORMATS[wanted].recognises(file)
+        if read and str(inside) not in files:
             raise InputError(
                 f"{file} would stay, and be read with what is written; remove it or give another "
                 "output="
@@ -294,7 +302,9 @@ def _write_dataset(
 
 
 def _with_groups(points: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """The points with their images' groups, where these are not each image's own."""
+    """The points with the groups that the images table says, where these are not each its own."""
+    if "group" not in images:
+        return points
     pairs = zip(images["image"], _groups(points, images), strict=True)
     shared = {image: group for image, group in pairs if group != image}
     if not shared:
@@ -315,7 +325,7 @@ def _splits(images: pd.DataFrame, val: float) -> pd.Series:
     hang on the order of the images, and most stay where they are when images come in.
     """
     if "split" in images:
-        return images["split"]
+        return images["split"].fillna("train")
     groups = sorted(images["group"].unique(), key=_shuffled)
     count = min(max(1, round(val * len(groups))), len(groups) - 1) if val else 0
     return images["group"].isin(groups[:count]).map({True: "val", False: "train"})

@@ -119,7 +119,7 @@ def evaluate(
         Found points that score below count as not found, except in the curve. All count where not
         given: it is 0 then, or the lowest score where other programs' are below.
     threshold_from : str
-        Where that threshold came from.
+        Where that threshold came from; ``none given`` where it is not.
     distractors : DataFrame, optional
         ``image, x, y, cause`` of what looks like a tip and is none.
 
@@ -136,6 +136,7 @@ def evaluate(
         found["score"] = 1.0
     if threshold is None:
         threshold = float(found["score"].min()) if (found["score"] < 0).any() else 0.0
+        threshold_from = "none given"
     listed = _listed(images)
     groups = dict(zip(listed["image"], listed["group"], strict=True))
     number = {name: n for n, name in enumerate(groups)}

@@ -136,8 +136,9 @@ def read_file(path: Place) -> bytes:
         return places.read_bytes(path)
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {reason}") from error
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -58,9 +58,6 @@ _UNLIKE = 0.5
 PLAIN = 40.0
 """Grey levels that roots stand out by at least: contrast below is raised to this."""
 
-_MOST = 8.0
-"""Contrast is raised up to this many times: in what is fainter grey levels are steps."""
-
 NOISE = 4.0
 """Grey levels, the standard deviation of what noise is left when the contrast is raised: scorers
 know little of stronger noise."""
@@ -153,7 +150,7 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
             scale = 1.0
     if roots is None:
         return Adjustment(scale)
-    gain = float(np.clip(PLAIN / roots.contrast, 1.0, _MOST))
+    gain = max(1.0, PLAIN / roots.contrast)
     blur = noise.blur(gain * level, NOISE, scale)
     return Adjustment(scale, gain, roots.ground, blur)
 

@@ -34,8 +34,8 @@ PATH_KEYS = frozenset(
     }
 )
 
-LIST_KEYS = frozenset({"detectors", "species", "group"})
-"""Of several names; one that holds a comma is given in brackets."""
+LIST_KEYS = frozenset({"detectors", "species", "group", "days", "detector.sizes"})
+"""Of several names or numbers, which are given in brackets."""
 
 TEXT_KEYS = frozenset({"pattern", "label", "split", "group", "detectors", "species"})
 """Of words that are somebody's own; Hydra would read 1.10 as a number and stumble over an ü."""
@@ -119,11 +119,14 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
 
 def _check_form(key: str, value: str) -> None:
     """Refuse what people write and Hydra would complain of in its own words."""
-    if key not in PATH_KEYS | TEXT_KEYS and re.fullmatch(r"-?\d+,\d+", value):
+    if "," not in value or value.startswith("["):
+        return
+    numbers = re.fullmatch(r"-?[\d.]+(,-?[\d.]+)+", value) is not None
+    if key not in PATH_KEYS | TEXT_KEYS | LIST_KEYS and numbers and value.count(",") == 1:
         point = value.replace(",", ".")
         raise InputError(f"{key}={value}: write numbers with a point, as in {key}={point}")
-    listed = value.startswith("[") or Path(value).exists()  # a net's file may be called so
-    if key in LIST_KEYS and "," in value and not listed:
+    # a net's file may be called so
+    if key in LIST_KEYS and (numbers or not (key == "detectors" and Path(value).exists())):
         raise InputError(
             f"{key}={value}: write a list in brackets, the whole in quotes: '{key}=[{value}]'"
         )
@@ -190,10 +193,9 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
     if kind is Path and str in kinds and "://" in str(value):
         return str(value)  # an address: a Path would make one slash of the two
     if kind is Path and isinstance(value, str | Path) and str(value):
-        # not every shell does so behind an equals sign
-        return Path(value).expanduser() if str(value).startswith("~/") else Path(value)
+        return Path(_at_home(str(value)))
     if kind is str and isinstance(value, str | int | float):
-        return str(value)
+        return _at_home(str(value)) if key == "detectors" else str(value)
     if kind is float and is_number(value):
         return float(value)
     if kind in (bool, int) and type(value) is kind:
@@ -201,6 +203,11 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
     wanted = {Path: "a path", str: "a word", float: "a number", int: "a whole number"}
     wanted[bool] = "true or false"
     raise InputError(f"{key}={value}: must be {wanted.get(kind, 'a list, as in [a,b]')}")
+
+
+def _at_home(path: str) -> str:
+    """The path with ~/ as the home folder, which shells put in only where a word begins so."""
+    return str(Path(path).expanduser()) if path.startswith("~/") else path
 
 
 def teach(command: Callable[..., int]) -> str:

@@ -28,6 +28,9 @@ from pyarrow import parquet
 from roottip.errors import InputError
 
 FOUND_COLUMNS = ("image", "x", "y", "score")
+FARTHEST = 1e8
+"""px from an image's corner that a point can be: beyond, distances lose their digits."""
+
 IMAGE_COLUMNS = ("image", "status", "width", "height", "tips", "seconds", "error")
 MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
 """What a run's images table holds besides."""
@@ -215,6 +218,9 @@ def check_points(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     for column in ("x", "y", "score"):
         if column in frame:
             frame[column] = _finite(frame[column], source)
+        if column in ("x", "y"):
+            far = frame[column].abs() > FARTHEST
+            _refuse_first(far, frame[column], source, "is farther than any image is large, px")
     if "ignore" not in frame:
         frame["ignore"] = 0
     ignore = pd.to_numeric(frame["ignore"], errors="coerce")

@@ -58,7 +58,7 @@ def measure(
     Returns
     -------
     tips, images, summary : DataFrame
-        ``tips`` gains ``x_mm, y_mm`` where any scale is known; ``images`` gains the fields and
+        ``tips`` gains ``x_mm, y_mm`` where a scale is asked for; ``images`` gains the fields and
         the tips' convex hull area, depth (extent downwards) and breadth (extent sideways), in
         px and mm by their names; ``note`` gains what is doubtful compared
         with the group. ``summary`` has a row for each group.
@@ -93,7 +93,8 @@ def measure(
     place = {name: i for i, name in enumerate(images["image"])}
     row = np.array([place[name] for name in tips["image"]], dtype=np.intp)
     spread = _spread(tips[["x", "y"]].to_numpy(), row, images.index)
-    if np.isfinite(scale).any():
+    # by what is asked for, not by what is found: the same command has the same columns
+    if px_per_mm is not None or resolution_tag or scale_bar_mm is not None:
         of_tip = scale[row]
         # distances from the image's top-left corner, which is half a pixel from (0, 0)
         tips["x_mm"] = (tips["x"] + 0.5) / of_tip

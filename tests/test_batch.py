@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -166,3 +167,11 @@ def test_output_that_is_a_file_is_refused(tmp_path, run_folder):
     (tmp_path / "out").touch()
     with pytest.raises(InputError, match="is a file; give a folder"):
         run(run_folder, tmp_path / "out")
+
+
+def test_a_name_that_is_no_path_gets_its_row(tmp_path, run_folder):
+    image = next(run_folder.rglob("*.png"))
+    listed = tmp_path / "list.txt"
+    listed.write_bytes(b"a\0b.png\n" + os.fsencode(image) + b"\n")
+    _, images = batch.run(listed, tmp_path / "o", load("baseline"), {})
+    assert sorted(images["status"]) == ["failed", "ok"]

@@ -144,3 +144,30 @@ def test_p_is_the_share_of_all_swaps_counted_one_by_one(seed):
     null = [abs(recall(np.where(s, b, a)) - recall(np.where(s, a, b))) for s in swaps]
     p = difference(a, b).set_index("rate").loc["recall", "p"]
     assert p == pytest.approx(np.mean([value >= observed - 1e-9 for value in null]))
+
+
+def test_differences_end_at_one():
+    a, b = np.array([[20, 2, 9], [2, 20, 9]]), np.array([[2, 20, 9], [20, 2, 9]])
+    rows = difference(a, b)
+    assert rows["low"].min() == -1
+    assert rows["high"].max() == 1
+
+
+def test_few_errors_that_two_detectors_share_hardly_part_them():
+    a = np.array([[10.0, 0, 0]] * 5 + [[8, 2, 0]] * 2)
+    row = difference(a, a).set_index("rate").loc["recall"]
+    low, high = interval(a[:, 0], a[:, :2].sum(axis=1))
+    assert row["difference"] == 0
+    assert row["high"] - row["low"] < 1.5 * (high - low)
+
+
+def test_no_p_of_random_swaps_is_zero():
+    a, b = np.array([[10.0, 0, 0]] * 40), np.array([[2.0, 8, 0]] * 40)
+    b[::2] += (1, -1, 0)
+    assert difference(a, b)["p"].iloc[1] == pytest.approx(1 / 10_000)
+
+
+def test_five_errors_are_enough():
+    a, b = np.array([[10.0, 1, 0]] * 5), np.array([[9.0, 2, 0]] * 5)
+    row = difference(a, b).set_index("rate").loc["recall"]
+    assert row["low"] == pytest.approx(row["difference"])  # the jackknife's: groups alike

@@ -55,6 +55,20 @@ def test_a_cluster_gives_what_this_process_gives_though_a_worker_is_killed(worke
     assert comparable(results) == comparable(engine.here(*task))
 
 
+def test_a_cluster_may_shrink(task):
+    with (
+        LocalCluster(
+            n_workers=6, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as made,
+        Client(made) as client,
+    ):
+        results = cluster.run(client, task[0], task[1] * 2, time_limit=60)
+        found = [next(results)]
+        client.retire_workers(list(client.scheduler_info()["workers"])[:3])
+        found += results
+    assert len(found) == 24
+
+
 def test_two_runs_on_one_scheduler_keep_apart(workers, task, tmp_path):
     other = tmp_path / "other"
     other.mkdir()

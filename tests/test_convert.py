@@ -157,6 +157,16 @@ def test_groups_of_a_dataset_go_along(capsys, tmp_path, photos, export, name):
         assert "group of images without tips, split" in run(capsys, *words)[2]
 
 
+def test_points_of_two_plants_in_one_image_keep_their_groups(tmp_path, photos):
+    marked = tmp_path / "t.csv"
+    marked.write_text("image,x,y,group\np.png,1,1,left\np.png,5,5,right\n")
+    convert(marked, tmp_path / "a.json", photos, output_format="coco")
+    assert convert(tmp_path / "a.json", tmp_path / "b.csv")[1]["group"].tolist() == [
+        "left",
+        "right",
+    ]
+
+
 def test_a_dataset_keeps_what_its_tables_say(tmp_path, photos):
     listing = photos / "listing.csv"
     listing.write_text("image,group,split,px_per_mm\np.png,,val,2.5\n")
@@ -188,6 +198,15 @@ def test_files_that_would_be_read_with_those_written_are_in_the_way(tmp_path, ph
             assert convert(*words, output_format="rsml", overwrite=True)[0] == "rsml"
     with pytest.raises(InputError, match=r"p.rsml would stay, and be read with what is written"):
         convert(*words, output_format="rsml", overwrite=True)
+    for name, held in (("yolo", "labels/p.txt"), ("imagej", "p.zip"), ("napari", "p.csv")):
+        folder = tmp_path / name
+        for image in ("p.png", "q r.png"):
+            marked.write_text(f"image,x,y\n{image},1,1\n")
+            if image == "p.png":
+                convert(marked, folder, photos, output_format=name)
+                (folder / "notes.txt").write_text("mine")
+        with pytest.raises(InputError, match=f"{held} would stay"):
+            convert(marked, folder, photos, output_format=name, overwrite=True)
     with pytest.raises(InputError, match=r"plate.roi: imagej is written as .zip, not .roi"):
         convert(marked, tmp_path / "plate.roi", photos)
 
@@ -316,6 +335,15 @@ def test_two_photos_are_never_taken_for_one(tmp_path, photos):
     rows.write_bytes(b"image,x,y\n\xff.png,1,1\n")
     points = convert(rows, tmp_path / "o.parquet")[1]
     assert points["image"].tolist() == ["\udcff.png"]
+    listed = tmp_path / "images.csv"
+    listed.write_bytes(b"image,width,height,group,px_per_mm\nb.png,9,9,g,\n\xff.png,9,8,h,\n")
+    _, points, images = convert(rows, tmp_path / "o.json", listed, output_format="coco")
+    assert images[["image", "height", "group"]].to_numpy().tolist() == [
+        ["\udcff.png", 8, "h"],
+        ["b.png", 9, "g"],
+    ]
+    assert points["group"].tolist() == ["h"]
+    assert left_out(points, images, "coco") == ["group of images without tips"]
 
 
 def test_yolo_images_may_be_called_as_its_lists_are(tmp_path, photos):

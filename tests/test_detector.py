@@ -264,3 +264,118 @@ def test_the_public_names_are_there():
         assert getattr(roottip, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = roottip.nothing
+
+
+class Marked:
+    """Windows within 6 px of the brightest pixels see their middle, where it is."""
+
+    def __call__(self, image, centres):
+        return self.look(image, centres)[0]
+
+    def look(self, image, centres):
+        at = np.argwhere(image[..., 0] == 255)[:, ::-1]
+        if len(at) == 0:
+            return np.zeros(len(centres), np.float32), centres.astype(float)
+        far = np.linalg.norm(centres[:, None] - at[None], axis=2)
+        return np.where(far.min(axis=1) < 6, 0.9, 0).astype(np.float32), at[
+            far.argmin(axis=1)
+        ].astype(float)
+
+
+def marked(shape, left, top, side):
+    image = np.zeros((*shape, 3), np.uint8)
+    image[max(0, top - 4) : top + 5, max(0, left - 4) : left + 5, 1] = 200
+    image[top : top + side, left : left + side, 0] = 255
+    return image
+
+
+def test_points_keep_to_pixels_centres_when_resized():
+    # of 2 x 2 px one is left: its centre is between theirs
+    image = marked((120, 160), 60, 40, 2)
+    points, _ = WindowDetector(Marked(), root_width=2 * REFERENCE_WIDTH).find(image)
+    assert points.tolist() == [[60.5, 40.5]]
+
+
+@pytest.mark.parametrize(("left", "top"), [(3, 60), (156, 60), (80, 3), (80, 116)])
+@pytest.mark.parametrize(("margin", "count"), [(3, 1), (3.5, 0)])
+def test_the_margin_is_as_wide_on_every_side(left, top, margin, count):
+    image = marked((120, 160), left, top, 1)  # 3 px from one edge's pixels
+    found = WindowDetector(Marked(), root_width=REFERENCE_WIDTH, margin=margin)
+    assert len(found.find(image)[0]) == count
+
+
+class Corner:
+    def __call__(self, image, centres):
+        return self.look(image, centres)[0]
+
+    def look(self, image, centres):
+        near = np.linalg.norm(centres, axis=1) < 8
+        return np.where(near, 0.9, 0).astype(np.float32), np.where(near[:, None], 0.0, centres)
+
+
+def test_points_of_an_enlarged_image_are_inside_the_given_one():
+    image = marked((60, 60), 0, 0, 1)
+    points, _ = WindowDetector(Corner(), root_width=REFERENCE_WIDTH / 2, margin=0).find(image)
+    assert points.tolist() == [[0, 0]]
+
+
+def test_how_much_an_image_must_hold_is_asked_in_px_of_the_resized_one():
+    image = marked((240, 320), 100, 100, 2)
+    plain, asking = (WindowDetector(Marked(), root_width=10, surest=s) for s in (0, 0.99))
+    (score,) = plain.find(image)[1]
+    (lower,) = asking.find(image, threshold=0)[1]
+    assert lower == doubted(np.array([score]), 0.99, 120 * 160)[0]
+
+
+def test_looks_are_one_tip_within_px_of_the_resized_image():
+    # 10 px in the image, 5 px where roots are of reference width
+    class Off:
+        def __call__(self, image, centres):
+            return self.look(image, centres)[0]
+
+        def look(self, image, centres):
+            at = np.array([50.0, 40.0]) if image.shape[0] == 120 else np.array([44.0, 32.0])
+            far = np.linalg.norm(centres - at, axis=1)
+            return np.where(far < 4, 0.8, 0).astype(np.float32), np.tile(at, (len(centres), 1))
+
+    image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    points, scores = WindowDetector(Off(), root_width=10, sizes=[1, 0.8], threshold=0.1).find(image)
+    assert len(points) == 1
+    assert scores[0] == pytest.approx(0.8)
+
+
+def test_what_a_review_leaves_without_a_sure_find_is_doubted():
+    class Against:
+        card: ClassVar = {"window": 16, "sizes": [1.0]}
+
+        def __call__(self, squares):
+            return np.full(len(squares), -3.0, np.float32)
+
+    image = marked((600, 600), 100, 100, 1)
+    one = WindowDetector(Marked(), root_width=REFERENCE_WIDTH, review=Against()).find(image, 0)[1]
+    two = WindowDetector(Marked(), root_width=REFERENCE_WIDTH, review=Against(), surest=0.8).find(
+        image, 0
+    )[1]
+    assert two == pytest.approx(doubted(one, 0.8, 600 * 600))
+    assert two[0] < one[0]
+
+
+def test_the_halo_reaches_as_far_as_the_scorer(monkeypatch):
+    class Far:
+        reach = 52
+
+        def __call__(self, image, centres):
+            x = centres[:, 0] - 52
+            inside = image[centres[:, 1], np.maximum(x, 0), 0].astype(np.float32) / 255
+            return np.where(x >= 0, inside, 0).astype(np.float32)
+
+    image = np.full((128, 512, 3), 0, np.uint8)
+    image[..., 1] = np.random.default_rng(0).integers(0, 256, (128, 512))
+    image[60:70, 200:216, 0] = 255
+    finder = WindowDetector(Far(), root_width=REFERENCE_WIDTH, threshold=0.5)
+    whole = finder.find(image)[0]
+    monkeypatch.setattr(bands, "WHOLE", 0)
+    monkeypatch.setattr(detector, "PIECE", 256)
+    pieces = finder.find(image)[0]
+    assert len(whole)
+    assert pieces == pytest.approx(whole, abs=1e-6)

@@ -74,14 +74,16 @@ def test_processes_end_with_the_run(nasty):
 
 def test_time_in_which_all_was_stopped_is_no_images_own(nasty, monkeypatch):
     task, names = nasty
-    real, calls = engine.wait, []
+    real, heard = engine.wait, []
 
     def stopped(connections, timeout):
-        calls.append(timeout)
-        if len(calls) != 3:  # the third waits for the first image
-            return real(connections, timeout)
-        time.sleep(6)
-        return []
+        if len(heard) == 2:  # the worker listens and is up: it works on its image now
+            heard.append(None)
+            time.sleep(6)
+            return []
+        ready = real(connections, timeout)
+        heard.extend(ready)
+        return ready
 
     monkeypatch.setattr(engine, "wait", stopped)
     (result,) = engine.local(1, time_limit=3)(task, names[:1])

@@ -266,3 +266,21 @@ def test_candidates_count_each_image_at_any_threshold(seed):
         kept = candidates[candidates["score"] >= threshold]
         summed = kept.groupby("image")[["hits", "false_alarms"]].sum().reindex(images, fill_value=0)
         assert (summed == per_image[["hits", "false_alarms"]]).all(axis=None)
+
+
+def test_an_ignored_find_above_all_others_leaves_an_average_precision():
+    truth = tips("a", [(10, 10, 0), (90, 90, 1)], ignore=0)
+    found = tips("a", [(90, 90, 0.9), (10, 10, 0.8)], score=0)
+    assert evaluate(found, truth, ["a"], 10).summary["average_precision"] == 1
+
+
+def test_mm_hold_downwards_and_for_ignored_tips():
+    truth = tips("a", [(20, 20, 0), (80, 20, 1)], ignore=0)
+    found = tips("a", [(20, 25), (80, 25)])  # 5 px, 0.5 mm
+    images = pd.DataFrame({"image": ["a"], "px_per_mm": [10.0]})
+    rows = evaluate(found, truth, images, 10).by_tolerance
+    mm = rows[rows["unit"] == "mm"].set_index("tolerance")[["precision", "recall"]]
+    assert mm.loc[0.25].tolist() == [0, 0]
+    assert mm.loc[0.5].tolist() == [1, 1]
+    images["px_per_mm"] = 0.0
+    assert set(evaluate(found, truth, images, 10).by_tolerance["unit"]) == {"px"}

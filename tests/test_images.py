@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 
 import cv2
@@ -10,7 +11,7 @@ import tifffile
 from PIL import ExifTags, Image, ImageOps
 
 from roottip.errors import InputError
-from roottip.images import decode, find_images, read_ahead, read_image, read_size
+from roottip.images import decode, find_images, in_order, read_ahead, read_image, read_size
 from roottip.scans import Scan
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
@@ -373,3 +374,24 @@ def test_a_scale_is_only_what_the_file_says(tmp_path, name, told, scale):
     picture = decode((tmp_path / name).read_bytes(), tmp_path / name)
     for found in (picture.px_per_mm, Scan(tmp_path / name).px_per_mm):
         assert found == (None if scale is None else pytest.approx(scale, rel=1e-3))
+
+
+def test_names_that_differ_in_zeros_only_have_one_order(tmp_path):
+    for name in ("p1.png", "p01.png", "p001.png", "p0001.png", "p00001.png", "P2.png"):
+        (tmp_path / name).touch()
+    assert find_images(tmp_path)[1] == [
+        "p00001.png",
+        "p0001.png",
+        "p001.png",
+        "p01.png",
+        "p1.png",
+        "P2.png",
+    ]
+
+
+def test_no_more_than_asked_for_is_read_ahead():
+    begun = []
+    it = in_order(lambda name: begun.append(name), [str(n) for n in range(9)], 2)
+    next(it)
+    time.sleep(0.2)
+    assert len(begun) == 3

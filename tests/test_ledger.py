@@ -266,6 +266,14 @@ def test_slow_images_are_kept_at_once(tmp_path):
     assert ledger.Ledger(Folder(tmp_path)).read()["image"].tolist() == ["quick.png", "slow.png"]
 
 
+def test_a_failed_image_has_no_pictures_to_remove(tmp_path, source):
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{source / 'p0.png'}\n{source / 'p0.png.png' / 'p1.png'}\n")
+    for _ in range(2):
+        _, images = batch.run(listed, tmp_path / "out", Counting(), SETTINGS)
+        assert images["status"].tolist() == ["ok", "failed"]
+
+
 def test_nothing_of_another_making_stays(tmp_path, source):
     output = tmp_path / "out"
     batch.run(source, output, Counting(), SETTINGS)

@@ -105,3 +105,21 @@ def test_one_sure_find_vouches_for_all_and_doubts_keep_the_order(scores, surest,
         assert larger.tolist() == after.tolist() == before.tolist()
     elif area > LARGE:
         assert larger.tolist() == after.tolist()
+
+
+def test_of_many_finds_in_reach_the_surest_confirms():
+    turn = np.linspace(0, 6, 40)
+    around = np.stack([50 + 6 * np.cos(turn), 50 + 6 * np.sin(turn)], axis=1)
+    for best in range(40):
+        scores = np.full(40, 0.2, np.float32)
+        scores[best] = 0.8
+        first = np.array([[50.0, 50.0]]), np.array([0.9], np.float32)
+        _, means = agreed([first, (around, scores)], [1, 1], radius=8)
+        assert means[0] == pytest.approx(0.85)
+
+
+def test_of_equally_sure_finds_the_topmost_is_asked_first():
+    first = np.array([[0.0, 5.0], [5.0, 0.0]]), np.full(2, 0.8, np.float32)
+    second = np.array([[3.0, 3.0]]), np.array([0.6], np.float32)
+    points, _scores = agreed([first, second], [1, 1], radius=5)
+    assert points[0].tolist() == [5, 0]

@@ -90,3 +90,11 @@ def test_the_nearest_is_in_the_same_image():
     points = apart(cloud([(0, 0), (3, 4), (0, 0)]), np.array([0, 0, 1]))
     assert nearest(points, points, rank=2)[0].tolist() == [5, 5, np.inf]
     assert nearest(points, points[:0])[0].tolist() == [np.inf] * 3
+
+
+def test_a_tolerance_is_met_whatever_the_last_bit():
+    rng = np.random.default_rng(0)
+    for found, truth in rng.uniform(0, 1000, (2000, 2, 1, 2)):
+        tolerance = float(np.linalg.norm(found - truth, axis=1)[0])
+        assert len(match(found, truth, tolerance)[0]) == 1
+        assert nearest(found, truth)[0][0] <= tolerance

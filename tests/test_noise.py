@@ -10,7 +10,7 @@ import pytest
 from cut import Cut
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from roottip import noise
 from roottip.detector import load
@@ -140,3 +140,8 @@ def test_more_tips_of_a_noisy_photograph_are_found(shared, monkeypatch):
     assert found > 4
     monkeypatch.setattr(noise, "blur", lambda *_: 0.0)
     assert found > 1.3 * hits()
+
+
+@given(arrays(np.uint8, st.integers(1, 40), elements=st.integers(0, 6)), st.floats(0, 1))
+def test_quantiles_are_numpys(levels, share):
+    assert noise.quantile(levels.reshape(1, -1), share) == pytest.approx(np.quantile(levels, share))

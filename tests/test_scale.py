@@ -116,3 +116,11 @@ def test_a_dark_photograph_is_read_as_well_as_a_light_one(shared):
     light, raised = adjustment(image), adjustment(dark)
     assert light.gain == 1 < raised.gain
     assert raised.scale == pytest.approx(light.scale, rel=0.2)
+
+
+@pytest.mark.parametrize("width", [5, 7, 9])
+def test_a_width_is_measured_in_pixels(width):
+    image = np.full((900, 900, 3), (40, 60, 150), np.uint8)
+    for x in range(80, 820, 140):
+        image[90:810, x : x + width] = 210
+    assert measured([image]).width == pytest.approx(width / 0.95, abs=0.1)

@@ -19,6 +19,8 @@ from roottip.settings import read_settings
         ("compare", "detectors=cnn,baseline", r"in quotes: 'detectors=\[cnn,baseline\]'"),
         ("synth", "species=wheat,pea", r"in quotes: 'species=\[wheat,pea\]'"),
         ("detect", "group=plate,day", r"in quotes: 'group=\[plate,day\]'"),
+        ("synth", "days=3,5", r"in quotes: 'days=\[3,5\]'"),
+        ("detect", "detector.sizes=1,0.7,1.4", r"'detector.sizes=\[1,0.7,1.4\]'"),
     ],
 )
 def test_what_people_write_otherwise_is_said_in_our_words(command, word, said):
@@ -42,3 +44,12 @@ def test_a_tilde_is_the_home_folder(monkeypatch):
     assert settings["input"] == Path("/somebody/photos")
     assert settings["output"] == Path("~x")
     assert settings["detector"]["weights"] == str(Path("/somebody/net.onnx"))
+    words = ["data=d", "detectors=[cnn,~/net.onnx]"]
+    settings = read_settings(app.COMMANDS["compare"], words)
+    assert settings["detectors"] == ["cnn", str(Path("/somebody/net.onnx"))]
+
+
+def test_words_may_be_longer_than_names_of_files():
+    pattern = "{a}" + "_" * 400 + "{b}"
+    words = ["input=i", "output=o", f"pattern={pattern}"]
+    assert read_settings(app.COMMANDS["detect"], words)["pattern"] == pattern

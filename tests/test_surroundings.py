@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -156,3 +156,20 @@ def test_a_detector_asks_its_review(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces, theirs = reviewing.find(image)
     np.testing.assert_allclose(pieces, after)
     np.testing.assert_allclose(theirs, changed)
+
+
+def test_finds_may_come_in_any_order():
+    class Dark:
+        card: ClassVar = {"window": 8, "sizes": [1.0]}
+
+        def __call__(self, squares):
+            return np.where(squares.mean(axis=(1, 2, 3, 4)) > 128, 2.0, -2.0).astype(np.float32)
+
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, 40:] = 255
+    points = np.array([(65.0, 20.0), (15.0, 20.0), (60.0, 20.0)])
+    after, changed = reviewed(
+        Dark(), image, points, np.array([WORTH / 2, 0.6, 0.5], np.float32), Adjustment(1.0)
+    )
+    assert after.tolist() == [[60, 20], [15, 20], [65, 20]]
+    assert changed[2] == pytest.approx(WORTH / 2)

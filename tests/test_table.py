@@ -128,3 +128,9 @@ def test_a_missing_or_foreign_file_is_refused(tmp_path):
 def test_an_image_listed_twice_is_refused():
     with pytest.raises(InputError, match="row 2, column image: 'a' is there twice"):
         table.check_images(pd.DataFrame({"image": ["a", "a"]}), "images.csv")
+
+
+def test_no_point_is_farther_than_an_image_can_be_large():
+    frame = pd.DataFrame({"image": ["a"], "x": [1.0], "y": [-1e300]})
+    with pytest.raises(InputError, match=r"t, row 1, column y: '-1e\+300' is farther than any"):
+        table.check_points(frame, "t")

@@ -149,3 +149,28 @@ def test_nothing_at_all():
     tips, images, summary = traits.measure(*ledger.tables(ledger.Ledger.nothing(), []))
     assert len(tips) == len(images) == len(summary) == 0
     assert isinstance(summary, pd.DataFrame)
+
+
+def counted(counts, **columns):
+    return run_of({f"{n}": [(0, 0)] * count for n, count in enumerate(counts)}, **columns)
+
+
+def test_dark_is_below_25_and_below_half_of_the_others():
+    _, listed, _ = traits.measure(*counted([3] * 5, brightness=[100, 100, 100, 40, 20]))
+    assert listed["note"].tolist() == ["", "", "", "", "very dark"]
+    _, listed, _ = traits.measure(*counted([3] * 5, brightness=20.0))
+    assert (listed["note"] == "").all()
+
+
+def test_the_summary_has_the_standard_deviation_and_far_is_four():
+    _, listed, summary = traits.measure(*counted([100] * 8 + [130, 141]))
+    assert summary["tips_sd"][0] == pytest.approx(np.std([100] * 8 + [130, 141], ddof=1))
+    assert [bool(n) for n in listed["note"]] == [False] * 9 + [True]  # root of 100, four times
+
+
+def test_the_same_command_has_the_same_columns_where_no_scale_is_found():
+    found, listed = counted([3, 2])
+    for asked in ({"scale_bar_mm": 10.0}, {"resolution_tag": True}):
+        tips, images, _ = traits.measure(found, listed, **asked)
+        assert tips[["x_mm", "y_mm"]].isna().all(axis=None)
+        assert images[["hull_area_mm2", "depth_mm", "breadth_mm"]].isna().all(axis=None)

@@ -200,3 +200,27 @@ def test_clusters_are_scipys_components(chosen, stride, offset, reach):
         for n in range(count)
     }
     assert ours == theirs
+
+
+def test_of_equal_scores_the_topmost_then_the_leftmost_stays():
+    points = np.array([[0.0, 5.0], [5.0, 0.0], [1.0, 0.0]])
+    assert windows.suppress(points, np.ones(3, np.float32), 10).tolist() == [2]
+
+
+def test_a_point_at_the_radius_is_removed():
+    points = np.array([[0.0, 0.0], [3.0, 4.0]])
+    assert len(windows.suppress(points, np.array([0.9, 0.8], np.float32), 5.0)) == 1
+
+
+def test_a_strip_wider_than_32_bits_hold_has_its_foreground_where_it_is():
+    image = np.zeros((8, 100_000), np.uint8)
+    image[:, 99_900:99_905] = 255
+    centres = np.array([[99_902, 4], [50_000, 4], [14_000, 4]], np.int32)
+    assert windows.foreground(image, centres).tolist() == [True, False, False]
+
+
+def test_what_scores_nothing_is_refined_to_where_it_is():
+    centres = windows.grid((12, 12), 4)
+    kept = np.array([4])
+    refined = windows.refine(centres, centres.astype(float), np.zeros(9, np.float32), kept, 4)
+    assert refined.tolist() == [centres[4].tolist()]

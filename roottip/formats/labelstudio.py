@@ -76,16 +76,20 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
             continue
         points = [entry for entry in results if entry.get("type") in _TYPES]
         # of <KeyPoint> with <Labels> a point's label is another result of the same id
-        labels = {entry.get("id"): entry for entry in results if entry.get("type") == "labels"}
-        other_kinds |= {str(e.get("type")) for e in results if e not in points} - {"labels"}
+        labels = {
+            str(e["id"]): e
+            for e in results
+            if e.get("type") == "labels" and e.get("id") is not None
+        }
+        other_kinds |= {str(e.get("type")) for e in results if e not in points}
         marked += len(points)
         sizes = [_size(entry, where) for entry in points]
         image = collector.image(_image(task, gallery, where), where, sizes[0] if sizes else None)
         for entry, (width, height) in zip(points, sizes, strict=True):
             value = get(entry, "value", dict, where)
             names = value.get("keypointlabels")
-            if names is None and entry.get("id") in labels:
-                names = get(labels[entry.get("id")], "value", dict, where).get("labels")
+            if names is None and str(entry.get("id")) in labels:
+                names = get(labels[str(entry["id"])], "value", dict, where).get("labels")
             said = entry.get("meta")
             texts = said.get("text") if isinstance(said, dict) else None
             told = (

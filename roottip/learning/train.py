@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -235,7 +236,11 @@ def train(
         "start": None if start is None else CnnScorer(start).card["sha256"],
         "seed": seed,
     }
-    begun = recipe | size
+    machines = {"devices": devices, "num_nodes": num_nodes}
+    # the data last: a width or a share held out changes them too
+    begun = recipe | size | machines | {"dev": dev}
+    begun["data"] = begun.pop("data")
+    begun = json.loads(json.dumps(begun, default=float))  # as a checkpoint may hold it
     if resume:
         _check_same(begun, last)
     trainer = trainer_of(
@@ -255,7 +260,8 @@ def train(
     if rounds > 0:
         module.hparams["recipe"] = begun  # into every checkpoint
         fit(trainer, module, datamodule=rounds_of, ckpt_path=last if resume else None)
-        module.load_state_dict(_checkpoint(Path(checkpoints.best_model_path))["state_dict"])
+        kept = last.with_name(Path(checkpoints.best_model_path).name)
+        module.load_state_dict(_checkpoint(kept)["state_dict"])
     card: dict[str, Any] = {
         "threshold": LEAST if threshold is None else threshold,
         "radius": APART,
@@ -275,7 +281,7 @@ def train(
     judges = [judges[number] for number in some(judges, seed, JUDGES)]
     card["calibration"] = calibrate(module.net, judges, share_of)
     if rounds > 0:
-        shutil.copyfile(checkpoints.best_model_path, path.with_suffix(".ckpt"))
+        shutil.copyfile(kept, path.with_suffix(".ckpt"))
     export(module.net, path, card)
     write_int8(path, plates, seed)
     if review_steps > 0:
@@ -321,7 +327,7 @@ def _in_place(path: Path, output: Path) -> Path:
 def _check_same(recipe: dict[str, Any], last: Path) -> None:
     """Refuse to resume a training with other settings, or one that has lost its best round."""
     checkpoint = _checkpoint(last)
-    for callback in checkpoint["callbacks"].values():
+    for callback in checkpoint.get("callbacks", {}).values():
         if callback.get("monitor") and Path(callback["dirpath"]).resolve() != last.parent.resolve():
             raise InputError(
                 f"{last} was moved here from {callback['dirpath']}, where its best round is looked "
@@ -330,7 +336,7 @@ def _check_same(recipe: dict[str, Any], last: Path) -> None:
     begun = checkpoint.get("hyper_parameters", {}).get("recipe", recipe)
     for key, value in recipe.items():
         if begun.get(key) != value:
-            own = key in ("root_width", "seed", "shares", "start")
+            own = key in ("dev", "root_width", "seed", "shares", "start")
             name = f"{key if own else f'trainer.{key}'}={begun.get(key)}, not {value}"
             raise InputError(
                 f"{last} is of a training with {'other images' if key == 'data' else name}; resume "

@@ -137,7 +137,14 @@ def detector(
         As in `WindowDetector`.
     scorer : mapping, optional
         Arguments of `BaselineScorer`.
+
+    Raises
+    ------
+    InputError
+        A setting is none that can be.
     """
+    if not isinstance(scorer, Mapping | None):
+        raise InputError(f"scorer={scorer} must be settings by name, as in detector.scorer.KEY=…")
     origin = "cross-validated on train" if threshold == THRESHOLD else "given"
     return WindowDetector(
         BaselineScorer(**(scorer or {})), stride, threshold, radius, root_width, margin, origin

@@ -29,6 +29,9 @@ from roottip.synth.truth import TIP_COLUMNS
 SMALLEST = 32
 """px of a plate's side."""
 
+FINEST = 1000.0
+"""px that a mm is drawn large at most."""
+
 _LEAST = {"width": SMALLEST, "height": SMALLEST, "top": -math.inf, "cast": -1.0, "jpeg": 1.0}
 """Of settings of a plate; of all others 0."""
 
@@ -37,7 +40,11 @@ _SHARES = (
     *("haze", "film", "seeds", "shadow", "vignette", "cast"),
 )
 _COLOURS = [f"{what}_{colour}" for what in ("paper", "root") for colour in ("red", "green", "blue")]
-_MOST = dict.fromkeys(_SHARES, 1.0) | dict.fromkeys(_COLOURS, 255.0) | {"jpeg": 100.0}
+_MOST = (
+    dict.fromkeys(_SHARES, 1.0)
+    | dict.fromkeys(_COLOURS, 255.0)
+    | {"jpeg": 100.0, "px_per_mm": FINEST}
+)
 """Of all others there is no limit."""
 
 _ABOVE = ("px_per_mm", "day", "root_width", "sharpness")
@@ -81,7 +88,7 @@ def varied_plates(
     check_number("size", size, SMALLEST, whole=True)
     check_number("seed", seed, 0, whole=True)
     if px_per_mm is not None:
-        check_number("px_per_mm", px_per_mm, 0, above=True)
+        check_number("px_per_mm", px_per_mm, 0, FINEST, above=True)
     given = _checked(knobs or {})
     wide, high = int(given.get("width", size)), int(given.get("height", size))
     return [

@@ -168,6 +168,8 @@ def test_resumes_where_it_stopped(
     for name, value, said in (
         ("rounds", 4, "trainer.rounds=3, not 4"),
         ("seed", 1, "seed=0, not 1"),
+        ("root_width", 9.0, "root_width=None, not 9.0"),
+        ("devices", 2, "trainer.devices=1, not 2"),
     ):
         with pytest.raises(InputError, match=f"is of a training with {said}; resume it as it was"):
             train([drawn], tmp_path / "cut", **{**three, name: value}, resume=True)

@@ -97,7 +97,7 @@ def test_what_is_refused(series, tmp_path):
         varied_plates(0, 1)
     with pytest.raises(InputError, match="seed=-1 must be a whole number of at least 0"):
         varied_plates(1, -1)
-    with pytest.raises(InputError, match="px_per_mm=-3 must be a number above 0"):
+    with pytest.raises(InputError, match="px_per_mm=-3 must be a number above 0 and at most 1000"):
         varied_plates(1, 1, px_per_mm=-3)
 
 
