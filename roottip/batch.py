@@ -21,11 +21,12 @@ from tqdm import tqdm
 
 from roottip import __version__, engine, ledger, places, runpage, table, traits
 from roottip.detector import Detector
-from roottip.engine import Engine, Result, Task
+from roottip.engine import Engine
 from roottip.errors import InputError
 from roottip.images import find_images
 from roottip.ledger import Ledger
 from roottip.places import Folder, Place
+from roottip.task import Result, Task
 
 LINE_SECONDS = 30.0
 """From one line of progress to the next, where stderr is no terminal."""

@@ -14,8 +14,9 @@ from distributed import Client, LocalCluster, Worker, WorkerPlugin, as_completed
 from distributed.protocol.pickle import dumps, loads
 
 from roottip import engine
-from roottip.engine import Engine, Result, Results, Task
+from roottip.engine import Engine
 from roottip.errors import InputError
+from roottip.task import Result, Results, Task
 
 _COMMANDS = {"slurm": "sbatch", "pbs": "qsub"}
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from roottip import places, table
-from roottip.engine import Result
 from roottip.errors import InputError
 from roottip.places import Folder, Place
+from roottip.task import Result
 
 WORK = ".roottip"
 

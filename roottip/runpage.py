@@ -13,8 +13,8 @@ import jinja2
 import pandas as pd
 
 from roottip import __version__
-from roottip.engine import printable
 from roottip.places import Folder
+from roottip.task import printable
 
 MOST_EMBEDDED = 100
 """Thumbnails inside the page, so that it can be mailed: some 15 kB each. Beyond, the page loads

@@ -28,6 +28,7 @@ import numpy as np
 
 from roottip import batch, engine, images, table
 from roottip.detector import load
+from roottip.task import Task
 
 TABLES = ("tips.csv", "images.csv", "summary.csv", "tips.parquet")
 
@@ -127,7 +128,7 @@ def engines(temporary: Path, count: int, detector: str) -> None:
     }
     for name, work in made.items():
 
-        def killing(task: engine.Task, names: list[str], work=work, name=name):
+        def killing(task: Task, names: list[str], work=work, name=name):
             for n, result in enumerate(work(task, names)):
                 yield result
                 if name == "dask" and n == count // 3:
@@ -158,7 +159,7 @@ def rate(temporary: Path, count: int, detector: str) -> None:
     print(f"alone: decoding {decoding / count:.3f}, detecting {detecting / count:.3f} s an image")
     for name, work in (("this process", engine.here), ("processes", engine.local())):
         begun = time.monotonic()
-        task = engine.Task(found, root, overlays=False)
+        task = Task(found, root, overlays=False)
         results = work(task, names)
         next(results)  # the processes have started
         begun = time.monotonic()

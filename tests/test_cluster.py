@@ -13,8 +13,8 @@ from distributed import Client, LocalCluster
 
 from roottip import cluster, engine
 from roottip.detector import load
-from roottip.engine import Task
 from roottip.errors import InputError
+from roottip.task import Task
 
 CONF = Path(__file__).parents[1] / "conf" / "engine"
 

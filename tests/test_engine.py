@@ -12,9 +12,9 @@ from PIL import Image
 
 from roottip import engine, images
 from roottip.detector import load
-from roottip.engine import Task
 from roottip.errors import InputError
 from roottip.scorers import cnn
+from roottip.task import Task, light_and_focus, printable
 
 CRASH, HANG, RAISE = 1, 2, 3
 
@@ -140,8 +140,8 @@ def test_sharpness_falls_with_blur(plate):
     import cv2
 
     blurred = cv2.GaussianBlur(plate, (0, 0), 4)
-    assert engine.light_and_focus(blurred)[1] < engine.light_and_focus(plate)[1] / 3
-    assert engine.light_and_focus(plate // 2)[0] == pytest.approx(plate.mean() / 2, abs=1)
+    assert light_and_focus(blurred)[1] < light_and_focus(plate)[1] / 3
+    assert light_and_focus(plate // 2)[0] == pytest.approx(plate.mean() / 2, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_settings_that_cannot_be(settings, said):
 
 
 def test_text_of_any_name_is_one_line():
-    assert engine.printable("a\nb\udcff ü<") == r"a\nb\udcff ü<"
+    assert printable("a\nb\udcff ü<") == r"a\nb\udcff ü<"
 
 
 def test_an_image_whose_reading_fails_in_any_way_costs_its_own_row(tmp_path, plate, monkeypatch):

@@ -18,10 +18,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from roottip import batch, engine, ledger, places, table
+from roottip import batch, ledger, places, table
 from roottip.detector import load
 from roottip.errors import InputError
 from roottip.places import Folder
+from roottip.task import Result, _row
 
 SETTINGS = {"name": "baseline"}
 TABLES = ("tips.csv", "images.csv", "summary.csv")
@@ -262,7 +263,7 @@ def test_slow_images_are_kept_at_once(tmp_path):
     book = ledger.Ledger(Folder(tmp_path))
     for name, seconds in (("quick.png", 0.1), ("slow.png", 60.0)):
         row = {"image": name, "status": "ok", "seconds": seconds}
-        book.add(engine.Result(row))
+        book.add(Result(row))
     assert ledger.Ledger(Folder(tmp_path)).read()["image"].tolist() == ["quick.png", "slow.png"]
 
 
@@ -342,8 +343,8 @@ def test_parts_keep_every_bit(tmp_path):
     values = np.array([[1 / 3, np.nextafter(2, 3)], [1e-300, 7.0]])
     for n in range(3):
         book.add(
-            engine.Result(
-                engine._row(f"{n}") | {"status": "ok", "tips": 2},
+            Result(
+                _row(f"{n}") | {"status": "ok", "tips": 2},
                 "v",
                 "c",
                 values,

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from roottip import engine, runpage, table
+from roottip import runpage, table
 from roottip.places import Folder
+from roottip.task import _row
 
 
 def images_table(names):
-    rows = [engine._row(name) | {"status": "ok", "tips": 3, "seconds": 0.1} for name in names]
+    rows = [_row(name) | {"status": "ok", "tips": 3, "seconds": 0.1} for name in names]
     frame = table.images(rows)
     return frame.assign(note="", brightness=100.0, sharpness=1.0)
 

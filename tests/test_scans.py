@@ -13,9 +13,9 @@ from PIL import Image
 
 from roottip import bands, batch, engine, images, places, scans
 from roottip.detector import load
-from roottip.engine import Task
 from roottip.errors import InputError
 from roottip.scans import Scan, scan_of
+from roottip.task import Task
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "images"
 RNG = np.random.default_rng(0)
@@ -208,7 +208,7 @@ def test_a_larger_image_has_more_time(tmp_path, monkeypatch):
     made(tmp_path / "a.png", Image.fromarray(COLOUR))
     task = Task(load("baseline"), tmp_path)
     assert task.limit("a.png", 300) == 300
-    monkeypatch.setattr(engine, "LIMIT_PIXELS", 601 * 407 / 8)
+    monkeypatch.setattr("roottip.task.LIMIT_PIXELS", 601 * 407 / 8)
     assert task.limit("a.png", 300) == 2400
     assert task.limit("none.png", 300) == 300
 
@@ -223,7 +223,7 @@ def test_a_run_takes_scans_and_images_alike(tmp_path, monkeypatch):
     found = load("cnn", root_width=5, sizes=[1])  # in eighths, as pieces are resized
     expected, rows = batch.run(tmp_path / "in", tmp_path / "whole", found, {})
     monkeypatch.setattr(bands, "WHOLE", plate.shape[0] * plate.shape[1])
-    monkeypatch.setattr(engine, "SCAN_PICTURE", 480)  # half of large.tif
+    monkeypatch.setattr("roottip.task.SCAN_PICTURE", 480)  # half of large.tif
     tips, images_ = batch.run(tmp_path / "in", tmp_path / "bands", found, {})
     assert len(tips) > 6
     assert tips["image"].tolist() == expected["image"].tolist()
