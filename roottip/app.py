@@ -171,6 +171,7 @@ def train(
         from roottip.learning.train import train as learn
         from roottip.scorers.card import read_card
         from roottip.scorers.cnn import CARD_VERSION, SHIPPED
+        from roottip.scorers.review import review_of
     except ModuleNotFoundError as error:
         raise InputError(
             f"training needs {error.name}, which is not installed; pip install 'roottip[train]'"
@@ -191,6 +192,8 @@ def train(
     )
     if model is None:  # a process that only helped
         return OK
+    if start is not None and review_of(start).exists() and not review_of(model).exists():
+        print("the review of the net begun with does not help on these images, and is left out")
     # none where a threshold was given and nothing held out
     judged = read_card(model, CARD_VERSION)["training"].get("dev")
     if judged is not None:

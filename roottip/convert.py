@@ -19,7 +19,7 @@ from roottip.formats import FORMATS
 from roottip.formats.gallery import Gallery, folder_files, read_gallery
 from roottip.formats.marks import Marks, image_table
 from roottip.interchange import DISTRACTORS, read_dataset
-from roottip.places import content_hash
+from roottip.places import check_folder, content_hash
 
 DATASET = "dataset"
 NAMES = (*FORMATS, DATASET)
@@ -167,8 +167,7 @@ def _only(fits: list[str], what: str, key: str) -> str:
 
 def _check_free(output: Path, wanted: str, overwrite: bool, whole: bool) -> None:
     if wanted == DATASET:
-        if output.exists() and not output.is_dir():
-            raise InputError(f"output={output} is a file; give a folder")
+        check_folder(output)
         written = ["tips.csv", "images.csv", *([DISTRACTORS] if whole else [])]
         taken = any((output / name).exists() for name in written)
     elif output.is_dir():
@@ -181,6 +180,7 @@ def _check_free(output: Path, wanted: str, overwrite: bool, whole: bool) -> None
             f"{output.suffix}"
         )
     else:
+        check_folder(output.parent)
         taken = output.exists()
     if taken and not overwrite:
         raise InputError(f"{output} is there already; give another output= or say overwrite=true")

@@ -222,9 +222,11 @@ class WindowDetector:
         if len(centres) == 0:
             return np.empty(0, np.float32), np.empty((0, 2))
         look: Look | None = getattr(self.scorer, "look", None)
-        if look is None:
-            return self.scorer(image, centres), centres.astype(np.float64)
-        return look(image, centres)
+        if look is not None:
+            return look(image, centres)
+        return windows.check_scores(self.scorer(image, centres), len(centres)), centres.astype(
+            np.float64
+        )
 
     def _looks(
         self, image: Image | Strips, least: float

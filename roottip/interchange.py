@@ -13,6 +13,9 @@ from roottip.errors import InputError
 from roottip.formats.gallery import folder_files
 from roottip.formats.rsml import read_rsml
 
+TIPS = "tips.csv"
+"""In a dataset folder: what is marked."""
+
 DISTRACTORS = "distractors.csv"
 """In a dataset folder: what looks like a tip and is none."""
 
@@ -23,7 +26,8 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
     Parameters
     ----------
     path : path
-        CSV, Parquet, ``.rsml``, or a folder with ``.rsml`` files in it and its subfolders.
+        CSV, Parquet, ``.rsml``, a dataset folder, or one with ``.rsml`` files in it and its
+        subfolders.
     images : sequence of str, optional
         Names of the images; an RSML file belongs to the one with its own name but for the
         ending, in the same subfolder if there is one. Without them the RSML's name with ``.jpg``
@@ -40,6 +44,8 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
         Nothing is there, it is malformed, or an RSML has no image, or several.
     """
     path = Path(path)
+    if (path / TIPS).is_file():  # a dataset folder
+        path = path / TIPS
     if not path.is_dir() and path.suffix.lower() != ".rsml":
         return table.check_points(table.read(path), path.name)
     files = folder_files(path, [".rsml"])
@@ -120,7 +126,7 @@ def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
                 "roottip convert makes"
             )
     source = str(folder / "images.csv")
-    tips, traces = folder / "tips.csv", folder / "rsml"
+    tips, traces = folder / TIPS, folder / "rsml"
     if not (tips.exists() or traces.exists()):
         raise InputError(f"{folder} has neither tips.csv (image, x, y) nor rsml/")
     images, truth = read_listed(source, tips if tips.exists() else traces)

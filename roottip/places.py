@@ -82,6 +82,20 @@ def filesystem(place: Place) -> tuple[Any, str]:
     return system, path
 
 
+def check_folder(output: Path) -> None:
+    """Whether a folder is there, or can be made.
+
+    Raises
+    ------
+    InputError
+        It, or what it would be in, is a file.
+    """
+    nearest = next((place for place in (output, *output.parents) if place.exists()), output)
+    if nearest.exists() and not nearest.is_dir():
+        what = output if nearest == output else f"{output}: {nearest}"
+        raise InputError(f"output={what} is a file; give a folder")
+
+
 def check_own(output: Path, mark: str, names: Iterable[str]) -> None:
     """Whether a command may write files of these names into a folder.
 
@@ -98,8 +112,7 @@ def check_own(output: Path, mark: str, names: Iterable[str]) -> None:
     InputError
         `output` is a file, or has one of the files without the mark: somebody's work.
     """
-    if output.exists() and not output.is_dir():
-        raise InputError(f"output={output} is a file; give a folder")
+    check_folder(output)
     taken = [] if (output / mark).exists() else [n for n in names if (output / n).exists()]
     if taken:
         raise InputError(
@@ -127,12 +140,11 @@ class Folder:
         self._system: Any = None
         if is_address(place):
             self._system, self._root = filesystem(place)
-            is_file = self._system.isfile(self._root)
+            if self._system.isfile(self._root):
+                raise InputError(f"output={place} is a file; give a folder")
         else:
             self.place = Path(place)
-            is_file = self.place.exists() and not self.place.is_dir()
-        if is_file:
-            raise InputError(f"output={place} is a file; give a folder")
+            check_folder(self.place)
 
     def __str__(self) -> str:
         return str(self.place)

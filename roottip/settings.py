@@ -183,12 +183,14 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
     kind = next(kind for kind in kinds if kind is not type(None))
     if typing.get_origin(kind) is dict and isinstance(value, dict):
         return value
-    if typing.get_origin(kind) is not None and isinstance(value, str | list) and value:
+    if typing.get_origin(kind) is not None and isinstance(value, str | list) and value != "":
         (member,) = typing.get_args(kind)
         values = [value] if isinstance(value, str) else value
         only = values[0] if len(values) == 1 else None
         if isinstance(only, str) and re.fullmatch(r"\[.*\]", only) and not Path(only).exists():
             values = [part.strip() for part in only[1:-1].split(",")]
+        if values in ([], [""]):
+            raise InputError(f"{key}=[]: the list is empty; give at least one")
         return [_fitted(key, item, member) for item in values]
     if kind is Path and str in kinds and "://" in str(value):
         return str(value)  # an address: a Path would make one slash of the two

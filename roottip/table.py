@@ -128,7 +128,7 @@ def read(path: str | Path) -> pd.DataFrame:
                     index_col=False,
                     encoding_errors="surrogateescape",
                 )
-            return text.apply(_numbers_where_all_are)
+            return text.rename(columns=str.strip).apply(_numbers_where_all_are)
     except pd.errors.ParserWarning as error:
         raise InputError(
             f"{path} has rows with more fields than its first line names; fields are separated by "
@@ -309,8 +309,11 @@ def _numbers_where_all_are(column: pd.Series) -> pd.Series:
 def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> pd.DataFrame:
     missing = [column for column in columns if column not in frame]
     if missing:
+        only = str(frame.columns[0]) if len(frame.columns) == 1 else ""
+        hint = "; fields are separated by commas" if ";" in only or "\t" in only else ""
         raise InputError(
-            f"{source} has no column {', '.join(missing)}; it has {', '.join(map(str, frame))}"
+            f"{source} has no column {', '.join(missing)}; it has "
+            f"{', '.join(map(str, frame))}{hint}"
         )
     frame = frame.copy()
     names = _objects(frame["image"], _slashed)
@@ -327,6 +330,5 @@ def _finite(column: pd.Series, source: str) -> pd.Series:
 def _refuse_first(bad: pd.Series, column: pd.Series, source: str, reason: str) -> None:
     if bool(bad.any()):
         row = int(np.argmax(bad.to_numpy()))
-        raise InputError(
-            f"{source}, row {row + 1}, column {column.name}: {str(column.iloc[row])!r} {reason}"
-        )
+        value = _text(column.iloc[row])  # of an empty field nothing
+        raise InputError(f"{source}, row {row + 1}, column {column.name}: {value!r} {reason}")

@@ -199,6 +199,29 @@ def tiles(centres: Centres, side: int) -> list[NDArray[np.intp]]:
     return np.split(order, np.flatnonzero(np.diff(tile[order])) + 1)
 
 
+def check_scores(scores: object, count: int) -> Scores:
+    """The scores that anybody's function gave to `count` windows.
+
+    Raises
+    ------
+    InputError
+        They are not one number from 0 to 1 for each.
+    """
+    try:
+        given = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    if given.shape != (count,):
+        shape = getattr(scores, "shape", type(scores).__name__)
+        raise InputError(
+            f"the scorer returned {shape} for {count} windows; it must return one number for each"
+        )
+    if not ((given >= 0) & (given <= 1)).all():
+        wrong = given[~((given >= 0) & (given <= 1))][0]
+        raise InputError(f"the scorer gave a window {wrong:g}; scores are from 0 to 1")
+    return given.astype(np.float32)
+
+
 def suppress(points: Points | Centres, scores: Scores, radius: float) -> NDArray[np.intp]:
     """Keep the best of each crowd: greedy non-maximum suppression on points.
 

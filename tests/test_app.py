@@ -381,6 +381,25 @@ def test_demo_prints_a_table_and_the_report(capsys, tmp_path, few, monkeypatch):
     assert run(capsys, "demo", f"output={tmp_path / 'd'}")[0] == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["detect", f"input={SAMPLE / 'images'}"],
+        ["compare", f"data={SAMPLE}"],
+        ["explain"],
+        ["convert", f"input={SAMPLE / 'tips.csv'}", "output_format=csv"],
+        ["convert", f"input={SAMPLE}"],
+        ["synth", "count=1", "size=64"],
+        ["train", f"data={SAMPLE}"],
+        ["demo"],
+    ],
+)
+def test_an_output_below_a_file_is_refused_before_the_work(capsys, tmp_path, words):
+    (tmp_path / "file").write_text("mine")
+    said = refused(capsys, *words, f"output={tmp_path / 'file' / 'below'}")
+    assert f"{tmp_path / 'file'} is a file; give a folder" in said
+
+
 def test_bad_commands_and_settings(capsys, tmp_path, photo):
     given = f"input={photo}", f"output={tmp_path / 'o'}"
     assert "no command 'detekt', did you mean detect?" in refused(capsys, "detekt", *given)
@@ -491,7 +510,7 @@ def test_bad_datasets_and_tables(capsys, tmp_path):
     assert "has no column y; it has image, x" in said
     found.write_text("image,x,y\nplate_0001.jpg,1,2\nplate_0002.jpg,,2\n")
     said = refused(capsys, "evaluate", f"found={found}", truth, images)
-    assert "row 2, column x: 'nan' is not a finite number" in said
+    assert "row 2, column x: '' is not a finite number" in said
     found.write_text("image,x,y\nplate_0001.png,1,2\n")
     said = refused(capsys, "evaluate", f"found={found}", truth, images)
     assert "'plate_0001.png'" in said

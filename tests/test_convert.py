@@ -390,6 +390,9 @@ def test_rsml_named_otherwise_says_its_image(tmp_path, photos):
     assert convert(tmp_path / "trace.rsml", tmp_path / "b.csv", photos)[1]["image"].tolist() == [
         "p.png"
     ]
+    rows.write_text("image,x,y,root_order\np.png,3,3,\np.png,8,3,1\n")
+    convert(rows, tmp_path / "other.rsml", photos / "p.png")  # an order nobody told stays unknown
+    assert read_truth(tmp_path / "other.rsml")["root_order"].tolist() == [pd.NA, 1]
     (told,) = read_truth(tmp_path / "trace.rsml").to_dict("records")
     assert (told["root_order"], told["group"]) == (2, "g7")
 

@@ -379,3 +379,25 @@ def test_the_halo_reaches_as_far_as_the_scorer(monkeypatch):
     pieces = finder.find(image)[0]
     assert len(whole)
     assert pieces == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            lambda n: np.zeros(3),
+            r"returned \(3,\) for \d+ windows; it must return one number for each",
+        ),
+        (lambda n: np.zeros((n, 1)), r"returned \(\d+, 1\) for \d+ windows"),
+        (lambda n: None, r"returned NoneType for \d+ windows"),
+        (lambda n: np.full(n, np.nan), "gave a window nan; scores are from 0 to 1"),
+        (lambda n: [7.0] * n, "gave a window 7; scores are from 0 to 1"),
+    ],
+)
+def test_what_no_scorer_may_return_is_said(given, said):
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    found = WindowDetector(lambda image, centres: given(len(centres)), root_width=5)
+    with pytest.raises(InputError, match=said):
+        found.find(image)
+    as_list = WindowDetector(lambda image, centres: [0.0] * len(centres), root_width=5)
+    assert len(as_list.find(image)[0]) == 0

@@ -11,6 +11,9 @@ from roottip.errors import InputError
 from roottip.settings import read_settings
 
 
+NEEDED = {"compare": ["data=d"], "detect": ["input=i"]}
+
+
 @pytest.mark.parametrize(
     ("command", "word", "said"),
     [
@@ -19,13 +22,15 @@ from roottip.settings import read_settings
         ("compare", "detectors=cnn,baseline", r"in quotes: 'detectors=\[cnn,baseline\]'"),
         ("synth", "species=wheat,pea", r"in quotes: 'species=\[wheat,pea\]'"),
         ("detect", "group=plate,day", r"in quotes: 'group=\[plate,day\]'"),
+        ("synth", "days=[]", r"days=\[\]: the list is empty; give at least one"),
+        ("compare", "detectors=[]", r"detectors=\[\]: the list is empty"),
         ("synth", "days=3,5", r"in quotes: 'days=\[3,5\]'"),
         ("detect", "detector.sizes=1,0.7,1.4", r"'detector.sizes=\[1,0.7,1.4\]'"),
     ],
 )
 def test_what_people_write_otherwise_is_said_in_our_words(command, word, said):
     with pytest.raises(InputError, match=said):
-        read_settings(app.COMMANDS[command], [word])
+        read_settings(app.COMMANDS[command], ["output=o", *NEEDED.get(command, []), word])
 
 
 def test_a_file_s_name_may_hold_commas(tmp_path, monkeypatch):

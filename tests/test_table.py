@@ -134,3 +134,19 @@ def test_no_point_is_farther_than_an_image_can_be_large():
     frame = pd.DataFrame({"image": ["a"], "x": [1.0], "y": [-1e300]})
     with pytest.raises(InputError, match=r"t, row 1, column y: '-1e\+300' is farther than any"):
         table.check_points(frame, "t")
+
+
+def test_blanks_around_columns_names_and_other_separators(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("image, x, y, score\np.png, 1, 2, 0.5\n")
+    assert table.check_points(table.read(path), "a")[["x", "y", "score"]].iloc[0].tolist() == [
+        1,
+        2,
+        0.5,
+    ]
+    path.write_text("image;x;y\np.png;1;2\n")
+    with pytest.raises(InputError, match=r"no column image, x, y; .*; fields are separated by com"):
+        table.check_points(table.read(path), "a")
+    path.write_text("image,x,y\np.png,,2\n")
+    with pytest.raises(InputError, match=r"a, row 1, column x: '' is not a finite number"):
+        table.check_points(table.read(path), "a")

@@ -43,6 +43,8 @@ KEEPS = CARRIED
 ENDINGS = (".rsml",)
 SINGLE = False
 
+SOFTWARE = "roottip"
+
 
 def recognises(path: Path) -> bool:
     """Whether it is one, or a folder with some."""
@@ -93,10 +95,15 @@ def read_rsml(path: str | Path, image: str) -> pd.DataFrame:
     tips = _tips(markup.parse(read_bytes(path), path), path)
     frame = pd.DataFrame(tips, columns=["x", "y", "ignore", "root_order"])
     frame.insert(0, "image", table.texts([image] * len(frame)))
-    frame["root_order"] = [int(number(tip["root_order"], str(path))) for tip in tips]
+    orders = [tip["root_order"] for tip in tips]
+    frame["root_order"] = pd.array(
+        [None if order is None else int(number(order, str(path))) for order in orders],
+        dtype="Int64",
+    )
     if any(tip["group"] for tip in tips):
         frame["group"] = table.texts(tip["group"] or "" for tip in tips)
-    return table.check_points(frame, path.name).astype({"root_order": "int64"})
+    kind = "int64" if None not in orders else "Int64"
+    return table.check_points(frame, path.name).astype({"root_order": kind})
 
 
 def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
@@ -106,7 +113,7 @@ def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
     for image, rows in by_image(points, images):
         top = Element("rsml")
         metadata = markup.child(top, "metadata")
-        told = {"version": 1, "unit": "pixel", "resolution": 1, "software": "roottip"}
+        told = {"version": 1, "unit": "pixel", "resolution": 1, "software": SOFTWARE}
         for key, value in (*told.items(), ("file-key", image)):
             markup.child(metadata, key, value)
         plant = markup.child(markup.child(top, "scene"), "plant", ID="1")
@@ -123,14 +130,16 @@ def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
 
 
 def _tips(scene: Element, path: Path) -> list[dict[str, Any]]:
-    """Of each root ``x, y``, px, and `CARRIED`, as text or None; an order not told is its depth."""
+    """Of each root ``x, y``, px, and `CARRIED`, as text or None; a trace's order is its depth."""
     tips = []
+    # what roottip writes are no traces: there a depth says nothing
+    traced = markup.text(scene.find("metadata/software")) != SOFTWARE
     try:
         for root, depth in _roots(scene, 0):
             x, y = _last_point(root)
             tip = {"x": x, "y": y, **{name: _property(root, name) for name in CARRIED}}
             tip["ignore"] = int(tip["ignore"] == "1")
-            tips.append(tip | {"root_order": tip["root_order"] or depth})
+            tips.append(tip | {"root_order": tip["root_order"] or (depth if traced else None)})
         return tips
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error

@@ -37,6 +37,7 @@ from roottip.learning.plates import Plate, hold_out, read_plates, summary
 from roottip.learning.quantise import write_int8
 from roottip.learning.review import hand_on, teach
 from roottip.learning.rounds import DevScore, Rounds
+from roottip.places import check_folder
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import CnnScorer, glance_of, int8_of
 from roottip.scorers.review import review_of
@@ -157,6 +158,7 @@ def train(
         range, or with 0 rounds there is no `start`.
     """
     output = Path(output)
+    check_folder(output)
     last = output / "checkpoints" / "last.ckpt"
     if resume != last.exists():
         raise InputError(

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from roottip import table
 from roottip.errors import InputError, check_number
+from roottip.places import check_folder
 from roottip.synth.growth import SPECIES, check_species
 from roottip.synth.plate import Plate, stream, varied
 from roottip.synth.render import Picture, picture, plant
@@ -162,13 +163,15 @@ def write_dataset(
         There is a dataset already, or CPlantBox is not installed.
     """
     folder = Path(folder)
+    check_folder(folder)
     written = ("images.csv", "tips.csv", "distractors.csv")
     if any((folder / name).exists() for name in written) and not overwrite:
         raise InputError(
             f"{folder} holds another dataset; give another output= or say overwrite=true"
         )
-    if any(day <= 0 for day in days) or workers < 1:
-        raise InputError(f"days={list(days)} workers={workers}: must be above 0")
+    if any(day <= 0 for day in days):
+        raise InputError(f"days={list(days)} must be above 0")
+    check_number("workers", workers, 1, whole=True)
     if len({_day_name(day) for day in days}) < len(days):
         raise InputError(f"days={list(days)}: each day once; their images would be called the same")
     (folder / "images.csv").unlink(missing_ok=True)
