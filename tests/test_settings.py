@@ -10,7 +10,6 @@ from roottip import app
 from roottip.errors import InputError
 from roottip.settings import read_settings
 
-
 NEEDED = {"compare": ["data=d"], "detect": ["input=i"]}
 
 
