@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -175,3 +176,27 @@ def test_a_name_that_is_no_path_gets_its_row(tmp_path, run_folder):
     listed.write_bytes(b"a\0b.png\n" + os.fsencode(image) + b"\n")
     _, images = batch.run(listed, tmp_path / "o", load("baseline"), {})
     assert sorted(images["status"]) == ["failed", "ok"]
+
+
+def test_what_a_card_says_makes_another_run():
+    card = {"sha256": "net", "glance": "glance", "threshold": 0.4, "surest": 0.0}
+    scorer = SimpleNamespace(card=card, runtime="onnxruntime")
+    detector = SimpleNamespace(scorer=scorer, review=SimpleNamespace(card={"sha256": "again"}))
+    assert batch.weights(detector) == "net+glance+again+onnxruntime"
+    assert batch._on_card(detector) == {"threshold": 0.4, "surest": 0.0}
+
+
+def test_the_summary_counts_doubts_and_seconds_of_what_was_done():
+    images = pd.DataFrame(
+        {
+            "image": ["a", "b", "c"],
+            "status": ["ok", "ok", "failed"],
+            "note": ["", "blurred", "odd"],
+            "seconds": [1.0, 2.0, 9.0],
+        }
+    )
+    said = batch.summary(pd.DataFrame({"x": [1.0]}), images, 3)
+    assert said == (
+        "1 tip in 2 of 3 images; 1 could not be read (see images.csv); "
+        "1 doubtful (note in images.csv). 1.50 s an image."
+    )

@@ -120,3 +120,20 @@ def test_blanks_around_tags_make_no_tag_of_their_own():
     table = evaluate(marked, truth, ["a", "b"], 10).by_cause
     counted = table[table["by"] == "cause"].set_index("value")["of"]
     assert counted.to_dict() == {"free": 1, "dirt": 2, "hair": 2}
+
+
+def test_what_lies_on_a_bound_is_within_it():
+    rows = [(100, 100), (130, 100), (10, 200), (389.5, 250), (389, 180), (200, 289), (12, 12)]
+    truth = pd.DataFrame([("a", *xy) for xy in rows], columns=["image", "x", "y"])
+    images = pd.DataFrame({"image": ["a"], "width": [400], "height": [300]})
+    others = [("a", 210.0, 200.0, "dirt")]
+    distractors = pd.DataFrame(others, columns=["image", "x", "y", "cause"])
+    extra = [("a", 110, 100), ("a", 220, 200), ("a", 5, 12)]
+    found = pd.concat([truth, pd.DataFrame(extra, columns=["image", "x", "y"])])
+    made = evaluate(found, truth, images, 10, distractors=distractors).matches
+    of = {(row.x, row.y): (row.outcome, row.cause) for row in made.itertuples()}
+    causes = ["close pair", "close pair", "free", "border", "free", "free", "free"]
+    assert [of[xy] for xy in rows] == [("hit", cause) for cause in causes]
+    # both are 10 px off; the last is a duplicate although it is at the border too
+    alarms = [of[xy][1] for xy in ((110, 100), (220, 200), (5, 12))]
+    assert alarms == ["duplicate", "dirt", "duplicate"]

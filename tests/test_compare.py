@@ -163,3 +163,26 @@ def test_sizes_of_the_images_read_tell_the_border(dataset):
     matches = evaluations["fixed"].matches
     missed = matches[(matches["image"] == "a.png") & (matches["outcome"] == "miss")]
     assert missed["cause"].tolist() == ["close pair;border"]  # (30, 33) in 50 x 40, 7 px from below
+
+
+def test_seconds_are_an_images_and_a_lower_threshold_stays(tmp_path, monkeypatch):
+    class Low:
+        threshold = 0.001
+
+        def find(self, image, threshold=None):
+            asked.append(threshold)
+            return np.empty((0, 2)), np.empty(0, np.float32)
+
+    class Meter:
+        seconds, entries, memory = 6.0, 2, 1.0
+        __enter__ = __exit__ = lambda self, *_: None
+
+    asked: list[float] = []
+    for name in "ab":
+        Image.new("L", (50, 40)).save(tmp_path / f"{name}.png")
+    images = pd.DataFrame({"image": ["a.png", "b.png"], "group": ["1", "2"]})
+    truth = table.check_points(table.points("a.png", np.array([[11.0, 10.0]])), "truth")
+    monkeypatch.setattr(compare, "Meter", Meter)
+    made, _ = compare.compare(Dataset(tmp_path, images, truth), {"low": Low()}, 5)
+    assert made["low"].summary["seconds"] == 3
+    assert asked == [0.001, 0.001]

@@ -6,11 +6,12 @@ import shutil
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from roottip import engine, images
+from roottip import engine, images, places, task
 from roottip.detector import load
 from roottip.errors import InputError
 from roottip.scorers import cnn
@@ -183,3 +184,46 @@ def test_a_thread_that_fails_is_not_one_that_takes_too_long():
 
     row = engine.one(Broken(load("baseline"), Path()), "a.png", 300).row
     assert row["error"] == "a.png: RuntimeError: no"
+
+
+def test_of_a_scan_points_and_bar_are_put_right(tmp_path, monkeypatch):
+    class Two:
+        threshold, most_pixels = 0.5, 1000
+
+        def find(self, image, threshold=None):
+            return np.array([[0.0, 0.0], [101.0, 50.0]]), np.ones(2, np.float32)
+
+    pytest.importorskip("pyvips")
+    noise = np.random.default_rng(0).normal(0, 4, (400, 600, 3))
+    image = np.clip(120 + noise, 0, 255).astype(np.uint8)
+    image[340:348, 100:220] = 255
+    Image.fromarray(image).save(tmp_path / "a.png")
+    drawn = []
+    real = task.report.overlay
+    monkeypatch.setattr(task.report, "overlay", lambda *a: drawn.append(a[1]) or real(*a))
+    monkeypatch.setattr(task, "SCAN_PICTURE", 300)
+    (result,) = Task(Two(), tmp_path)(["a.png"])
+    assert drawn[0][["x", "y"]].to_numpy().tolist() == [[-0.25, -0.25], [50.25, 24.75]]
+    assert result.points.tolist() == [[0, 0], [101, 50]]
+    assert result.row["scale_bar_px"] == pytest.approx(120, abs=1)
+
+
+def test_thumbnails_are_small_and_failures_know_their_file(tmp_path):
+    class Nothing:
+        threshold = 0.5
+
+        def find(self, image, threshold=None):
+            return np.empty((0, 2)), np.empty(0, np.float32)
+
+    Image.new("L", (800, 400), 90).save(tmp_path / "a.png")
+    work = Task(Nothing(), tmp_path)
+    (result,) = work(["a.png"])
+    shown = cv2.imdecode(np.frombuffer(result.thumbnail, np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape == (160, 320, 3)
+    assert work.failure("a.png", "no").version == places.version(tmp_path / "a.png")
+    assert work.failure("b.png", "no").version == ""
+
+
+def test_sharpness_does_not_hang_on_contrast(plate):
+    weak, strong = (light_and_focus(image)[1] for image in (plate // 4, plate))
+    assert weak == pytest.approx(strong, rel=0.25)

@@ -288,3 +288,101 @@ def test_damaged_bytes_are_read_or_refused(name, file, content, data, folder):
     root = path.parent.parent if name == "yolo" else path
     with contextlib.suppress(InputError):
         FORMATS[name].read(root, Gallery(["p.png"], None, frame), None)
+
+
+SMALL = pd.DataFrame({"image": ["p.png"], "width": [40], "height": [20]})
+
+
+def test_boxes_of_yolo_and_areas_of_coco():
+    points = pd.DataFrame({"image": ["p.png"], "x": [30.0], "y": [12.0], "ignore": [0]})
+    files = FORMATS["yolo"].write(points, SMALL)
+    # the box from 14.5 to the right edge, and as high as the image
+    numbers = [float(word) for word in files["labels/p.txt"].split()]
+    assert numbers == [0, 27.25 / 40, 0.5, 25.5 / 40, 1, 30.5 / 40, 12.5 / 20, 2]
+    assert b"flip_idx:\n- 0\n" in files["data.yaml"]
+    (mark,) = json.loads(FORMATS["coco"].write(points, SMALL)[""])["annotations"]
+    assert (mark["bbox"], mark["area"]) == ([14.5, 0, 25.5, 20], 1024)
+
+
+@pytest.mark.parametrize("y", [-0.6, 19.6])
+def test_a_tip_above_or_below_the_image_is_refused_by_yolo(y):
+    points = pd.DataFrame({"image": ["p.png"], "x": [30.0], "y": [y], "ignore": [0]})
+    with pytest.raises(InputError, match=r"is outside p\.png \(40 x 20 px\)"):
+        FORMATS["yolo"].write(points, SMALL)
+
+
+def test_a_part_of_a_skeleton_outside_the_image_is_no_point_of_cvat(tmp_path):
+    point = '<points label="tip" outside="{}" occluded="0" points="{},4.5"/>'
+    text = point.format(1, 20.5) + point.format(0, 10.5)
+    text = f'<annotations><image name="p.png" width="40" height="20">{text}</image></annotations>'
+    tips = one(tmp_path, "a.xml", text)
+    assert tips[["x", "y"]].to_numpy().tolist() == [[10, 4]]
+
+
+def coco(**annotation) -> str:
+    image = {"id": 1, "file_name": "p.png"}
+    category = {"id": 1, "name": "root", "keypoints": ["tip", "base"]}
+    mark = {"id": 1, "image_id": 1, "category_id": 1, **annotation}
+    return json.dumps({"images": [image], "annotations": [mark], "categories": [category]})
+
+
+def test_each_keypoint_of_coco_has_its_own_name_and_a_crowd_is_ignored(tmp_path):
+    both = coco(keypoints=[10, 4, 2, 3, 4, 2])
+    with pytest.raises(InputError, match=r"labelled base \(1\), tip \(1\)"):
+        one(tmp_path, "a.json", both)
+    crowd = one(tmp_path, "b.json", coco(keypoints=[10, 4, 2], iscrowd=1))
+    assert crowd["ignore"].tolist() == [1]
+
+
+@pytest.mark.parametrize("order", [2**31, -(2**31), 1e20])
+def test_orders_that_cannot_be(tmp_path, order):
+    text = coco(keypoints=[10, 4, 2], attributes={"root_order": order})
+    with pytest.raises(InputError, match="is no whole number that can be"):
+        one(tmp_path, "a.json", text)
+
+
+def test_scores_of_some_points_are_scores_of_none(tmp_path):
+    content = json.loads(coco(keypoints=[10, 4, 2], score=0.5))
+    content["annotations"].append({"id": 2, "image_id": 1, "keypoints": [1, 2, 2]})
+    assert "score" not in one(tmp_path, "a.json", json.dumps(content))
+
+
+def test_a_cancelled_annotation_is_none(tmp_path):
+    def mark(x, **more):
+        value = {"x": x, "y": 22.5, "keypointlabels": ["tip"]}
+        entry = {"type": "keypointlabels", "original_width": 40, "original_height": 20}
+        return {"result": [entry | {"value": value}], **more}
+
+    done = [mark(50, was_cancelled=True), mark(26.25)]
+    text = json.dumps([{"data": {"image": "p.png"}, "annotations": done}])
+    tips = one(tmp_path, "a.json", text)
+    assert tips[["x", "y"]].to_numpy().tolist() == [[10, 4]]
+
+
+def test_tasks_without_any_mark_are_no_finds(tmp_path):
+    (tmp_path / "a.json").write_text('[{"data": {"image": "p.png"}}]')
+    marks = FORMATS["labelstudio"].read(tmp_path / "a.json", Gallery(["p.png"]), None)
+    assert not marks.untouched
+
+
+def test_rois_of_other_kinds_beside_points_and_names_in_capitals(tmp_path):
+    roifile = pytest.importorskip("roifile")
+
+    def roi(kind, name):
+        made = roifile.ImagejRoi.frompoints(np.array([[10.0, 4], [20, 4], [20, 9]]), name=name)
+        made.roitype = kind
+        return made.tobytes()
+
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr("a.roi", roi(roifile.ROI_TYPE.POLYGON, "outline"))
+        archive.writestr("b.roi", roi(roifile.ROI_TYPE.POINT, "Ignore 1"))
+    tips = FORMATS["imagej"].read(tmp_path / "p.zip", Gallery(["p.png"]), None).points
+    assert tips["ignore"].tolist() == [1, 1, 1]
+    low = pd.DataFrame({"image": ["p.png"], "x": [1.0], "y": [32001.0], "ignore": [0]})
+    with pytest.raises(InputError, match="beyond 32000 px"):
+        FORMATS["imagej"].write(low, SMALL)
+
+
+def test_napari_says_false_in_words(tmp_path):
+    text = "index,axis-0,axis-1,ignore\n0,4,10,False\n1,5,11,True\n"
+    assert one(tmp_path, "p.csv", text)["ignore"].tolist() == [0, 1]

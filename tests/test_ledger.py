@@ -396,3 +396,37 @@ def test_tables_of_nothing():
     assert list(tips) == list(table.FOUND_COLUMNS)
     assert list(images)[:7] == list(table.IMAGE_COLUMNS)
     pd.testing.assert_frame_equal(tips, table.concat([]))
+
+
+def test_a_large_file_is_told_by_all_of_it(tmp_path):
+    data = np.random.default_rng(0).bytes(2**21 + 5)
+    (tmp_path / "a").write_bytes(data)
+    assert places.file_hash(tmp_path / "a") == places.content_hash(data)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_quota_is_a_full_disk(tmp_path, monkeypatch, number):
+    def full(_):
+        raise OSError(number, "no room")
+
+    monkeypatch.setattr(places.os, "fsync", full)
+    with pytest.raises(InputError, match=r"the disk of .* is full"):
+        places.Folder(tmp_path).write("a", b"x", lasting=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_says_what_is_left(capsys, monkeypatch):
+    clock = iter([0.0, 50.0, 100.0, 150.0])
+    monkeypatch.setattr(batch, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert list(batch.progress(range(3), 3, "detect")) == [0, 1, 2]
+    assert capsys.readouterr().err.splitlines() == [
+        "detect: 1 of 3 images, 0.02 a second, 0:01:40 left",
+        "detect: 2 of 3 images, 0.02 a second, 0:00:50 left",
+        "detect: 3 of 3 images, 0.02 a second, 0:00:00 left",
+    ]
+
+
+def test_only_names_beyond_the_longest_are_cut():
+    longest = batch.LONGEST_NAME * "a"
+    assert batch._picture("overlays", longest) == f"overlays/{longest}.png"
+    assert batch._picture("overlays", f"{longest}b").startswith(f"overlays/{longest}-")

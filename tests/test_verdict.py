@@ -144,3 +144,23 @@ def test_equal_detectors_in_one_group():
     assert "Of 100 tips as many are found with one as with two" in said
     assert "0.0 more" not in said
     assert "more of 100 tips" not in said
+
+
+def test_the_interval_of_fewer_is_turned_round():
+    told = judge({"eager": finding(10, 9, 9, alarms=9), "sure": finding(7, 9, 8)})
+    row = told.differences.set_index("rate").loc["recall"]
+    low, high = -100 * row["high"], -100 * row["low"]
+    assert low < 13 < high
+    said = f"finds 13 fewer of 100 tips than eager (95 % interval {low:.0f} to {high:.0f})."
+    assert said in str(told)
+
+
+def test_bounds_of_some_points_have_no_digits():
+    told = judge({"a": finding(9, 9, 8), "b": finding(8, 8, 8)})
+    assert "a finds 7 more of 100 tips than b (95 % interval 4 to 10)." in str(told)
+
+
+def test_fewer_in_one_group_are_fewer():
+    one = dict.fromkeys(IMAGES, "plate")
+    told = judge({"a": finding(5, images=one), "b": finding(6, alarms=9, images=one)})
+    assert "Of 100 tips 10 fewer are found with a than with b; these groups" in str(told)

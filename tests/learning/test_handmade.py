@@ -111,3 +111,34 @@ def test_zones():
     assert zone[40, 5] == 1
     assert zone[72, 40] == 2
     assert zone[10, 40] == 3
+
+
+def root_down(end: tuple[int, int], width: int = 5) -> np.ndarray:
+    """One from the upper edge."""
+    return np.ascontiguousarray(root(end[::-1], width).transpose(1, 0, 2))
+
+
+def test_arms_point_down_the_picture():
+    (tip,) = handmade.quantities(root_down((100, 140)), np.array([[100, 140]])).to_dict("records")
+    assert tip["arm downwards"] < -10  # the root comes from above
+    assert abs(tip["arm to the right"]) < 0.3 * tip["arm"]
+
+
+@pytest.mark.parametrize(("width", "measured"), [(3, 4.0), (5, 5.6), (9, 8.0)])
+def test_widths_are_px_to_a_step_of_the_scales(width, measured):
+    image = np.full((200, 200, 3), (40, 60, 90), np.uint8)
+    image[:140, 100 - width // 2 : 101 + width // 2] = (220, 220, 200)
+    assert handmade.quantities(image, np.array([[100, 70]]))["width"][0] == measured
+
+
+def test_dark_and_bright_things_crowd_alike():
+    image = root_down((100, 140))
+    bright = handmade.quantities(image, np.array([[115, 70]], np.int32))["crowd"][0]
+    dark = handmade.quantities(255 - image, np.array([[115, 70]], np.int32))["crowd"][0]
+    assert bright == pytest.approx(dark, rel=0.1)
+    assert dark > 5
+
+
+def test_empty_ground_is_what_most_of_an_image_is():
+    image = root_down((100, 140), 21)
+    assert handmade.empty_ground(image).tolist() == [40, 60, 90]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from roottip.errors import InputError
-from roottip.learning.plates import BEHIND, Plate, distance, hold_out, read_plates
+from roottip.learning.plates import BEHIND, Plate, distance, hold_out, read_plates, summary
 
 
 def plate(dataset: str, group: str) -> Plate:
@@ -98,3 +98,15 @@ def test_no_tip_to_learn_from(drawn: Path, tmp_path: Path) -> None:
     (folder / "tips.csv").write_text("image,x,y\n")
     with pytest.raises(InputError, match="no tip to learn from"):
         read_plates([folder])
+
+
+def plate_of(dataset: str, name: str, tips: list[tuple[float, float]], level: int = 0) -> Plate:
+    image = np.full((40, 60, 3), level, np.uint8)
+    xy = np.array(tips, np.float64).reshape(-1, 2)
+    return Plate(dataset, name, name, image, xy, np.empty((0, 2)))
+
+
+def test_a_cards_hash_is_of_the_tips_too():
+    one, other = (summary([plate_of("d", "a", [(x, 5.0)])])[0] for x in (5.0, 6.0))
+    assert (one["images"], one["groups"], one["tips"]) == (1, 1, 1)
+    assert one["sha256"] != other["sha256"]

@@ -15,7 +15,7 @@ from roottip import windows
 from roottip.images import read_image
 from roottip.learning.net import STRIDE, WINDOW
 from roottip.learning.plates import Plate
-from roottip.learning.quantise import SIDE, quantise, typical, write_int8
+from roottip.learning.quantise import EACH, SIDE, quantise, typical, write_int8
 from roottip.scorers.cnn import SHIPPED, CnnScorer, int8_of
 from roottip.scorers.runtime import OpenNet
 
@@ -124,3 +124,18 @@ def test_the_shipped_twin_is_the_shipped_nets() -> None:
     assert exact.max() > 0.9
     assert np.abs(scores - exact).mean() < 1e-3
     assert np.abs(scores - exact).max() < 0.1
+
+
+def level(dataset: str, grey: int) -> Plate:
+    image = np.full((40, 60, 3), grey, np.uint8)
+    return Plate(dataset, f"{grey}", f"{grey}", image, np.empty((0, 2)), np.empty((0, 2)))
+
+
+def test_so_many_plates_of_a_dataset_are_typical():
+    many = [level("many", n) for n in range(EACH + 3)]
+    pieces = typical([*many, level("few", 99)], seed=1)
+    levels = [int(piece.max()) for piece in pieces]
+    assert len(levels) == EACH + 1
+    assert levels[-1] == 99
+    assert len(set(levels)) == EACH + 1
+    assert levels[:-1] != sorted(levels[:-1])  # drawn, not the first
