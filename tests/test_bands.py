@@ -104,7 +104,7 @@ def test_a_small_copy_is_the_average():
 
 @pytest.mark.parametrize(
     ("shape", "eighths"),
-    [((2000, 3000), 8), ((1703, 1300), 13), ((800, 1000), 5)],
+    [((1400, 2000), 8), ((1703, 1300), 13), ((800, 1000), 5)],
     ids=["as it is", "made smaller", "enlarged"],
 )
 def test_bands_find_the_points_of_the_whole(all_large, monkeypatch, shape, eighths):
@@ -127,7 +127,7 @@ def test_bands_find_the_points_of_the_whole(all_large, monkeypatch, shape, eight
 def test_bands_in_several_sizes_find_the_points_of_the_whole(all_large, monkeypatch):
     # of so small an image the crops' noise is not that of the whole
     monkeypatch.setattr(windows, "typical", lambda maps: 3.0)
-    image = drawn(1936, 2992)  # whole blocks of 8 and of 11 px
+    image = drawn(1232, 1936)  # whole blocks of 8 and of 11 px
     found = load("cnn", root_width=REFERENCE_WIDTH, threshold=0.2, sizes=[1, 8 / 11])
     points, scores = found.find(Cut(image))
     monkeypatch.setattr(bands, "WHOLE", 10**9)

@@ -456,7 +456,7 @@ def test_two_processes(drawn: Path, tmp_path: Path) -> None:
     settings = {"rounds": 1, "steps": 4, "batch": 8, "workers": 0, "glance_steps": 0}
     settings |= {"features": 16, "accelerator": "cpu", "devices": 2}
     words = [f"trainer.{name}={value}" for name, value in settings.items()]
-    words += [f"data={drawn}", f"output={tmp_path / 'out'}", "dev=0.5"]
+    words += [f"data={drawn}", f"output={tmp_path / 'out'}", "dev=0", "threshold=0.5"]
     done = subprocess.run(
         [sys.executable, "-m", "roottip", "train", *words],
         cwd=Path(__file__).parents[2],
