@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# where it is set, every process that a test starts would compile all that it imports anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test suite check docs lowest clean
 
 demo: .venv/core
