@@ -18,7 +18,7 @@ from roottip.errors import InputError
 from roottip.formats import FORMATS
 from roottip.formats.gallery import Gallery, folder_files, read_gallery
 from roottip.formats.marks import Marks, image_table
-from roottip.interchange import DISTRACTORS, read_dataset
+from roottip.interchange import DISTRACTORS, TIPS, read_dataset
 from roottip.places import check_folder, content_hash
 
 DATASET = "dataset"
@@ -168,7 +168,7 @@ def _only(fits: list[str], what: str, key: str) -> str:
 def _check_free(output: Path, wanted: str, overwrite: bool, whole: bool) -> None:
     if wanted == DATASET:
         check_folder(output)
-        written = ["tips.csv", "images.csv", *([DISTRACTORS] if whole else [])]
+        written = [TIPS, "images.csv", *([DISTRACTORS] if whole else [])]
         taken = any((output / name).exists() for name in written)
     elif output.is_dir():
         if FORMATS[wanted].SINGLE:
@@ -297,7 +297,7 @@ def _write_dataset(
         _write(output / DISTRACTORS, distractors.read_bytes())
     elif overwrite:  # of what is replaced
         (output / DISTRACTORS).unlink(missing_ok=True)
-    table.write(points, output / "tips.csv")
+    table.write(points, output / TIPS)
     table.write(listed, output / "images.csv")  # last: it says that the dataset is whole
 
 

@@ -224,9 +224,8 @@ class WindowDetector:
         look: Look | None = getattr(self.scorer, "look", None)
         if look is not None:
             return look(image, centres)
-        return windows.check_scores(self.scorer(image, centres), len(centres)), centres.astype(
-            np.float64
-        )
+        scores = windows.check_scores(self.scorer(image, centres), len(centres))
+        return scores, centres.astype(np.float64)
 
     def _looks(
         self, image: Image | Strips, least: float

@@ -44,6 +44,7 @@ ENDINGS = (".rsml",)
 SINGLE = False
 
 SOFTWARE = "roottip"
+"""What a file of ours says wrote it."""
 
 
 def recognises(path: Path) -> bool:
