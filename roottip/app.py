@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import io
 import json
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -177,19 +179,23 @@ def train(
             f"training needs {error.name}, which is not installed; pip install 'roottip[train]'"
         ) from error
 
+    # Lightning's advertisements, and its warnings to whoever calls it, are not for who runs this
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
     if start == Path("shipped"):
         start = SHIPPED
-    model = learn(
-        data,
-        output,
-        dev=dev,
-        threshold=threshold,
-        start=start,
-        resume=resume,
-        seed=seed,
-        root_width=root_width,
-        **trainer,
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # where its progress bars belong
+        model = learn(
+            data,
+            output,
+            dev=dev,
+            threshold=threshold,
+            start=start,
+            resume=resume,
+            seed=seed,
+            root_width=root_width,
+            **trainer,
+        )
     if model is None:  # a process that only helped
         return OK
     if start is not None and review_of(start).exists() and not review_of(model).exists():

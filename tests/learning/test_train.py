@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 import shutil
 import signal
@@ -279,6 +280,26 @@ def test_a_training_that_is_stopped_says_so(
     given = ["train", f"data={drawn}", f"output={tmp_path}", "dev=0.5", *words]
     assert main(given) == 130
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_the_command_says_its_own_words_only(drawn: Path, tmp_path: Path) -> None:
+    few = TINY | {"rounds": 1, "steps": 1, "review_steps": 0}
+    words = [f"trainer.{key}={value}" for key, value in few.items() if key != "dev"]
+    given = ["train", f"data={drawn}", f"output={tmp_path / 'net'}", "dev=0.5", *words]
+    done = subprocess.run(
+        [sys.executable, "-m", "roottip", *given],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    # a bar of several lines moves the cursor up
+    written = re.split(r"[\r\n]+|\x1b\[A", done.stderr)
+    said = [line for line in written if line.strip()]
+    others = [line for line in said if not re.search(r"\d+/(\d+|\?) \[", line)]
+    assert [line.split(":")[0] for line in others] in ([], ["this net hardly finds a tip"])
+    assert len(others) < len(said)
+    assert re.fullmatch(r"F1 \d\.\d{3} on .*\nuse it: roottip detect .*\n", done.stdout)
 
 
 def test_without_rounds_nothing_is_learnt(drawn: Path, tmp_path: Path) -> None:
