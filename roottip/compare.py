@@ -59,7 +59,7 @@ def compare(
         ``summary`` has besides what `evaluate` gives ``seconds`` an image (detection only)
         and ``memory`` (MiB, as in `Meter`: the most that one image's detection needed besides
         the image and what was loaded), NaN for points of other programs; and ``weights``,
-        their SHA-256 where the detector has any.
+        what tells them from all others, as `batch.weights` gives it.
     images : DataFrame
         The images table, with ``sha256`` of each file read; an image that cannot be read stays
         in the score, its tips missed.

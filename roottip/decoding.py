@@ -116,10 +116,10 @@ def _as_displayed(picture: PillowImage.Image) -> Image:
         shown = _stretched(values)
         # white may be 0; Pillow turns that round in files of 8 bits only
         return 255 - shown if _tag(picture, PHOTOMETRIC_INTERPRETATION) == 0 else shown
+    mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         picture = PillowImage.alpha_composite(PillowImage.new("RGBA", rgba.size, "white"), rgba)
-    mode = "L" if picture.mode in ("1", "L") else "RGB"
     plain = picture if picture.mode == mode else picture.convert(mode)
     image = np.empty((plain.height, plain.width, *(() if mode == "L" else (3,))), np.uint8)
     # in parts: Pillow hands pixels on by way of two copies, which of a large image are large

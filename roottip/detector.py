@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from roottip import bands, table, windows
 from roottip.bands import Strips
+from roottip.checks import check_image, check_places, check_scores
 from roottip.errors import InputError, check_number, is_number
 from roottip.looks import agreed, doubted
 from roottip.noise import smoothed
@@ -34,9 +35,6 @@ from roottip.windows import Centres, Image, Points, Scores
 
 PIECE = 1024
 """Rows and columns of a large image whose windows are scored at a time."""
-
-_FOREGROUND_REACH = 48
-"""How far `windows.foreground` looks around a centre, px: 3 blocks of 4 px, and 8 of its blur."""
 
 _FAINTEST = 0.01
 """Score from which a find of one look may be confirmed by another."""
@@ -73,7 +71,10 @@ class Scorer(Protocol):
 class Detector(Protocol):
     """Anything that turns an image into points with scores."""
 
-    threshold: float
+    @property
+    def threshold(self) -> float:
+        """Least score of a found point."""
+        ...
 
     def find(self, image: Image | Strips, threshold: float | None = None) -> tuple[Points, Scores]:
         """Return ``(N, 2)`` points ``x, y`` in px and ``(N,)`` scores, best first."""
@@ -136,16 +137,16 @@ class WindowDetector:
         InputError
             Names the setting, its value and what it must be.
         """
-        for name, least in {"stride": 1.0, "radius": 0.0, "margin": 0.0}.items():
-            check_number(name, getattr(self, name), least)
+        check_number("stride", self.stride, 1, whole=True)
+        check_number("radius", self.radius, 0)
+        check_number("margin", self.margin, 0)
         check_number("threshold", self.threshold, 0, most=1)
         check_width(self.root_width)
         if not (is_number(self.surest) and 0 <= self.surest < 1):
             raise InputError(f"surest={self.surest} must be a number from 0 to less than 1")
-        if not isinstance(self.stride, int):
-            raise InputError(f"stride={self.stride} must be a whole number")
-        listed = isinstance(self.sizes, Sequence) and not isinstance(self.sizes, str)
-        if not (listed and self.sizes and all(_is_size(size) for size in self.sizes)):
+        fit = isinstance(self.sizes, Sequence) and not isinstance(self.sizes, str)
+        fit = fit and all(is_number(size) and 0 < size < np.inf for size in self.sizes)
+        if not (fit and self.sizes):
             raise InputError(f"sizes={self.sizes} must be a list of numbers above 0, such as [1]")
         # a list from a file is the same detector, and one that cannot change
         object.__setattr__(self, "sizes", tuple(self.sizes))
@@ -171,9 +172,17 @@ class WindowDetector:
         points : (N, 2) float64
             ``x, y`` in px, inside the image, best first.
         scores : (N,) float32
+
+        Raises
+        ------
+        InputError
+            The image is no such array, the threshold no number from 0 to 1, or what the scorer
+            gave does not fit its windows.
         """
         if not isinstance(image, Strips):
             check_image(image)
+        if threshold is not None:
+            check_number("threshold", threshold, 0, most=1)
         least = self.threshold if threshold is None else threshold
         size = np.array(image.shape[1::-1])
         # another look, or the review, may think more of a find than this one
@@ -222,10 +231,8 @@ class WindowDetector:
         if len(centres) == 0:
             return np.empty(0, np.float32), np.empty((0, 2))
         look: Look | None = getattr(self.scorer, "look", None)
-        if look is not None:
-            return look(image, centres)
-        scores = windows.check_scores(self.scorer(image, centres), len(centres))
-        return scores, centres.astype(np.float64)
+        scores, places = look(image, centres) if look else (self.scorer(image, centres), centres)
+        return check_scores(scores, len(centres)), check_places(places, centres)
 
     def _looks(
         self, image: Image | Strips, least: float
@@ -282,7 +289,7 @@ class WindowDetector:
                 "cut the image into parts"
             )
         # whole blocks, or the foreground of a piece would be another than that of the image
-        return -(-max(reach, _FOREGROUND_REACH) // EIGHTH) * EIGHTH
+        return -(-max(reach, windows.FOREGROUND_REACH) // EIGHTH) * EIGHTH
 
     def _scales(self, scale: float) -> list[float]:
         """By what factors to resize an image: enlarged it holds no more than the original did."""
@@ -330,30 +337,28 @@ class WindowDetector:
     def detect(
         self, image: Image | Strips, name: str = "", threshold: float | None = None
     ) -> pd.DataFrame:
-        """Find tips, as a points table ``image, x, y, score``; `name` fills ``image``."""
+        """Find tips, as a points table.
+
+        Parameters
+        ----------
+        image, threshold
+            As `find` takes them.
+        name : str
+            What the column ``image`` says; tables of several images are told apart by it.
+
+        Returns
+        -------
+        DataFrame
+            ``image, x, y, score``, a row for each tip, the surest first; ``x`` to the right and
+            ``y`` down, px of the image given, whose top-left pixel has its centre at (0, 0).
+
+        Raises
+        ------
+        InputError
+            As `find` does.
+        """
         points, scores = self.find(image, threshold)
         return table.points(name, points, scores)
-
-
-def _is_size(size: object) -> bool:
-    return is_number(size) and 0 < size < np.inf
-
-
-def check_image(image: Image) -> None:
-    """Refuse what is no ``(H, W)`` or ``(H, W, 3)`` uint8 array of at least one pixel.
-
-    Raises
-    ------
-    InputError
-        Says what it is instead.
-    """
-    array = np.asarray(image)
-    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-    if array.dtype != np.uint8 or not fits or 0 in array.shape:
-        raise InputError(
-            f"an image must be uint8 of shape (H, W) or (H, W, 3), not {array.dtype} of shape "
-            f"{array.shape}; roottip.read_image gives the right one"
-        )
 
 
 DETECTORS = ("baseline", "features", "cnn")
@@ -362,12 +367,12 @@ DETECTORS = ("baseline", "features", "cnn")
 _OF_WEIGHTS = {".onnx": "cnn", ".npz": "features"}
 
 
-def load(name: str, **settings: Any) -> Detector:
+def load(name: str | Path, **settings: Any) -> WindowDetector:
     """Make a detector by name.
 
     Parameters
     ----------
-    name : str
+    name : str or path
         One of `DETECTORS`, or the file of trained weights, their card beside it: ``NAME.onnx``
         of a CNN, ``NAME.npz`` of a features net.
     **settings
@@ -382,11 +387,11 @@ def load(name: str, **settings: Any) -> Detector:
     if weights is not None:
         return load(weights, weights=name, **settings)
     if name not in DETECTORS:
-        close = difflib.get_close_matches(name, DETECTORS, n=1)
+        close = difflib.get_close_matches(str(name), DETECTORS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(DETECTORS)}"
-        raise InputError(f"there is no detector called {name!r}; {hint}")
+        raise InputError(f"there is no detector called {str(name)!r}; {hint}")
     # by name, not by an import statement: scorers stand above this file and import it
-    make: Callable[..., Detector] = import_module(f"roottip.scorers.{name}").detector
+    make: Callable[..., WindowDetector] = import_module(f"roottip.scorers.{name}").detector
     try:
         inspect.signature(make).bind(**settings)
     except TypeError as error:

@@ -30,9 +30,17 @@ Engine = Callable[[Task, Sequence[str]], Results]
 
 
 def load(name: str, **settings: Any) -> Engine:
-    """Make an engine by name: ``local`` or ``dask``; `settings` are its function's arguments."""
+    """Make an engine by name: ``local`` or ``dask``; `settings` are its function's arguments.
+
+    Raises
+    ------
+    InputError
+        There is no such engine, what it needs is not installed, or a setting is out of its range.
+    """
     if name == "local":
         return local(**settings)
+    if name != "dask":
+        raise InputError(f"there is no engine called {name!r}; there is local, dask")
     try:
         # by name, not by an import statement: it stands above this file and imports it
         made: Engine = import_module("roottip.cluster").dask(**settings)
@@ -60,7 +68,7 @@ def local(workers: int | None = None, time_limit: float = 300.0) -> Engine:
         One for each processor where not given; 0 works in this process, without a time limit.
     time_limit : float
         Seconds after which an image is given up; in proportion more for one of more than
-        `LIMIT_PIXELS`.
+        `task.LIMIT_PIXELS`.
     """
     check_limits(workers, time_limit, least=0)
     if workers == 0:

@@ -31,7 +31,7 @@ from roottip.matching import (
     rates,
     steps,
 )
-from roottip.table import check_points
+from roottip.table import check_distractors, check_points
 
 # the outcomes are words of this file's tables
 __all__ = ["FALSE_ALARM", "HIT", "IGNORED", "MISS", "Evaluation", "evaluate"]
@@ -151,6 +151,7 @@ def evaluate(
             )
     if distractors is None:
         distractors = pd.DataFrame({"image": [], "x": [], "y": [], "cause": []})
+    distractors = check_distractors(distractors, "distractors")
     distractors = distractors[distractors["image"].isin(groups)]
     visible, hidden = truth[truth["ignore"] == 0], truth[truth["ignore"] == 1]
 
@@ -240,6 +241,8 @@ def _listed(images: Sequence[str] | Mapping[str, str] | pd.DataFrame) -> pd.Data
     if isinstance(images, pd.DataFrame):
         listed = table.check_images(images, "images")
         listed["group"] = table.groups(listed.get("group", listed["image"]), listed["image"])
+    elif isinstance(images, str):
+        raise InputError(f"images={images!r} is one name; give a list of names")
     else:
         of = images if isinstance(images, Mapping) else {name: name for name in images}
         listed = pd.DataFrame({"image": table.texts(of), "group": table.texts(of.values())})

@@ -1,4 +1,4 @@
-"""Find and read images; with `scans`, for what is too large to hold, all that knows formats.
+"""Find and read images; what is too large to hold, `scans` reads.
 
 Every image comes out as displayed: EXIF orientation applied, RGB order, 8 bit, on white where
 it was transparent. Points refer to that image.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from PIL import ExifTags, TiffImagePlugin, UnidentifiedImageError
 from PIL import Image as PillowImage
@@ -40,6 +40,14 @@ class Picture:
     """What makes a result doubtful: more frames, another format than the name says …"""
     px_per_mm: float | None = None
     """By the file's resolution tag: right in scans, chance in photographs."""
+
+
+@overload
+def find_images(source: Path) -> tuple[Path, list[str]]: ...
+
+
+@overload
+def find_images(source: str) -> tuple[Place, list[str]]: ...
 
 
 def find_images(source: Place) -> tuple[Place, list[str]]:
@@ -195,17 +203,14 @@ def decode(data: bytes, path: Place) -> Picture:
         ) from error
 
 
-def read_ahead(
-    root: Place, names: Iterable[str], ahead: int = 2
-) -> Iterator[tuple[str, Image | InputError]]:
+def read_ahead(root: Place, names: Iterable[str]) -> Iterator[tuple[str, Image | InputError]]:
     """Read images in order while the caller works on earlier ones.
 
     Yields
     ------
     name : str
     image : Image or InputError
-        The error in place of an image that cannot be read. At most `ahead` images wait in
-        memory.
+        The error in place of an image that cannot be read. At most two images wait in memory.
     """
 
     def attempt(name: str) -> Image | InputError:
@@ -214,7 +219,7 @@ def read_ahead(
         except InputError as error:
             return error
 
-    return in_order(attempt, names, ahead)
+    return in_order(attempt, names, 2)
 
 
 def in_order(work: Callable[[str], T], names: Iterable[str], ahead: int) -> Iterator[tuple[str, T]]:
@@ -281,10 +286,13 @@ def _listed(path: Path) -> list[str]:
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folder before the first part of a glob pattern that has a wild card."""
-    parts = pattern.parts
-    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[: min(first, len(parts) - 1)])
+    """The folder before the first part of a glob pattern that is a wild card, and no name."""
+    fixed = Path()
+    for part in pattern.parts[:-1]:
+        if glob.has_magic(part) and not (fixed / part).is_dir():
+            break
+        fixed /= part
+    return fixed
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:

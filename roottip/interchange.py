@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from roottip import table
 from roottip.errors import InputError
-from roottip.formats.gallery import folder_files
-from roottip.formats.rsml import read_rsml
+from roottip.formats import rsml
+from roottip.formats.gallery import Gallery, folder_files
 
 TIPS = "tips.csv"
 """In a dataset folder: what is marked."""
@@ -30,46 +30,33 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
         subfolders.
     images : sequence of str, optional
         Names of the images; an RSML file belongs to the one with its own name but for the
-        ending, in the same subfolder if there is one. Without them the RSML's name with ``.jpg``
-        is taken.
+        ending, in the same subfolder if there is one, else to the one that it names itself.
+        Without them the RSML's name with ``.jpg`` is taken.
 
     Returns
     -------
     DataFrame
-        A checked points table; from RSML with ``root_order`` (0: a plant's first order).
+        A checked points table; from RSML with ``root_order`` (0: a plant's first order), and
+        ``group`` where roots have that property.
 
     Raises
     ------
     InputError
-        Nothing is there, it is malformed, or an RSML has no image, or several.
+        Nothing is there, it is malformed (XML with entities or external references, an attack,
+        too), or an RSML has no image, or several.
     """
     path = Path(path)
     if (path / TIPS).is_file():  # a dataset folder
         path = path / TIPS
     if not path.is_dir() and path.suffix.lower() != ".rsml":
         return table.check_points(table.read(path), path.name)
-    files = folder_files(path, [".rsml"])
+    files = folder_files(path, rsml.ENDINGS)
     if not files:
-        raise InputError(f"there is no .rsml file in {path}")
-    by_stem: dict[str, list[str]] = {}
-    by_place: dict[PurePosixPath, list[str]] = {}
-    for name in images or ():
-        by_stem.setdefault(PurePosixPath(name).stem, []).append(name)
-        by_place.setdefault(PurePosixPath(name).with_suffix(""), []).append(name)
-    about: dict[str, Path] = {}
-    tables = []
-    for file, inside in files:
-        own = by_place.get(inside.with_suffix("")) or by_stem.get(file.stem, [])
-        if images is not None and not own:
-            raise InputError(f"{file} has no image: none of {len(by_stem)} is called {file.stem}")
-        if len(own) > 1:
-            raise InputError(f"{file} could be about {' or '.join(own[:3])}; rename all but one")
-        image = own[0] if own else str(inside.with_suffix(".jpg"))
-        if image in about:
-            raise InputError(f"{about[image]} and {file} are both about {image}; remove one")
-        about[image] = file
-        tables.append(read_rsml(file, image))
-    return pd.concat(tables, ignore_index=True)
+        what = ".rsml file in" if path.is_dir() else "file or folder"
+        raise InputError(f"there is no {what} {path}")
+    if images is None:
+        images = [str(inside.with_suffix(".jpg")) for _, inside in files]
+    return rsml.read(path, Gallery(images, source="the table of images"), None).points
 
 
 @dataclass(frozen=True)
@@ -143,11 +130,9 @@ def _read_distractors(path: Path, images: pd.DataFrame, listed: str) -> pd.DataF
     """What looks like a tip and is none; None where nobody wrote it down."""
     if not path.exists():
         return None
-    frame = table.check_points(table.read(path), str(path))
-    if "cause" not in frame:
-        raise InputError(f"{path} has no column cause; it has {', '.join(map(str, frame))}")
+    frame = table.check_distractors(table.read(path), str(path))
     _refuse_stray(frame, str(path), images, listed)
-    return frame[["image", "x", "y", "cause"]]
+    return frame
 
 
 def read_listed(images: str | Path, truth: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:

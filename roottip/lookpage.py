@@ -110,8 +110,9 @@ def write(story: Story, output: Path) -> None:
     (output / "explain.html").write_text(page, encoding="utf-8", errors="replace")
 
 
-def sheet(rows: Sequence[Sequence[Image]], side: int, gap: int = 8) -> Image:
+def sheet(rows: Sequence[Sequence[Image]], side: int) -> Image:
     """Pictures in rows on white, each as high as `side` px, their pixels left to be seen."""
+    gap = 8
     enlarged = [[_enlarged(picture, side) for picture in row] for row in rows]
     width = max((sum(p.shape[1] + gap for p in row) for row in enlarged), default=0) + gap
     canvas = np.full((gap + len(rows) * (side + gap), width, 3), 255, np.uint8)

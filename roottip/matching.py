@@ -21,6 +21,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from roottip.errors import check_number
+
 Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Floats)
@@ -65,7 +67,14 @@ def match(
     -------
     found_index, truth_index : (K,) intp
         The pairs.
+
+    Raises
+    ------
+    InputError
+        The tolerance is no number of at least 0.
     """
+    check_number("tolerance", tolerance, 0)
+    found, truth = np.asarray(found, np.float64), np.asarray(truth, np.float64)
     lone, crowds = _crowds(found, truth, tolerance)
     if excused is None:
         excused = np.zeros(len(found), dtype=bool)

@@ -1,8 +1,7 @@
 """Read scans that are too large to hold, strip by strip, by libvips (the extra ``[scans]``).
 
 A scan comes out as `images.read_image` would show it: RGB order, 8 bit, on white where it was
-transparent; what can only be read whole is refused. Besides `images` the only file that knows
-about formats.
+transparent; what can only be read whole is refused.
 """
 
 from __future__ import annotations

@@ -229,6 +229,18 @@ def check_points(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     return frame
 
 
+def check_distractors(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Check a table of what looks like a tip and is none; its ``image, x, y, cause``.
+
+    Raises
+    ------
+    InputError
+        Names the column, the row and the reason.
+    """
+    frame = _with_columns(frame, ("image", "x", "y", "cause"), source)
+    return check_points(frame, source)[["image", "x", "y", "cause"]]
+
+
 def check_images(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     """Check an images table: an ``image`` column of unique names; returns a copy.
 
@@ -307,6 +319,11 @@ def _numbers_where_all_are(column: pd.Series) -> pd.Series:
 
 
 def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> pd.DataFrame:
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError(
+            f"{source} must be a DataFrame, not {type(frame).__name__}; roottip.table.read makes "
+            "one of a file"
+        )
     missing = [column for column in columns if column not in frame]
     if missing:
         only = str(frame.columns[0]) if len(frame.columns) == 1 else ""

@@ -41,7 +41,8 @@ def measure(
     ----------
     tips, images : DataFrame
         The points table and the images table, which has ``px_per_mm`` by the files' tags and
-        ``scale_bar_px`` by what is drawn in them.
+        ``scale_bar_px`` by what is drawn in them. What of `table.MEASURED` is not there is
+        unknown.
     px_per_mm : float, optional
         Of all images.
     resolution_tag : bool
@@ -62,6 +63,12 @@ def measure(
         the tips' convex hull area, depth (extent downwards) and breadth (extent sideways), in
         px and mm by their names; ``note`` gains what is doubtful compared
         with the group. ``summary`` has a row for each group.
+
+    Raises
+    ------
+    InputError
+        A setting is out of its range, two contradict each other, the pattern is none, or a tip is
+        in no image of the table.
     """
     for name, value in (("px_per_mm", px_per_mm), ("scale_bar_mm", scale_bar_mm)):
         if value is not None:
@@ -80,7 +87,8 @@ def measure(
         )
     if len(set(group or ())) < len(group or ()):
         raise InputError(f"group={','.join(group or ())} names a field twice")
-    images = images.copy()
+    missing = [name for name in table.MEASURED if name not in images]
+    images = images.assign(**{name: "" if name == "note" else np.nan for name in missing})
     if px_per_mm is not None:
         images["px_per_mm"] = float(px_per_mm)
     elif scale_bar_mm is not None:
@@ -91,6 +99,9 @@ def measure(
     tips = tips.copy()
     # by numbers: pandas' groups and indices cannot hold names that are not UTF-8
     place = {name: i for i, name in enumerate(images["image"])}
+    stray = next((name for name in tips["image"] if name not in place), None)
+    if stray is not None:
+        raise InputError(f"tips has tips in {stray!r}, which is not among the images")
     row = np.array([place[name] for name in tips["image"]], dtype=np.intp)
     spread = _spread(tips[["x", "y"]].to_numpy(), row, images.index)
     # by what is asked for, not by what is found: the same command has the same columns

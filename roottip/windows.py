@@ -26,6 +26,16 @@ Scores = NDArray[np.float32]
 
 BORDER = cv2.BORDER_REFLECT_101
 
+NEAR = 12
+"""px of a centre within which something must be for its window to be foreground."""
+
+BLOCK = 4
+"""px of the blocks over which an image is averaged to find its foreground: it keeps the filter
+cheap and is finer than any root's surroundings."""
+
+FOREGROUND_REACH = NEAR + 9 * BLOCK
+"""How far around a centre `foreground` looks, px: 8 blocks of its blur, and the centre's own."""
+
 
 def lattice(length: int, stride: int) -> NDArray[np.int32]:
     """Window centres along one axis: ``stride`` apart, the remainder shared by both ends.
@@ -81,18 +91,13 @@ def grid(
 
 
 def foreground(
-    image: Image,
-    centres: Centres,
-    reach: int = 12,
-    contrast: float = 2.25,
-    scale: int = 4,
-    noise: float | None = None,
+    image: Image, centres: Centres, contrast: float = 2.25, noise: float | None = None
 ) -> NDArray[np.bool_]:
     """Which windows have anything in their middle: those on empty background are dropped.
 
     Empty is where no channel differs from its surroundings (a difference of Gaussians, 2 px
     against 8 px) by more than `contrast` times the image's own noise, anywhere within
-    `reach` of the centre. The noise is the median absolute response, which plain background
+    `NEAR` px of the centre. The noise is the median absolute response, which plain background
     sets in any photograph of roots; it is never taken below one grey level, so that a smooth
     drawing has an empty background too.
 
@@ -100,14 +105,9 @@ def foreground(
     ----------
     image : (H, W) or (H, W, 3) uint8
     centres : (N, 2) int32
-    reach : int
-        How far from the centre a structure may be for the window to stay, px.
     contrast : float
         Multiples of the noise. `scripts/measure_foreground.py` prints what each value
         keeps and loses on annotated images.
-    scale : int
-        The image is averaged over blocks of this many pixels first: it keeps the filter
-        cheap and is finer than any root's surroundings.
     noise : float, optional
         The image's own, where `image` is a band of it; measured where not given.
 
@@ -116,10 +116,10 @@ def foreground(
     (N,) bool
     """
     height, width = image.shape[:2]
-    structure = structures(image, scale)
+    structure = structures(image)
     if noise is None:
         noise = typical([structure])
-    side = 2 * -(-reach // scale) + 1
+    side = 2 * -(-NEAR // BLOCK) + 1
     mask = cv2.dilate((structure > contrast * noise).astype(np.uint8), np.ones((side, side)))
     rows, columns = structure.shape
     centres = centres.astype(np.int64)  # a scan's width times its blocks is beyond 32 bits
@@ -128,13 +128,13 @@ def foreground(
     return np.asarray(mask[row, column] > 0)
 
 
-def structures(image: Image, scale: int = 4) -> NDArray[np.float32]:
-    """How much each block of `scale` px differs from its surroundings, as `foreground` says."""
+def structures(image: Image) -> NDArray[np.float32]:
+    """How much each block of `BLOCK` px differs from its surroundings, as `foreground` says."""
     height, width = image.shape[:2]
-    small_size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    small_size = (max(1, round(width / BLOCK)), max(1, round(height / BLOCK)))
     small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    fine = cv2.GaussianBlur(small, (0, 0), 2 / scale, borderType=BORDER)
-    coarse = cv2.GaussianBlur(small, (0, 0), 8 / scale, borderType=BORDER)
+    fine = cv2.GaussianBlur(small, (0, 0), 2 / BLOCK, borderType=BORDER)
+    coarse = cv2.GaussianBlur(small, (0, 0), 8 / BLOCK, borderType=BORDER)
     channels = cv2.split(cv2.absdiff(fine, coarse))
     return np.asarray(functools.reduce(cv2.max, channels), dtype=np.float32)
 
@@ -199,29 +199,6 @@ def tiles(centres: Centres, side: int) -> list[NDArray[np.intp]]:
     return np.split(order, np.flatnonzero(np.diff(tile[order])) + 1)
 
 
-def check_scores(scores: object, count: int) -> Scores:
-    """The scores that anybody's function gave to `count` windows.
-
-    Raises
-    ------
-    InputError
-        They are not one number from 0 to 1 for each.
-    """
-    try:
-        given = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError):
-        given = np.empty(0)
-    if given.shape != (count,):
-        shape = getattr(scores, "shape", type(scores).__name__)
-        raise InputError(
-            f"the scorer returned {shape} for {count} windows; it must return one number for each"
-        )
-    if not ((given >= 0) & (given <= 1)).all():
-        wrong = given[~((given >= 0) & (given <= 1))][0]
-        raise InputError(f"the scorer gave a window {wrong:g}; scores are from 0 to 1")
-    return given.astype(np.float32)
-
-
 def suppress(points: Points | Centres, scores: Scores, radius: float) -> NDArray[np.intp]:
     """Keep the best of each crowd: greedy non-maximum suppression on points.
 
@@ -280,10 +257,8 @@ def clusters(centres: Centres, stride: int, reach: int) -> list[NDArray[np.intp]
     return np.split(order, np.flatnonzero(np.diff(own[order])) + 1)
 
 
-def around(
-    centres: Centres, chosen: NDArray[np.bool_], stride: int, reach: int = 1
-) -> NDArray[np.bool_]:
-    """Which windows are at most `reach` steps of the grid, along each axis, from a chosen one.
+def around(centres: Centres, chosen: NDArray[np.bool_], stride: int) -> NDArray[np.bool_]:
+    """Which windows are at most a step of the grid, along each axis, from a chosen one.
 
     Parameters
     ----------
@@ -292,14 +267,12 @@ def around(
     chosen : (N,) bool
     stride : int
         px
-    reach : int
-        Steps of the grid.
 
     Returns
     -------
     (N,) bool
     """
-    near, cell = _grown(centres, chosen, stride, reach)
+    near, cell = _grown(centres, chosen, stride, 1)
     return np.asarray(near[cell[:, 0], cell[:, 1]] > 0)
 
 
@@ -320,13 +293,12 @@ def refine(
     scores: Scores,
     kept: NDArray[np.intp],
     stride: int,
-    reach: int = 1,
 ) -> Points:
     """Move each kept place to the score-weighted mean of those of the windows around it.
 
-    Neighbours on the grid, up to `reach` steps along each axis, count with their score; a
-    neighbour that is no window (beyond the border, on empty background) counts as nothing, and so
-    does one whose place is farther off than neighbours are: it sees another tip.
+    The eight neighbours on the grid count with their score; one that is no window (beyond the
+    border, on empty background) counts as nothing, and so does one whose place is farther off
+    than neighbours are: it sees another tip.
 
     Parameters
     ----------
@@ -340,13 +312,11 @@ def refine(
         Indices into `centres`.
     stride : int
         px
-    reach : int
-        Steps of the grid.
 
     Returns
     -------
     (K, 2) float64
-        ``x, y`` in px; less than ``1.5 * reach * stride`` from the place.
+        ``x, y`` in px; less than ``1.5 * stride`` from the place.
     """
     if len(kept) == 0:
         return np.empty((0, 2))
@@ -355,9 +325,9 @@ def refine(
     kept = np.cumsum(some)[kept] - 1
     centres, places, scores = centres[some], places[some], scores[some]
     column, row = (centres.astype(np.int64) - centres.min(axis=0)).T // stride
-    row_length = column.max() + 1 + 2 * reach  # so that no row goes on in the next
+    row_length = column.max() + 3  # so that no row goes on in the next
     cell = row * row_length + column
-    steps = np.arange(-reach, reach + 1)
+    steps = np.arange(-1, 2)
     beside = cell[kept, None, None] + steps[:, None] + row_length * steps
     # looked up in a list: a map of all windows would be as large as the scan that they are of
     wanted, place = np.unique(beside, return_inverse=True)
@@ -367,7 +337,7 @@ def refine(
     number[at[asked]] = np.flatnonzero(asked)
     around = number[place].reshape(beside.shape)
     shift = places[around] - places[kept, None, None]
-    near = (around >= 0) & (np.linalg.norm(shift, axis=-1) < 1.5 * reach * stride)
+    near = (around >= 0) & (np.linalg.norm(shift, axis=-1) < 1.5 * stride)
     weight = np.where(near, scores[around], 0.0)
     total = np.maximum(weight.sum(axis=(1, 2)), np.finfo(np.float64).tiny)
     return np.asarray(places[kept] + (weight[..., None] * shift).sum(axis=(1, 2)) / total[:, None])

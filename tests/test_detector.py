@@ -152,7 +152,7 @@ def test_what_is_no_image_is_refused(image):
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"stride": 0}, "stride=0 must be a number of at least 1"),
+        ({"stride": 0}, "stride=0 must be a whole number of at least 1"),
         ({"stride": 2.5}, r"stride=2.5 must be a whole number"),
         ({"threshold": "high"}, "threshold=high must be a number"),
         ({"radius": -1}, "radius=-1 must be a number of at least 0"),
@@ -401,3 +401,54 @@ def test_what_no_scorer_may_return_is_said(given, said):
         found.find(image)
     as_list = WindowDetector(lambda image, centres: [0.0] * len(centres), root_width=5)
     assert len(as_list.find(image)[0]) == 0
+
+
+class Looking:
+    """A scorer whose answer with places is the one given."""
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def look(self, image, centres):
+        return self._answer(centres)
+
+    def __call__(self, image, centres):
+        raise AssertionError("look is asked")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda c: (np.full(len(c), 7.0), c), "gave a window 7; scores are from 0 to 1"),
+        (lambda c: (np.ones(3), c), r"returned \(3,\) for \d+ windows"),
+        (lambda c: (np.ones(len(c)), c[:3]), r"look returned places of \(3, 2\) for \d+ windows"),
+        (lambda c: (np.ones(len(c)), c * np.nan), "x and y, finite, for each"),
+        (lambda c: (np.ones(len(c)), None), "places of NoneType for"),
+    ],
+)
+def test_what_no_look_may_return_is_said(answer, said):
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    with pytest.raises(InputError, match=said):
+        WindowDetector(Looking(answer), root_width=5).find(image)
+    plain = Looking(lambda c: ([0.7] * len(c), c.tolist()))
+    scores = WindowDetector(plain, root_width=5).find(image)[1]
+    assert scores.dtype == np.float32
+    assert set(scores) == {np.float32(0.7)}
+
+
+@pytest.mark.parametrize("threshold", ["0.5", 50, -1, float("nan")])
+def test_a_threshold_that_cannot_be_is_refused_where_an_image_is_looked_at(threshold):
+    image = np.zeros((40, 40, 3), np.uint8)
+    with pytest.raises(InputError, match=f"threshold={threshold} must be a number"):
+        load("baseline").detect(image, threshold=threshold)
+
+
+def test_a_stride_may_be_any_whole_number():
+    assert load("baseline", stride=np.int64(8)).stride == 8
+
+
+def test_a_detectors_file_may_be_a_path():
+    with pytest.raises(InputError, match=r"own\.onnx cannot be read: there is no such file"):
+        load(Path("own.onnx"))
+    with pytest.raises(InputError, match="no detector called 'cnm'; did you mean cnn"):
+        load(Path("cnm"))

@@ -156,6 +156,8 @@ def test_sharpness_falls_with_blur(plate):
 def test_settings_that_cannot_be(settings, said):
     with pytest.raises(InputError, match=said):
         engine.load("local", **settings)
+    with pytest.raises(InputError, match="no engine called 'lcoal'; there is local, dask"):
+        engine.load("lcoal")
 
 
 def test_text_of_any_name_is_one_line():

@@ -100,6 +100,18 @@ def test_a_table_of_images_is_checked_like_the_others():
         evaluate(moved, both, pd.DataFrame({"image": ["b", "b"]}), 10)
 
 
+def test_what_is_no_table_and_no_list_of_names_is_said():
+    found = tips("plate.jpg", [(1, 1)])
+    with pytest.raises(
+        InputError, match=r"truth must be a DataFrame, not str; roottip\.table\.read"
+    ):
+        evaluate(found, "tips.csv", ["plate.jpg"], 10)
+    with pytest.raises(InputError, match=r"images='plate\.jpg' is one name; give a list"):
+        evaluate(found, found, "plate.jpg", 10)
+    with pytest.raises(InputError, match="distractors has no column y, cause; it has image, x"):
+        evaluate(found, found, ["plate.jpg"], 10, distractors=found[["image", "x"]])
+
+
 @pytest.mark.parametrize("kind", [list, dict.fromkeys, lambda n: pd.DataFrame({"image": n})])
 def test_a_name_that_is_not_utf8_is_a_name(kind):
     names = pd.Series(["a", "w\udcff"], dtype=object)

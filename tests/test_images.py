@@ -89,6 +89,8 @@ def test_transparency_is_laid_on_white(tmp_path):
     image = read_image(tmp_path / "a.png")
     assert np.array_equal(image[:, :10], COLOUR[:, :10])
     assert (image[:, 10:] == 255).all()
+    Image.fromarray(rgba[..., [0, 3]]).save(tmp_path / "grey.png")
+    assert np.array_equal(read_image(tmp_path / "grey.png"), image[..., 0])
     deep = rgba.astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / "b.png"), deep[..., [2, 1, 0, 3]])
     assert np.abs(read_image(tmp_path / "b.png").astype(int) - image).max() <= 1
@@ -220,6 +222,17 @@ def test_a_pattern_a_file_and_lists(folder):
     assert find_images(folder / "run.txt") == (folder, ["day 10/x.webp", "p2.JPG"])
     (folder / "run.csv").write_text("plate,image\n1,day 10\\x.webp\n", encoding="utf-8")
     assert find_images(folder / "run.csv") == (folder, ["day 10/x.webp"])
+
+
+def test_a_folder_with_brackets_in_its_name_may_hold_what_a_pattern_finds(tmp_path):
+    folder = tmp_path / "run [3]" / "day 1"
+    folder.mkdir(parents=True)
+    Image.fromarray(COLOUR).save(folder / "p1.png")
+    assert find_images(tmp_path / "run [3]" / "day*" / "*.png") == (
+        folder.parent,
+        ["day 1/p1.png"],
+    )
+    assert find_images(folder / "*.png") == (folder, ["p1.png"])
 
 
 def test_a_listed_image_that_is_missing_is_kept_to_fail_later(folder):

@@ -7,7 +7,6 @@ import pytest
 from roottip import table
 from roottip.errors import InputError
 from roottip.evaluation import evaluate
-from roottip.formats.rsml import read_rsml
 from roottip.interchange import read_dataset, read_listed, read_truth
 
 RSML = """<?xml version="1.0"?>
@@ -32,7 +31,7 @@ def rsml(path, unit="pixel", resolution="1"):
 
 
 def test_tips_are_last_points_with_their_order(tmp_path):
-    tips = read_rsml(rsml(tmp_path / "a.rsml"), "a.png")
+    tips = read_truth(rsml(tmp_path / "a.rsml"), ["a.png"])
     assert tips[["x", "y"]].to_numpy().tolist() == [[3.5, 40], [30, 22], [7, 8]]
     assert tips["root_order"].tolist() == [0, 1, 0]
     assert set(tips["image"]) == {"a.png"}
@@ -41,7 +40,7 @@ def test_tips_are_last_points_with_their_order(tmp_path):
 @pytest.mark.parametrize(("unit", "resolution"), [("cm", "100"), ("inch", "179.0"), ("cm", "x")])
 def test_positions_are_pixels_whatever_the_unit(tmp_path, unit, resolution):
     # as SmartRoot writes them: unit and resolution say how long a pixel is
-    tips = read_rsml(rsml(tmp_path / "a.rsml", unit, resolution), "a")
+    tips = read_truth(rsml(tmp_path / "a.rsml", unit, resolution))
     assert tips[["x", "y"]].to_numpy()[0].tolist() == [3.5, 40]
 
 
@@ -50,12 +49,12 @@ def test_a_folder_of_rsml_goes_with_the_images_of_the_same_names(tmp_path):
     rsml(tmp_path / "b.rsml")
     truth = read_truth(tmp_path, ["day1/a.tif", "b.png", "c.png"])
     assert truth["image"].unique().tolist() == ["day1/a.tif", "b.png"]
-    with pytest.raises(InputError, match=r"b.rsml has no image: none of 1 is called b"):
+    with pytest.raises(InputError, match=r"b.rsml is about b.rsml, but none of the 1 images"):
         read_truth(tmp_path, ["a.tif"])
     assert read_truth(tmp_path / "a.rsml")["image"].unique().tolist() == ["a.jpg"]
     (tmp_path / "other").mkdir()
     rsml(tmp_path / "other" / "b.rsml")
-    with pytest.raises(InputError, match=r"b.rsml and .*b.rsml are both about b.png; remove one"):
+    with pytest.raises(InputError, match=r"b.rsml and .*b.rsml: b.png is there twice; remove one"):
         read_truth(tmp_path, ["a.tif", "b.png"])
 
 
@@ -78,18 +77,18 @@ OUTSIDE = """<?xml version="1.0"?><!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/pa
             "root 1.2 has no 'y'",
         ),
         (RSML.replace('"7"', '"left"').format(unit="px", resolution=""), "could not convert"),
-        (RSML.replace('"7"', '"nan"').format(unit="px", resolution=""), "row 3, column x"),
+        (RSML.replace('"7"', '"nan"').format(unit="px", resolution=""), "a.rsml: nan is no number"),
     ],
 )
 def test_bad_xml_is_refused(tmp_path, text, said):
     (tmp_path / "a.rsml").write_text(text)
     with pytest.raises(InputError, match=said):
-        read_rsml(tmp_path / "a.rsml", "a.png")
+        read_truth(tmp_path / "a.rsml", ["a.png"])
 
 
 def test_a_missing_file_is_an_input_error(tmp_path):
-    with pytest.raises(InputError, match="cannot be read: No such file"):
-        read_rsml(tmp_path / "none.rsml", "a")
+    with pytest.raises(InputError, match=r"there is no file or folder .*none.rsml"):
+        read_truth(tmp_path / "none.rsml", ["none.png"])
     with pytest.raises(InputError, match=r"no .rsml file in"):
         read_truth(tmp_path)
 
@@ -149,9 +148,17 @@ def test_traces_in_subfolders_are_their_images(tmp_path):
     }
 
 
+def test_a_trace_that_is_called_otherwise_says_its_image(tmp_path):
+    text = RSML.format(unit="pixel", resolution=1)
+    named = text.replace("<metadata>", "<metadata><file-key>plate.jpg</file-key>")
+    (tmp_path / "scan.rsml").write_text(named)
+    assert set(read_truth(tmp_path, ["plate.jpg", "other.jpg"])["image"]) == {"plate.jpg"}
+    assert set(read_truth(tmp_path, ["plate.jpg", "scan.png"])["image"]) == {"scan.png"}
+
+
 def test_traces_of_two_images_of_one_name_are_refused(tmp_path):
     (tmp_path / "p1.rsml").write_text("<rsml/>")
-    with pytest.raises(InputError, match=r"p1.rsml could be about day1/p1.jpg or day2/p1.jpg"):
+    with pytest.raises(InputError, match=r"images are called so: day1/p1.jpg, day2/p1.jpg; rename"):
         read_truth(tmp_path, ["day1/p1.jpg", "day2/p1.jpg", "p2.jpg"])
 
 

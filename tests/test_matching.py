@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from roottip.errors import InputError
 from roottip.matching import apart, match, nearest, steps
 
 clouds = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=25)
@@ -29,6 +30,14 @@ def test_as_many_pairs_as_scipys_bipartite_matching(found, truth, tolerance):
         assert len(i) == (reference >= 0).sum()
     else:
         assert len(i) == 0
+
+
+def test_points_may_be_lists_and_a_tolerance_below_0_is_refused():
+    i, j = match([[1, 2], [30, 30]], [[31, 30]], 2)
+    assert (i.tolist(), j.tolist()) == ([1], [0])
+    assert len(match([], [[1, 2]], 2)[0]) == 0
+    with pytest.raises(InputError, match="tolerance=-1 must be a number of at least 0"):
+        match([[1, 2]], [[1, 2]], -1)
 
 
 def test_more_pairs_go_before_shorter_distances():

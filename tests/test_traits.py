@@ -127,6 +127,17 @@ def test_patterns_that_cannot_be(pattern, group, said):
         traits.measure(*ledger.tables(ledger.Ledger.nothing(), []), pattern=pattern, group=group)
 
 
+def test_an_images_table_need_not_say_how_it_was_measured():
+    tips, images = run_of({"a": SQUARE, "b": [(0, 0)] * 5})
+    bare = images.drop(columns=[*table.MEASURED])
+    with_scale, listed, _ = traits.measure(tips, bare, px_per_mm=20.0)
+    assert with_scale["x_mm"].tolist()[:3] == [0.5 / 20, 0.5 / 20, 20.5 / 20]
+    assert listed["note"].tolist() == ["", ""]
+    assert listed["hull_area_mm2"].tolist() == pytest.approx([200 / 400, 0])
+    with pytest.raises(InputError, match="tips has tips in 'b', which is not among the images"):
+        traits.measure(tips, bare.iloc[:1])
+
+
 def test_what_is_doubtful_is_kept_and_flagged():
     points = {f"a/{n}": [(i, 0.0) for i in range(10 + n % 3)] for n in range(9)}
     points |= {"a/many": [(i, 0.0) for i in range(60)], "b/many": [(i, 0.0) for i in range(60)]}

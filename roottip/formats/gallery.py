@@ -83,7 +83,7 @@ class Gallery:
             )
         raise InputError(
             f"{where} is about {said}, and {len(found)} images are called so: "
-            f"{', '.join(found[:3])}; give only one of them as images="
+            f"{', '.join(found[:3])}; rename all but one, or let images= be that one only"
         )
 
     def has(self, said: str, key: Callable[[str], str]) -> bool:

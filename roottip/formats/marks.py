@@ -76,6 +76,7 @@ class Collector:
         self.gallery = gallery
         self._label = label
         self._sizes: dict[str, Size | None] = {}
+        self._said_by: dict[str, str] = {}
         self._rows: list[dict[str, Any]] = []
         self._labels: Counter[str] = Counter()
 
@@ -88,10 +89,12 @@ class Collector:
             The file lists it twice, or its size cannot be.
         """
         if name in self._sizes:
-            raise InputError(f"{where}: {self.path} has {name} twice")
+            both = {self._said_by[name]: None, where: None}  # or one that says it twice
+            raise InputError(f"{' and '.join(both)}: {name} is there twice; remove one")
         if size is not None and max(map(abs, size)) > MOST:
             raise InputError(f"{where}: {name} cannot be {size[0]} x {size[1]} px")
         self._sizes[name] = size
+        self._said_by[name] = where
         return name
 
     def add(

@@ -22,7 +22,6 @@ from xml.etree.ElementTree import Element
 
 import pandas as pd
 
-from roottip import table
 from roottip.errors import InputError
 from roottip.formats import markup
 from roottip.formats.gallery import Gallery, folder_files, last_stem
@@ -33,7 +32,6 @@ from roottip.formats.marks import (
     Marks,
     by_image,
     file_names,
-    number,
     read_bytes,
 )
 from roottip.images import SUFFIXES
@@ -70,41 +68,6 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
             # a root's label says which root it is, not what kind of mark
             collector.add(image, str(file), **tip)
     return collector.marks()
-
-
-def read_rsml(path: str | Path, image: str) -> pd.DataFrame:
-    """Read the root tips of one RSML file.
-
-    Parameters
-    ----------
-    path : path
-    image : str
-        What to call the image in the table.
-
-    Returns
-    -------
-    DataFrame
-        ``image, x, y, ignore, root_order``, and ``group`` where a root has that property.
-
-    Raises
-    ------
-    InputError
-        Missing, no well-formed XML, XML with entities or external references (an attack), or
-        a point without numbers.
-    """
-    path = Path(path)
-    tips = _tips(markup.parse(read_bytes(path), path), path)
-    frame = pd.DataFrame(tips, columns=["x", "y", "ignore", "root_order"])
-    frame.insert(0, "image", table.texts([image] * len(frame)))
-    orders = [tip["root_order"] for tip in tips]
-    frame["root_order"] = pd.array(
-        [None if order is None else int(number(order, str(path))) for order in orders],
-        dtype="Int64",
-    )
-    if any(tip["group"] for tip in tips):
-        frame["group"] = table.texts(tip["group"] or "" for tip in tips)
-    kind = "int64" if None not in orders else "Int64"
-    return table.check_points(frame, path.name).astype({"root_order": kind})
 
 
 def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Training: the only home of torch, Lightning and albumentations in the package."""
+"""Training: the home of torch, Lightning and albumentations."""
 
 from __future__ import annotations
 

@@ -68,6 +68,7 @@ QUANTITIES = {
 """What is measured of a window, and in plain words."""
 
 _DIRECTIONS = 24
+_SHUFFLES = 20
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -178,9 +179,7 @@ def nearest(
     return table, colour[:, :, None, None] * known.kernels[best][:, None]
 
 
-def chance(
-    kernels: Floats, known: Family, metric: Floats, seed: int, times: int = 20
-) -> tuple[float, float]:
+def chance(kernels: Floats, known: Family, metric: Floats, seed: int) -> tuple[float, float]:
     """Median likeness of shuffled kernels, and what 95 % of them stay below.
 
     Shuffled kernels have a kernel's own colours at places drawn anew: with so many kernels made
@@ -189,7 +188,7 @@ def chance(
     rng = np.random.default_rng(seed)
     flat = kernels.reshape(*kernels.shape[:2], -1)
     likeness = []
-    for _ in range(times):
+    for _ in range(_SHUFFLES):
         order = np.stack([rng.permutation(flat.shape[2]) for _ in flat])
         shuffled = np.take_along_axis(flat, order[:, None, :], axis=2)
         likeness.append(nearest(shuffled.reshape(kernels.shape), known, metric)[0]["likeness"])

@@ -1,4 +1,4 @@
-"""The trained net, slid over the whole image as one convolution. No torch.
+"""The trained net, slid over the whole image as one convolution.
 
 Beside the weights, ``NAME.onnx``, lies their card, ``NAME.json``: everything that using them
 needs and how they came about. `roottip.learning.export` writes the two.
