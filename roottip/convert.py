@@ -19,7 +19,7 @@ from roottip.formats import FORMATS
 from roottip.formats.gallery import Gallery, folder_files, read_gallery
 from roottip.formats.marks import Marks, image_table
 from roottip.interchange import DISTRACTORS, TIPS, read_dataset
-from roottip.places import check_folder, content_hash
+from roottip.places import check_folder, content_hash, write_whole
 
 DATASET = "dataset"
 NAMES = (*FORMATS, DATASET)
@@ -223,7 +223,7 @@ def _put(files: dict[str, bytes], output: Path, wanted: str) -> None:
     single = "" in files or (len(files) == 1 and output.suffix.lower() in endings)
     if single:
         (content,) = files.values()
-        _write(output, content)
+        write_whole(output, content)
         return
     if output.suffix.lower() in endings:
         raise InputError(
@@ -238,14 +238,7 @@ def _put(files: dict[str, bytes], output: Path, wanted: str) -> None:
                 "output="
             )
     for name, content in files.items():
-        _write(output / name, content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
+        write_whole(output / name, content)
 
 
 def _read_dataset(folder: Path) -> Marks:
@@ -294,7 +287,7 @@ def _write_dataset(
     first = ["image", "split", "width", "height", "group"]
     listed = listed[[*first, *(column for column in listed if column not in first)]]
     if distractors is not None and distractors.is_file():
-        _write(output / DISTRACTORS, distractors.read_bytes())
+        write_whole(output / DISTRACTORS, distractors.read_bytes())
     elif overwrite:  # of what is replaced
         (output / DISTRACTORS).unlink(missing_ok=True)
     table.write(points, output / TIPS)

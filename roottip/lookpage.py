@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from roottip import __version__, report
+from roottip import html, report
 from roottip.evaluation import FALSE_ALARM, HIT, MISS
 from roottip.learning.handmade import KINDS, QUANTITIES
+from roottip.places import write_whole
 from roottip.windows import Image
 
 Floats = NDArray[np.floating[Any]]
@@ -83,20 +82,14 @@ def write(story: Story, output: Path) -> None:
     for outcome, members in windows.items():
         sheets[outcome.replace(" ", "_")] = sheet([w["shown"] for w in members], 160)
     folder = output / "pictures"
-    folder.mkdir(parents=True, exist_ok=True)
     for name in ("kernels", "layers", "features", "hit", "miss", "false_alarm"):
         path = folder / f"{name}.png"
         if name in sheets:
-            path.write_bytes(report.encode(sheets[name], ".png"))
+            write_whole(path, report.encode(sheets[name], ".png"))
         else:  # of an earlier look at something else
             path.unlink(missing_ok=True)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["cell"] = _cell
-    environment.filters["address"] = _address
-    environment.filters["photo"] = report.thumbnail
-    page = environment.get_template("explain.html").render(
+    page = html.render(
+        "explain.html",
         kernels=kernels,
         layers=layers,
         features=features,
@@ -104,10 +97,8 @@ def write(story: Story, output: Path) -> None:
         quantities=QUANTITIES,
         kinds=KINDS,
         story=story,
-        version=__version__,
     )
-    # a file name may hold bytes that are no UTF-8; the page shows a question mark there
-    (output / "explain.html").write_text(page, encoding="utf-8", errors="replace")
+    write_whole(output / "explain.html", page)
 
 
 def sheet(rows: Sequence[Sequence[Image]], side: int) -> Image:
@@ -231,15 +222,3 @@ def _windows(story: Story) -> dict[str, list[dict[str, Any]]]:
         if members:
             shown[outcome] = members
     return shown
-
-
-def _address(picture: Image) -> str:
-    """A small picture as a ``data:`` address, to the pixel."""
-    return "data:image/png;base64," + base64.b64encode(report.encode(picture, ".png")).decode()
-
-
-def _cell(value: Any) -> str:
-    """A table's value; – where there is none."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

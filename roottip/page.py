@@ -7,21 +7,20 @@ past each found point), so the figures that it shows at any threshold are `evalu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from roottip import __version__, report, table
+from roottip import html, report, table
 from roottip.errors import InputError
 from roottip.evaluation import FALSE_ALARM, HIT, MISS, Evaluation
 from roottip.images import read_image
 from roottip.matching import Floats, nearest
+from roottip.places import write_whole
 from roottip.windows import Image, patches
 
 MOST_IMAGES = 40
@@ -73,37 +72,23 @@ def write_page(
         Where the images are; without it the page has no pictures.
     """
     crops, pictures = ([], {}) if root is None else _pictures(evaluations, root)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["cell"] = _cell
     data = {
         "tolerance": next(iter(evaluations.values())).summary["tolerance"],
         "detectors": [_detector(name, e) for name, e in evaluations.items()],
         "images": _images(evaluations, pictures),
         "causes": _causes(evaluations),
     }
-    page = environment.get_template("comparison.html").render(
+    page = html.render(
+        "comparison.html",
         verdict=verdict,
         summaries={name: e.summary for name, e in evaluations.items()},
         tables=tables,
         crops=crops,
         legend=_LEGEND,
         settings=settings,
-        version=__version__,
-        # "<" would end the script element it is in
-        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+        data=html.script(data),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a file name may hold bytes that are no UTF-8; the page shows a question mark there
-    path.write_text(page, encoding="utf-8", errors="replace")
-
-
-def _cell(value: Any) -> str:
-    """A table's value; – where there is none."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    write_whole(path, page)
 
 
 def _detector(name: str, e: Evaluation) -> dict[str, Any]:

@@ -46,6 +46,32 @@ def version(place: Place) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
+def write_whole(path: Path, data: bytes, part: str | None = None, lasting: bool = False) -> None:
+    """Write a file, and the folders above it; it appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    data : bytes
+    part : str, optional
+        What the file is called until it is whole; its own name and ``.part`` where not given.
+    lasting : bool
+        Wait until it would outlive a power cut.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(part or f"{path.name}.part")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
 def content_hash(data: bytes) -> str:
     """The same for the same bytes."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
@@ -172,21 +198,9 @@ class Folder:
                 self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
                 self._system.pipe_file(path, data)
                 return
-            file_path = Path(self.place, name)
-            file_path.parent.mkdir(parents=True, exist_ok=True)
             # one name for all, which a killed run leaves and the next one uses up: the lock
             # keeps others away
-            part = file_path.parent / ".part"
-            try:
-                with part.open("wb") as file:
-                    file.write(data)
-                    if lasting:
-                        file.flush()
-                        os.fsync(file.fileno())
-                part.replace(file_path)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+            write_whole(Path(self.place, name), data, ".part", lasting)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise InputError(

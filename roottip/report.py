@@ -84,4 +84,9 @@ def encode(image: Image, suffix: str, settings: Sequence[int] = ()) -> bytes:
 def thumbnail(image: Image, side: int = 480) -> str:
     """A JPEG of a grey or RGB image as a ``data:`` address, its longer side at most `side` px."""
     data = encode(shrink(image, side), ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return address(data, "jpeg")
+
+
+def address(picture: bytes, kind: str) -> str:
+    """The content of an image file of that kind, such as ``png``, as a ``data:`` address."""
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 import pandas as pd
 
-from roottip import __version__
+from roottip import html
 from roottip.places import Folder
+from roottip.report import address
 from roottip.task import printable
 
 MOST_EMBEDDED = 100
@@ -54,19 +52,14 @@ def write(
     embedded = len(images) <= MOST_EMBEDDED
     for name, row in zip(images["image"], rows, strict=True):
         row.append(_address(folder, thumbnails.get(name), embedded))
-    content = json.dumps({"columns": [*_SHOWN, "picture"], "rows": rows})
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.get_template("run.html").render(
+    page = html.render(
+        "run.html",
         lead=lead,
-        # a file may be called </script>; in JSON the sign may be written as its number
-        content=content.replace("<", "\\u003c"),
+        content=html.script({"columns": [*_SHOWN, "picture"], "rows": rows}),
         summary=summary.round(2),
         settings=settings,
-        version=__version__,
     )
-    folder.write("report.html", page.encode("utf-8", "replace"))
+    folder.write("report.html", page)
 
 
 def _address(folder: Folder, file: str | None, embedded: bool) -> str | None:
@@ -75,4 +68,4 @@ def _address(folder: Folder, file: str | None, embedded: bool) -> str | None:
     if not embedded:
         return quote(os.fsencode(file))
     data = folder.read(file)
-    return None if data is None else f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+    return None if data is None else address(data, "jpeg")

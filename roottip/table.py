@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from roottip.errors import InputError
+from roottip.places import write_whole
 
 FOUND_COLUMNS = ("image", "x", "y", "score")
 FARTHEST = 1e8
@@ -151,11 +152,7 @@ def write(frame: pd.DataFrame, path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"{path}: tables are written as {' or '.join(FORMATS)}")
-    content = encode(frame, path.suffix.lower())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
+    write_whole(path, encode(frame, path.suffix.lower()))
 
 
 def encode(frame: pd.DataFrame, suffix: str) -> bytes:

@@ -150,3 +150,10 @@ def test_blanks_around_columns_names_and_other_separators(tmp_path):
     path.write_text("image,x,y\np.png,,2\n")
     with pytest.raises(InputError, match=r"a, row 1, column x: '' is not a finite number"):
         table.check_points(table.read(path), "a")
+
+
+def test_what_cannot_be_written_leaves_no_part(tmp_path):
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(OSError):  # noqa: PT011  which one depends on the system
+        table.write(pd.DataFrame({"image": ["a"]}), tmp_path / "t.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]

@@ -14,6 +14,7 @@ from typing import Any
 
 from roottip.detector import Scorer, WindowDetector
 from roottip.errors import InputError
+from roottip.places import write_whole
 from roottip.scale import REFERENCE_WIDTH
 from roottip.surroundings import Reviewer
 
@@ -90,15 +91,18 @@ def read_weights(weights: Path, card: Mapping[str, Any]) -> bytes:
 def write(weights: Path, content: bytes, card: Mapping[str, Any]) -> None:
     """Write weights and, as ``NAME.json`` beside them, their card with the weights' SHA-256."""
     full = {**card, "sha256": hashlib.sha256(content).hexdigest()}
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    weights.write_bytes(content)
-    weights.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n")
+    write_whole(weights, content)
+    _write_card(weights, full)
 
 
 def amend(weights: Path, **changes: object) -> None:
     """Change what a card says; the weights stay."""
-    path = weights.with_suffix(".json")
-    path.write_text(json.dumps({**json.loads(_read(path)), **changes}, indent=2) + "\n")
+    _write_card(weights, {**json.loads(_read(weights.with_suffix(".json"))), **changes})
+
+
+def _write_card(weights: Path, card: Mapping[str, Any]) -> None:
+    content = json.dumps(card, indent=2) + "\n"
+    write_whole(weights.with_suffix(".json"), content.encode())
 
 
 def detector_of(
