@@ -27,6 +27,7 @@ from roottip.scale import (
     adjustment,
     check_width,
     in_eighths,
+    rescaled,
     resize,
     resized,
 )
@@ -176,8 +177,7 @@ class WindowDetector:
         Raises
         ------
         InputError
-            The image is no such array, the threshold no number from 0 to 1, or what the scorer
-            gave does not fit its windows.
+            The image is no such array, the threshold not from 0 to 1, the scorer's answer none.
         """
         if not isinstance(image, Strips):
             check_image(image)
@@ -223,7 +223,7 @@ class WindowDetector:
         points = windows.refine(centres, places, scores, kept, self.stride)
         to_border = np.minimum(points, scaled_size - 1 - points).min(axis=1)
         points, kept = points[to_border >= self.margin], kept[to_border >= self.margin]
-        points = (points + 0.5) * size / scaled_size - 0.5  # a pixel's centre is at + 0.5
+        points = rescaled(points, size / scaled_size)
         return np.clip(points, 0, size - 1), scores[kept]
 
     def _look(self, image: Image, centres: Centres) -> tuple[Scores, Points]:

@@ -30,7 +30,7 @@ from roottip.learning import handmade
 from roottip.learning.plates import distance
 from roottip.lookfigures import OUTCOMES, ZONES
 from roottip.places import check_own
-from roottip.scale import REFERENCE_WIDTH, adjustment
+from roottip.scale import REFERENCE_WIDTH, adjustment, rescaled
 from roottip.scorers import cnn
 from roottip.windows import Centres, Image
 
@@ -232,9 +232,7 @@ def _look(
     rng = np.random.default_rng(seed)
     seen = Seen()
     for name in tqdm(names, desc="features", unit="image", leave=False):
-        image = read_image(dataset.root / name)
-        if image.ndim == 2:
-            image = np.repeat(image[:, :, None], 3, axis=2)
+        image = windows.in_colour(read_image(dataset.root / name))
         scaled = adjustment(image)(image)
         ratio = np.array(scaled.shape[1::-1]) / np.array(image.shape[1::-1])
 
@@ -275,9 +273,8 @@ def _look(
 
 
 def _scaled(points: pd.DataFrame, ratio: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points in px of the resized image; a pixel's centre is at + 0.5."""
-    xy: NDArray[np.float64] = points[["x", "y"]].to_numpy(np.float64)
-    return (xy + 0.5) * ratio - 0.5
+    """Points in px of the resized image."""
+    return rescaled(points[["x", "y"]].to_numpy(np.float64), ratio)
 
 
 def _pixels(points: pd.DataFrame, ratio: NDArray[np.float64], scaled: Image) -> Centres:
@@ -297,7 +294,7 @@ def _strongest(
     top = np.argsort(-value, kind="stable")[:60]
     top = top[value[top] > 0]
     top = top[windows.suppress(grid[top], value[top], side / 4)[:2]]
-    places = (grid[top] + 0.5) / ratio - 0.5
+    places = rescaled(grid[top].astype(np.float64), 1 / ratio)
     return [
         (float(value[i]), f"{name}, x {x:.0f}, y {y:.0f}", patch)
         for i, (x, y), patch in zip(

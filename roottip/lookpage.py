@@ -16,7 +16,7 @@ from roottip import html, report
 from roottip.evaluation import FALSE_ALARM, HIT, MISS
 from roottip.learning.handmade import KINDS, QUANTITIES
 from roottip.places import write_whole
-from roottip.windows import Image
+from roottip.windows import Image, in_colour
 
 Floats = NDArray[np.floating[Any]]
 
@@ -130,7 +130,7 @@ def kernel_picture(kernel: Floats) -> Image:
 def map_picture(values: Floats, most: float) -> Image:
     """A (rows, columns) feature map, black at 0 and white at `most`."""
     grey = np.clip(255 * values / max(most, 1e-12), 0, 255).round().astype(np.uint8)
-    return np.asarray(np.repeat(grey[:, :, None], 3, axis=2))
+    return in_colour(grey)
 
 
 def heat_picture(patch: Image, values: Floats, smooth: float = 0.0) -> Image:

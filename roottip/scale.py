@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from roottip import noise
 from roottip.bands import in_bands
 from roottip.errors import check_number
-from roottip.windows import BORDER, Image
+from roottip.windows import BORDER, Image, Points
 
 REFERENCE_WIDTH = 5.0
 """Root width in px that detectors work at."""
@@ -178,6 +178,14 @@ def resize(image: Image, scale: float) -> Image:
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, size, interpolation=method), dtype=np.uint8)
+
+
+def rescaled(points: Points, ratio: float | NDArray[np.float64]) -> Points:
+    """Points, px, in an image of `ratio` times the size, which may differ across and down.
+
+    The centre of the top-left pixel is (0, 0) in both, so it is the corners that stay in place.
+    """
+    return np.asarray((points + 0.5) * ratio - 0.5, dtype=np.float64)
 
 
 def in_eighths(scale: float) -> int:

@@ -15,6 +15,7 @@ from roottip.detector import Detector
 from roottip.errors import InputError
 from roottip.images import Picture
 from roottip.places import Place
+from roottip.scale import rescaled
 from roottip.scalebar import scale_bar
 from roottip.scans import Scan
 from roottip.windows import Image, Points, Scores
@@ -124,7 +125,7 @@ class Task:
         image, on_image = whole, points
         if isinstance(image, Scan):
             image = bands.shrunk(image, SCAN_PICTURE)
-            on_image = (points + 0.5) * image.shape[1::-1] / (width, height) - 0.5
+            on_image = rescaled(points, np.array(image.shape[1::-1]) / (width, height))
         brightness, sharpness = light_and_focus(image)
         bar = scale_bar(image)
         drawn = report.overlay(image, table.points(name, on_image, scores))

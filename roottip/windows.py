@@ -144,6 +144,11 @@ def typical(maps: Sequence[NDArray[np.float32]]) -> float:
     return max(1.0, float(np.median(np.concatenate([part.ravel() for part in maps]))))
 
 
+def in_colour(image: Image) -> Image:
+    """Itself, or a grey image with three equal channels."""
+    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+
+
 def pad(image: Image, size: int) -> Image:
     """The image with its border reflected, as far as a window of `size` px around a pixel reaches.
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from roottip import windows
 from roottip.images import read_image
 from roottip.interchange import read_dataset
-from roottip.scale import adjustment
+from roottip.scale import adjustment, rescaled
 
 CONTRASTS = (1.5, 2.0, 2.25, 2.5, 3.0, 4.0, 6.0)
 
@@ -40,7 +40,7 @@ def main() -> None:
             scaled = adjustment(image)(image)
             factor = np.array(scaled.shape[1::-1]) / image.shape[1::-1]
             tips = visible.loc[visible["image"] == name, ["x", "y"]].to_numpy()
-            tips = np.round((tips + 0.5) * factor - 0.5).astype(np.int32)
+            tips = np.round(rescaled(tips, factor)).astype(np.int32)
             tips = tips.clip(0, np.array(scaled.shape[1::-1]) - 1)
             centres = windows.grid(scaled.shape, 4)
             for contrast in CONTRASTS:

@@ -27,7 +27,7 @@ from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
 from roottip.images import read_image
 from roottip.interchange import Dataset, read_dataset
 from roottip.scorers.cnn import SHIPPED, detector
-from roottip.windows import Image
+from roottip.windows import Image, in_colour
 
 SIDE, SHOWN, COLUMNS = 110, 220, 8
 
@@ -120,7 +120,7 @@ def crops(errors: pd.DataFrame, dataset: Dataset, found: pd.DataFrame, threshold
     tiles = []
     for image, own in errors.groupby("image", sort=False):
         picture = read_image(dataset.root / str(image))
-        picture = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture.copy()
+        picture = in_colour(picture).copy()
         for mark in dataset.truth[dataset.truth["image"] == image].itertuples():
             colour = (150, 150, 150) if mark.ignore else (0, 255, 0)
             cv2.circle(picture, (round(mark.x), round(mark.y)), 5, colour, 1)

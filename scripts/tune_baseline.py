@@ -31,7 +31,7 @@ from roottip import table, windows
 from roottip.evaluation import evaluate
 from roottip.images import read_image
 from roottip.interchange import read_dataset
-from roottip.scale import adjustment
+from roottip.scale import adjustment, rescaled
 from roottip.scorers.baseline import MEASURES, ridge_ends
 
 PLAIN = "as it is"
@@ -86,7 +86,7 @@ def prepare(data: list[tuple[Path, float]]) -> list[tuple[Example, windows.Image
                 factor = part.factor * np.array(scaled.shape[1::-1]) / part.image.shape[1::-1]
                 key = f"{folder.name}/{name} {change}"
                 seen = truth.assign(image=key, x=truth["x"] - part.left, y=truth["y"] - part.top)
-                seen[["x", "y"]] = (seen[["x", "y"]] + 0.5) * factor - 0.5
+                seen[["x", "y"]] = rescaled(seen[["x", "y"]].to_numpy(), factor)
                 example = Example(
                     key,
                     f"{folder.name}/{group}",

@@ -27,7 +27,7 @@ from roottip.learning.net import STRIDE, GlanceNet
 from roottip.learning.patches import Samples
 from roottip.learning.plates import Plate, distance
 from roottip.learning.quantise import quantise_file, typical
-from roottip.scale import resize
+from roottip.scale import rescaled, resize
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
 from roottip.scorers.cnn import CnnScorer, glance_of, net_of
@@ -120,7 +120,7 @@ def _fit(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
         (scores, places), seen = net.look(image, centres), glance(image, centres)
         likely = np.flatnonzero(scores >= FAINTER * net.card["threshold"])
         kept = likely[windows.suppress(places[likely], scores[likely], net.card["radius"])]
-        hits = kept[distance((places[kept] + 0.5) / size - 0.5, plate.tips) <= TOLERANCE]
+        hits = kept[distance(rescaled(places[kept], 1 / size), plate.tips) <= TOLERANCE]
         of_hits.append(seen[hits])
         of_all.append(seen)
     needed, every = np.concatenate(of_hits), np.concatenate(of_all)

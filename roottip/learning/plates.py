@@ -21,8 +21,8 @@ from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.interchange import read_dataset
 from roottip.matching import nearest
-from roottip.scale import adjustment, check_width
-from roottip.windows import Centres, Image, Points
+from roottip.scale import adjustment, check_width, rescaled
+from roottip.windows import Centres, Image, Points, in_colour
 
 _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")
@@ -114,9 +114,7 @@ def _read(
     group: str,
     points: pd.DataFrame,
 ) -> Plate:
-    image = read_image(root / name)
-    if image.ndim == 2:
-        image = np.repeat(image[:, :, None], 3, axis=2)
+    image = in_colour(read_image(root / name))
     scaled = adjustment(image, root_width)(image)
     ratio = np.array(scaled.shape[1::-1]) / np.array(image.shape[1::-1])
     ignored = points["ignore"].to_numpy() == 1
@@ -187,11 +185,10 @@ def distance(points: Points | Centres, targets: Points) -> NDArray[np.float64]:
 
 def _targets(points: pd.DataFrame, ratio: NDArray[np.float64]) -> Points:
     """Where the net is to say "tip": (N, 2) px of the resized image."""
-    # a pixel's centre is at + 0.5
-    marked: Points = (points[["x", "y"]].to_numpy(dtype=np.float64) + 0.5) * ratio - 0.5
+    marked = rescaled(points[["x", "y"]].to_numpy(np.float64), ratio)
     if "x_end" not in points:
         return marked
-    end: Points = (points[["x_end", "y_end"]].to_numpy(dtype=np.float64) + 0.5) * ratio - 0.5
+    end = rescaled(points[["x_end", "y_end"]].to_numpy(np.float64), ratio)
     back = marked - end
     length = np.linalg.norm(back, axis=1, keepdims=True)
     # a mark in the very end says nothing about where the root comes from

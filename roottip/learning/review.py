@@ -37,7 +37,7 @@ from roottip.learning.plates import Plate, distance
 from roottip.learning.quantise import quantise_file
 from roottip.learning.variants import variants
 from roottip.matching import match
-from roottip.scale import REFERENCE_WIDTH, resize
+from roottip.scale import REFERENCE_WIDTH, rescaled, resize
 from roottip.scorers import card as cards
 from roottip.scorers import cnn
 from roottip.scorers.review import CARD_VERSION, review_of
@@ -158,7 +158,7 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
         point = self._points[find] + rng.normal(0, 1, 2)  # finds are some px off
         squares = []
         for image, size in zip(self._images[self._plate_of[find]], SIZES, strict=True):
-            middle = (point + 0.5) * size - 0.5
+            middle = rescaled(point, size)
             # the very middle, as `surroundings` cuts, and no pixel's centre
             place = np.column_stack([turn, (WINDOW - 1) / 2 - turn @ middle])
             squares.append(

@@ -10,7 +10,7 @@ import numpy as np
 
 from roottip.learning.patches import R2, light
 from roottip.learning.plates import Plate
-from roottip.scale import REFERENCE_WIDTH, adjustment, resize
+from roottip.scale import REFERENCE_WIDTH, adjustment, rescaled, resize
 from roottip.windows import Points
 
 WANTED = 400
@@ -61,7 +61,7 @@ def _varied(plate: Plate, rng: np.random.Generator) -> Plate:
     image = adjustment(image, REFERENCE_WIDTH)(image)  # as detectors will see it
 
     def seen(points: Points) -> Points:
-        moved = (points - [left, top] + 0.5) * factor - 0.5
+        moved = rescaled(points - [left, top], factor)
         return moved[((moved > -0.5) & (moved < np.array(image.shape[1::-1]) - 0.5)).all(axis=1)]
 
     tips, ignored = seen(plate.tips), seen(plate.ignored)

@@ -156,8 +156,7 @@ class CnnScorer:
 
     def _answers(self, image: Image, centres: Centres) -> Scores:
         """(N, 3): the scores, and ``x, y`` from the centre to the tip, 0 if the net has no say."""
-        if image.ndim == 2:
-            image = np.repeat(image[:, :, None], 3, axis=2)
+        image = windows.in_colour(image)
         answers = np.zeros((len(centres), 3), dtype=np.float32)
         if len(centres):
             phase = centres % self._stride

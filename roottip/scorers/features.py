@@ -90,8 +90,7 @@ class FeaturesScorer:
         """
         scores = np.zeros(len(centres), dtype=np.float32)
         promising = np.flatnonzero(on_ridge(image, centres))
-        if image.ndim == 2:
-            image = np.repeat(image[:, :, None], 3, axis=2)
+        image = windows.in_colour(image)
         half = WINDOW // 2
         padded = windows.pad(image, WINDOW)
         for tile in windows.tiles(centres[promising], _TILE):
