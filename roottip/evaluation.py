@@ -371,8 +371,10 @@ def _over_tolerances(
 ) -> pd.DataFrame:
     rows = []
     for tolerance in sorted(tolerances):
-        excused = finds.to_hidden <= tolerance
-        paired, _ = match(finds.xy, truth, tolerance, excused)
+        # what is as far as the tolerance is a pair; in mm it was rounded when it was divided
+        reach = tolerance * (1 + 1e-9) if unit == "mm" else tolerance
+        excused = finds.to_hidden <= reach
+        paired, _ = match(finds.xy, truth, reach, excused)
         alarms = ~excused & _alone(len(finds.xy), paired)
         hits = len(paired)
         row = rates(hits, len(truth) - hits, int(alarms.sum()))

@@ -189,7 +189,7 @@ def rescaled(points: Points, ratio: float | NDArray[np.float64]) -> Points:
 
 
 def in_eighths(scale: float) -> int:
-    """The whole n for which `EIGHTH` / n is nearest to the scale."""
+    """The whole number nearest to `EIGHTH` / scale."""
     return round(EIGHTH / scale)
 
 

@@ -38,8 +38,8 @@ Grey = NDArray[np.float64]
 def scale_bar(image: Image) -> float | None:
     """Length of the scale bar that programs and microscopes draw into images.
 
-    A bar is a plain black or white rectangle, much longer than high, level, that does not touch
-    the image's edge and lies on ground of another brightness.
+    A bar is a plain black or white rectangle, much longer than high, level, on ground of another
+    brightness, and 4 px and half its height or more from the image's edge.
 
     Parameters
     ----------

@@ -127,10 +127,12 @@ def _square(band: Image, point: Points, side: int, window: int) -> Image:
     """(window, window, 3 or 1): the square around a point, reflected beyond the band's border."""
     left, top = (math.ceil(middle - side / 2) for middle in point)  # as `windows.patches` cuts
     height, width = band.shape[:2]
-    part = band[max(0, top) : top + side, max(0, left) : left + side]
-    edges = (-top, top + side - height, -left, left + side - width)
+    # one pixel more than is shown, for half of the square to be reflected in the other half
+    end = top + side + 1, left + side + 1
+    part = band[max(0, top) : end[0], max(0, left) : end[1]]
+    edges = (-top, end[0] - height, -left, end[1] - width)
     above, below, before, after = (max(0, edge) for edge in edges)
-    part = np.asarray(cv2.copyMakeBorder(part, above, below, before, after, BORDER), np.uint8)
+    whole = cv2.copyMakeBorder(part, above, below, before, after, BORDER)[:side, :side]
     how = cv2.INTER_AREA if side > window else cv2.INTER_CUBIC
-    resized = np.asarray(cv2.resize(part, (window, window), interpolation=how), np.uint8)
+    resized = np.asarray(cv2.resize(whole, (window, window), interpolation=how), np.uint8)
     return resized if resized.ndim == 3 else resized[:, :, None]

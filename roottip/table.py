@@ -303,8 +303,12 @@ def _objects(column: pd.Series, function: Callable[[object], object]) -> pd.Seri
     return pd.Series([function(value) for value in column], index=column.index, dtype=object)
 
 
+_LONG = r"\s*[+-]?\d{16,}\s*"
+"""A barcode: as a number it would lose digits."""
+
+
 def _numbers_where_all_are(column: pd.Series) -> pd.Series:
-    if column.name in _TEXT:
+    if column.name in _TEXT or column.str.fullmatch(_LONG).any():
         return column
     blank = column.str.strip() == ""
     numbers = pd.to_numeric(column.mask(blank), errors="coerce")
@@ -336,9 +340,10 @@ def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) ->
 
 
 def _finite(column: pd.Series, source: str) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
+    # as NumPy's numbers, in which what is missing is no number; pandas' own are neither
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
     _refuse_first(~np.isfinite(numbers), column, source, "is not a finite number")
-    return numbers.astype(np.float64)
+    return numbers
 
 
 def _refuse_first(bad: pd.Series, column: pd.Series, source: str, reason: str) -> None:

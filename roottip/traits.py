@@ -121,7 +121,9 @@ def measure(
 
 
 def parse(names: pd.Series, pattern: str) -> pd.DataFrame:
-    """The fields of a named pattern in each image's name; none where a name does not fit.
+    """The fields of a named pattern in each image's name; none where it does not fit in one way.
+
+    ``col_0_3`` fits ``{genotype}_{plate}`` in two.
 
     Raises
     ------
@@ -137,14 +139,18 @@ def parse(names: pd.Series, pattern: str) -> pd.DataFrame:
     for name in fields:
         if fields.count(name) > 1 or name in _TAKEN or not name.isidentifier():
             raise InputError(f"pattern={pattern}: call the field {name} something else")
-    expression = "".join(
-        f"(?P<{piece}>[^/]+?)" if i % 2 else re.escape(piece) for i, piece in enumerate(pieces)
+    # each field as short as can be, and as long: the same where there is one way only
+    shortest, longest = (
+        "".join(f"([^/]+{more})" if i % 2 else re.escape(p) for i, p in enumerate(pieces))
+        for more in ("?", "")
     )
     rows = []
     for name in names:
         path = name.rpartition(".")[0] or name
-        match = re.fullmatch(expression, path if "/" in pattern else path.rpartition("/")[2])
-        rows.append(match.groupdict() if match else dict.fromkeys(fields))
+        said = path if "/" in pattern else path.rpartition("/")[2]
+        first, last = re.fullmatch(shortest, said), re.fullmatch(longest, said)
+        one = first and last and first.groups() == last.groups()
+        rows.append(first.groups() if first and one else (None,) * len(fields))
     return pd.DataFrame(rows, columns=fields, index=names.index, dtype=object)
 
 

@@ -294,5 +294,7 @@ def test_mm_hold_downwards_and_for_ignored_tips():
     mm = rows[rows["unit"] == "mm"].set_index("tolerance")[["precision", "recall"]]
     assert mm.loc[0.25].tolist() == [0, 0]
     assert mm.loc[0.5].tolist() == [1, 1]
+    far = evaluate(tips("a", [(6, 0), (107, 0)]), tips("a", [(11, 0), (112, 0)]), images, 10)
+    assert far.by_tolerance.query("unit == 'mm' and tolerance == 0.5")["recall"].item() == 1
     images["px_per_mm"] = 0.0
     assert set(evaluate(found, truth, images, 10).by_tolerance["unit"]) == {"px"}

@@ -38,6 +38,12 @@ def test_noise_is_measured_as_strong_as_it_is_made(deviation, grey):
     assert noise.level([noisy(plain, deviation)]) == pytest.approx(deviation, rel=0.04)
 
 
+@pytest.mark.parametrize("height", [8, 256, 257, 258, 263, 264, 513, 769])
+def test_a_few_last_rows_do_not_dilute_it(height):
+    image = noisy(np.full((height, 2000), 128, np.uint8), 10)
+    assert noise.level([image]) == pytest.approx(10, rel=0.05)
+
+
 def test_slopes_and_edges_are_no_noise():
     across = np.tile(np.linspace(20, 220, 400), (300, 1))
     across[100:200, 150:250] += 30

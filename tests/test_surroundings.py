@@ -39,6 +39,14 @@ def test_squares_of_a_windows_size_are_patches() -> None:
         np.testing.assert_array_equal(cut, windows.patches(image, centres, side))
 
 
+@pytest.mark.parametrize("side", [2, 8, 9])
+def test_squares_around_corners_are_patches_too(side: int) -> None:
+    image = noise(30, 40)
+    corners = np.array([(0, 0), (39, 0), (0, 29), (39, 29), (10, 0), (0, 10)], np.int32)
+    cut = squares_of(image, corners.astype(float), [side], side)[:, 0]
+    np.testing.assert_array_equal(cut, windows.patches(image, corners, side))
+
+
 def test_larger_squares_are_averages_and_grey_is_every_colour() -> None:
     image = noise(64, 64)[:, :, 0]
     (square,) = squares_of(image, np.array([(31.6, 31.9)]), [32.2], 8)[0]

@@ -157,3 +157,22 @@ def test_what_cannot_be_written_leaves_no_part(tmp_path):
     with pytest.raises(OSError):  # noqa: PT011  which one depends on the system
         table.write(pd.DataFrame({"image": ["a"]}), tmp_path / "t.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_what_is_missing_in_pandas_own_numbers_is_no_number(tmp_path):
+    frame = pd.DataFrame({"image": ["a"] * 3, "x": [0, 1, 2], "y": [0, 1, 2]})
+    for column, kind, said in (
+        ("score", "Float64", "row 2, column score"),
+        ("x", "Int64", "row 2"),
+    ):
+        path = tmp_path / f"{column}.parquet"
+        frame.assign(**{column: pd.array([1, None, 0], dtype=kind)}).to_parquet(path)
+        with pytest.raises(InputError, match=f"row 2, column {column}.* is not a finite number"):
+            table.check_points(table.read(path), "found")
+
+
+def test_a_barcode_keeps_its_digits(tmp_path):
+    (tmp_path / "t.csv").write_text("image,code,count\na,9007199254740993,12\nb,,7\n")
+    read = table.read(tmp_path / "t.csv")
+    assert read["code"].tolist() == ["9007199254740993", ""]
+    assert read["count"].tolist() == [12, 7]

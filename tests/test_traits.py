@@ -104,6 +104,17 @@ def test_names_become_columns_and_groups():
     assert summary["images"].tolist() == [2, 3]
 
 
+def test_a_name_that_fits_in_several_ways_is_not_guessed_at():
+    names = [f"{g}_p{n}_d1.png" for g in ("col_0", "ler") for n in range(2)]
+    _, images, _ = traits.measure(
+        *run_of({name: [] for name in names}), pattern="{genotype}_{plate}_{day}", group=["plate"]
+    )
+    assert images["plate"].tolist() == [None, None, "p0", "p1"]
+    assert images["note"].tolist() == ["its name does not fit the pattern"] * 2 + [""] * 2
+    fitting = traits.parse(pd.Series(["col_0-p1"]), "{genotype}-{plate}")
+    assert fitting.loc[0].tolist() == ["col_0", "p1"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "group", "said"),
     [
