@@ -122,6 +122,8 @@ def evaluate(
 
     if output is not None:
         comparing.check_free(output)
+    if images is None and (truth / "images.csv").is_file():  # a dataset folder
+        images = truth / "images.csv"
     if images is None:
         if split is not None:
             raise InputError("split= needs images=, the table that says which image is in it")
@@ -343,6 +345,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[name](**read_settings(COMMANDS[name], rest))
     except InputError as error:
         return _complain(str(error))
+    except BrokenPipeError:
+        raise  # the command's, as a program, to deal with
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}")
@@ -364,7 +368,7 @@ def _overview() -> str:
             "roottip COMMAND --help teaches a command; roottip --version says which this is.",
             f"The Tab key, {completion.HOW}",
             "Exit codes: 0 done, 2 something given cannot be used, 3 done but some images could",
-            "not be read, 130 stopped.",
+            "not be read, 130 stopped, 141 nobody reads on.",
         ]
     )
 

@@ -111,7 +111,7 @@ def run(
         No images, `output` holds something else or is in use, or the disk is full.
     """
     folder = Folder(output)
-    root, found = find_images(source)
+    root, found = find_images(source, functools.partial(print, file=sys.stderr))
     names = _outside(root, found, folder)
     if not names:
         raise InputError(
@@ -257,7 +257,8 @@ def _write_pictures(folder: Folder, result: Result) -> None:
 
 def _picture(below: str, name: str) -> str:
     """Where an image's picture goes: never outside the output, whatever a list calls it."""
-    parts = [part for part in name.replace(":", "_").split("/") if part not in ("", ".", "..")]
+    parts = [part for part in name.replace(":", "_").split("/") if part not in ("", ".")]
+    parts = ["__" if part == ".." else part for part in parts]
     raw = parts[-1].encode("utf-8", "surrogateescape")
     if len(raw) > LONGEST_NAME:
         digest = hashlib.blake2b(raw, digest_size=8).hexdigest()

@@ -7,7 +7,6 @@ more.
 from __future__ import annotations
 
 import filecmp
-import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -277,10 +276,7 @@ def _write_dataset(
             raise InputError(
                 f"{here} is another image than {there}; give another output= or say overwrite=true"
             )
-        here.parent.mkdir(parents=True, exist_ok=True)
-        part = here.with_name(f"{here.name}.part")
-        shutil.copyfile(there, part)
-        part.replace(here)
+        write_whole(here, there.read_bytes())
     (output / "images.csv").unlink(missing_ok=True)
     listed = images.assign(group=_groups(points, images))
     listed["split"] = _splits(listed, val)

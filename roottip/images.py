@@ -6,11 +6,12 @@ it was transparent. Points refer to that image.
 
 from __future__ import annotations
 
-import csv
+import codecs
 import glob
 import io
+import os
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TypeVar, overload
 from PIL import ExifTags, TiffImagePlugin, UnidentifiedImageError
 from PIL import Image as PillowImage
 
-from roottip import decoding, places
+from roottip import decoding, places, table
 from roottip.errors import InputError
 from roottip.places import Place
 from roottip.windows import Image
@@ -29,6 +30,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 LISTS = (".csv", ".txt")
 
 T = TypeVar("T")
+Remark = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -43,24 +45,27 @@ class Picture:
 
 
 @overload
-def find_images(source: Path) -> tuple[Path, list[str]]: ...
+def find_images(source: Path, remark: Remark = ...) -> tuple[Path, list[str]]: ...
 
 
 @overload
-def find_images(source: str) -> tuple[Place, list[str]]: ...
+def find_images(source: str, remark: Remark = ...) -> tuple[Place, list[str]]: ...
 
 
-def find_images(source: Place) -> tuple[Place, list[str]]:
+def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[Place, list[str]]:
     """List the images of a run.
 
     Parameters
     ----------
     source : path or address
-        An image; a folder, searched through all its subfolders; a glob pattern such as
-        ``scans/day*/*.tif``; or a list: a ``.txt`` with a path in each line or a ``.csv``
+        An image; a folder, searched through all its subfolders, linked ones too; a glob pattern
+        such as ``scans/day*/*.tif``; or a list: a ``.txt`` with a path in each line or a ``.csv``
         with a column ``image``, relative to the list's folder. What exists under the very
         name is taken as that, so brackets in a folder's name are no pattern. Of an fsspec
         address (``s3://bucket/run``): an image or a folder.
+    remark : callable
+        Is told, in a sentence each, what a folder holds besides that might have been wanted:
+        pictures of kinds that roottip does not read, and subfolders that cannot be listed.
 
     Returns
     -------
@@ -78,7 +83,7 @@ def find_images(source: Place) -> tuple[Place, list[str]]:
         return _find_remote(str(source))
     path = Path(source)
     if path.is_dir():
-        root, found = path, [p for p in path.rglob("*") if _is_image(p)]
+        root, found = path, _searched(path, remark)
         if not found:
             raise InputError(
                 f"there is no image in {path} or its subfolders; roottip reads {_ENDINGS}"
@@ -243,9 +248,51 @@ _PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _FORMAT_OF = {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF"}
 
 
+_UNREAD = re.compile(
+    r"\.(arw|avif|bif|cr2|cr3|czi|dng|gif|heic|heif|jp2|jxl|lif|nd2|nef|orf|psd|raf|rw2|svs)"
+)
+"""Endings of cameras', telephones' and microscopes' pictures that roottip does not read."""
+
+
 def _is_image(path: Path) -> bool:
-    # names that start with a dot are other programs' (macOS leaves ._x.jpg beside x.jpg)
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    # names that start with a dot are other programs' (macOS leaves ._x.jpg beside x.jpg); a link
+    # to nothing is an image that is missing
+    named = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return named and (path.is_file() or (path.is_symlink() and not path.exists()))
+
+
+def _searched(folder: Path, remark: Remark) -> list[Path]:
+    """The images in a folder and its subfolders; in each of these once, whatever leads there."""
+
+    def unlisted(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise InputError(f"{folder} cannot be listed: {error.strerror}") from error
+        remark(f"left out: {error.filename}, which cannot be listed ({error.strerror})")
+
+    top = folder.resolve()
+    been: set[str] = set()
+    found: list[Path] = []
+    unread: Counter[str] = Counter()
+    for parent, below, files in os.walk(folder, onerror=unlisted, followlinks=True):
+        place = os.path.realpath(parent)
+        if place in been:
+            below.clear()
+            continue
+        been.add(place)
+        here = Path(parent)
+        # what a link leads back to is found where it is
+        below[:] = [
+            name
+            for name in below
+            if not ((here / name).is_symlink() and (here / name).resolve().is_relative_to(top))
+        ]
+        found += [here / name for name in files if _is_image(here / name)]
+        endings = (PurePath(name).suffix.lower() for name in files)
+        unread.update(filter(_UNREAD.fullmatch, endings))
+    if unread:
+        counts = ", ".join(f"{count} {ending}" for ending, count in sorted(unread.items()))
+        remark(f"left out: {counts}, which roottip does not read; it reads {_ENDINGS}")
+    return found
 
 
 def _find_remote(address: str) -> tuple[str, list[str]]:
@@ -268,17 +315,18 @@ def _find_remote(address: str) -> tuple[str, list[str]]:
 
 
 def _listed(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        if path.suffix.lower() == ".txt":
-            names = [line.strip() for line in file]
-        else:
-            try:
-                reader = csv.DictReader(file)
-                if "image" not in (reader.fieldnames or ()):
-                    raise InputError(f"{path} lists no images: it has no column image")
-                names = [row["image"] for row in reader]
-            except csv.Error as error:
-                raise InputError(f"{path} cannot be read as a list: {error}") from error
+    if path.suffix.lower() == ".csv":
+        frame = table.read(path)
+        if "image" not in frame:
+            has = ", ".join(map(str, frame))
+            raise InputError(f"{path} lists no images: it has no column image; it has {has}")
+        names = list(frame["image"])
+    else:
+        data = path.read_bytes()
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # of a Windows shell
+        text = data.decode(*(("utf-16",) if wide else ("utf-8-sig", "surrogateescape")))
+        # in quotes where Windows' Explorer copied paths
+        names = [re.sub(r'^"(.*)"$', r"\1", line.strip()) for line in re.split(r"[\r\n]", text)]
     names = [name.replace("\\", "/") for name in names if name]
     if not names:
         raise InputError(f"{path} lists no images")

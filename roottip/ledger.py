@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,7 +79,7 @@ class Ledger:
         x, y = result.points.T.tolist()
         self._new.append(
             result.row
-            | {"image": _to_bytes(str(result.row["image"]))}
+            | {"image": os.fsencode(str(result.row["image"]))}
             | {"version": result.version, "content": result.content}
             | {"x": x, "y": y, "score": result.scores.astype(float).tolist()}
         )
@@ -101,7 +102,7 @@ class Ledger:
 
     def keep(self, names: Sequence[str]) -> None:
         """Forget all images but these, and put the parts together into one."""
-        wanted = {_to_bytes(name) for name in names}
+        wanted = {os.fsencode(name) for name in names}
         latest: dict[bytes, dict[str, Any]] = {}
         for part in map(self._read_part, self._parts):
             rows = [] if part is None else part.to_pylist()
@@ -214,7 +215,7 @@ def unchanged(root: Place, done: pd.DataFrame, names: Sequence[str], overwrite: 
 
 def _frame(rows: pa.Table) -> pd.DataFrame:
     frame = rows.to_pandas()
-    names = [name.decode("utf-8", "surrogateescape") for name in frame["image"]]
+    names = [os.fsdecode(name) for name in frame["image"]]
     # of objects, and never an index: pandas' own strings cannot hold names that are not UTF-8
     frame["image"] = pd.Series(names, index=frame.index, dtype=object)
     return frame.drop_duplicates("image", keep="last")
@@ -225,7 +226,3 @@ def _is_same(path: Place, version: str, content: str) -> bool:
         return places.version(path) == version or places.file_hash(path) == content
     except OSError:
         return False
-
-
-def _to_bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")

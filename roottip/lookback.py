@@ -231,7 +231,7 @@ def _look(
     small = inside.first_kernels(net).shape[-1]
     rng = np.random.default_rng(seed)
     seen = Seen()
-    for name in tqdm(names, desc="features", unit="image", leave=False):
+    for name in tqdm(names, desc="features", unit="image", leave=False, disable=None):
         image = windows.in_colour(read_image(dataset.root / name))
         scaled = adjustment(image)(image)
         ratio = np.array(scaled.shape[1::-1]) / np.array(image.shape[1::-1])
@@ -308,7 +308,9 @@ def _explained(
 ) -> tuple[pd.DataFrame, dict[int, tuple[Image, NDArray[Any], NDArray[Any]]]]:
     """Figures of each window, and its pixels: the window, integrated gradients, occlusion."""
     rows, heats = [], {}
-    for row in tqdm(chosen.itertuples(), total=len(chosen), desc="explaining", leave=False):
+    for row in tqdm(
+        chosen.itertuples(), total=len(chosen), desc="explaining", leave=False, disable=None
+    ):
         patch, ground, mask = seen.windows[row.Index]
         given, gap = inside.integrated_gradients(net, patch, ground)
         falls = inside.occlusion(net, patch, ground, SQUARE)

@@ -67,8 +67,10 @@ def write_whole(path: Path, data: bytes, part: str | None = None, lasting: bool 
                 file.flush()
                 os.fsync(file.fileno())
         unfinished.replace(path)
-    except BaseException:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # of a full disk Python does not say where
         raise
 
 

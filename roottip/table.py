@@ -129,7 +129,11 @@ def read(path: str | Path) -> pd.DataFrame:
                     index_col=False,
                     encoding_errors="surrogateescape",
                 )
-            return text.rename(columns=str.strip).apply(_numbers_where_all_are)
+            text = text.rename(columns=str.strip)
+            twice = text.columns[text.columns.duplicated()]
+            if len(twice):
+                raise ValueError(f"it has two columns called {twice[0]}")
+            return text.apply(_numbers_where_all_are)
     except pd.errors.ParserWarning as error:
         raise InputError(
             f"{path} has rows with more fields than its first line names; fields are separated by "

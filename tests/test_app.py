@@ -360,6 +360,27 @@ def test_evaluate_wants_the_names_of_images_that_rsml_does_not_say(capsys, tmp_p
     assert "RSML needs images=" in said
 
 
+def test_a_dataset_folder_says_which_images_there_are(capsys, tmp_path, few):
+    found = table.read(few / "tips.csv")
+    found[found["image"] == found["image"].iloc[0]].to_csv(tmp_path / "t.csv", index=False)
+    code, out, err = run(capsys, "evaluate", f"found={tmp_path / 't.csv'}", f"truth={few}")
+    assert (code, err) == (0, "")
+    (tmp_path / "e").mkdir()
+    named = f"images={few / 'images.csv'}"
+    assert run(capsys, "evaluate", f"found={tmp_path / 't.csv'}", f"truth={few}", named)[1] == out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["detekt"]])
+def test_a_reader_that_has_enough_is_no_error(words):
+    read, write = os.pipe()
+    os.close(read)
+    streams = {"stdout": write, "stderr": subprocess.PIPE if words == ["--help"] else write}
+    done = subprocess.run([sys.executable, "-m", "roottip", *words], **streams)
+    os.close(write)
+    assert done.returncode == 141
+    assert not done.stderr
+
+
 def test_evaluate_without_a_list_of_images_says_what_that_leaves_out(capsys, tmp_path):
     table.write(table.points("a.png", np.array([[1.0, 1.0]])), tmp_path / "t.csv")
     code, out, err = run(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -224,6 +226,70 @@ def test_a_pattern_a_file_and_lists(folder):
     assert find_images(folder / "run.csv") == (folder, ["day 10/x.webp"])
 
 
+def linked(place, target):
+    try:
+        place.symlink_to(target, target_is_directory=True)
+    except OSError:
+        pytest.skip("this system makes no links here")
+
+
+def test_linked_folders_are_searched_and_links_to_nothing_are_missing_images(tmp_path):
+    for name in ("run/real/a.png", "far/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        Image.fromarray(COLOUR).save(tmp_path / name)
+    run = tmp_path / "run"
+    linked(run / "day1", tmp_path / "far")
+    linked(run / "gone.jpg", tmp_path / "nowhere.jpg")
+    linked(run / "again", run / "real")  # which is searched where it is
+    linked(run / "real" / "loop", run)
+    linked(tmp_path / "far" / "loop", tmp_path / "far")
+    root, names = find_images(run)
+    assert names == ["day1/b.png", "gone.jpg", "real/a.png"]
+    read = dict(read_ahead(root, names))
+    assert "there is no file" in str(read["gone.jpg"])
+    assert read["day1/b.png"].shape == COLOUR.shape
+
+
+def test_what_a_folder_holds_besides_is_said(tmp_path):
+    for name in ("a.png", "b.HEIC", "c.heic", "d.cr2", "notes.txt"):
+        (tmp_path / name).touch()
+    said = []
+    assert find_images(tmp_path, said.append)[1] == ["a.png"]
+    assert said == [
+        "left out: 1 .cr2, 2 .heic, which roottip does not read; it reads JPEG, PNG, TIFF, BMP "
+        "and WebP"
+    ]
+
+
+def test_a_folder_that_cannot_be_listed_is_said(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "a.png").touch()
+
+    def refuse(folder):
+        if Path(folder) in refused:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    scandir, refused, said = os.scandir, [tmp_path / "in"], []
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_images(tmp_path, said.append)[1] == ["a.png"]
+    assert said == [f"left out: {tmp_path / 'in'}, which cannot be listed (Permission denied)"]
+    refused.append(tmp_path)
+    with pytest.raises(InputError, match="cannot be listed: Permission denied"):
+        find_images(tmp_path)
+
+
+def test_lists_of_a_windows_shell(folder):
+    for coding in ("utf-16", "utf-8-sig"):
+        (folder / "run.txt").write_bytes('"p2.JPG"\r\nday 10\\x.webp\r\n'.encode(coding))
+        assert find_images(folder / "run.txt") == (folder, ["day 10/x.webp", "p2.JPG"])
+    (folder / "run.csv").write_text("plate, image \n1,p2.JPG\n")
+    assert find_images(folder / "run.csv")[1] == ["p2.JPG"]
+    (folder / "run.csv").write_text("image;group\np2.JPG;a\n")
+    with pytest.raises(InputError, match="it has no column image; it has image;group"):
+        find_images(folder / "run.csv")
+
+
 def test_a_folder_with_brackets_in_its_name_may_hold_what_a_pattern_finds(tmp_path):
     folder = tmp_path / "run [3]" / "day 1"
     folder.mkdir(parents=True)
@@ -265,7 +331,7 @@ def test_nothing_to_read_says_what_and_where(folder, what, said):
 
 def test_a_pattern_or_a_list_that_cannot_be_says_so(tmp_path):
     (tmp_path / "a.csv").write_text('image\n"' + "x" * 200_000)
-    with pytest.raises(InputError, match=r"a.csv cannot be read as a list"):
+    with pytest.raises(InputError, match=r"a.csv cannot be read as a table"):
         find_images(tmp_path / "a.csv")
     with pytest.raises(InputError, match=r"is no pattern|no image matches"):
         find_images(tmp_path / "**.jpg")

@@ -333,7 +333,8 @@ def test_names_of_any_kind(tmp_path):
 
 
 def test_pictures_stay_inside_the_output():
-    assert batch._picture("overlays", "/etc/../x/./a.png") == "overlays/etc/x/a.png.png"
+    assert batch._picture("overlays", "/etc/../x/./a.png") == "overlays/etc/__/x/a.png.png"
+    assert batch._picture("overlays", "../a.png") != batch._picture("overlays", "a.png")
     long = batch._picture("overlays", "d/" + "ü" * 125 + ".png")
     assert len(long.rpartition("/")[2].encode()) < 255
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from roottip import table
 from roottip.errors import InputError
+from roottip.places import write_whole
 
 names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\\"), min_size=1, max_size=20
@@ -161,10 +163,7 @@ def test_what_cannot_be_written_leaves_no_part(tmp_path):
 
 def test_what_is_missing_in_pandas_own_numbers_is_no_number(tmp_path):
     frame = pd.DataFrame({"image": ["a"] * 3, "x": [0, 1, 2], "y": [0, 1, 2]})
-    for column, kind, said in (
-        ("score", "Float64", "row 2, column score"),
-        ("x", "Int64", "row 2"),
-    ):
+    for column, kind in (("score", "Float64"), ("x", "Int64")):
         path = tmp_path / f"{column}.parquet"
         frame.assign(**{column: pd.array([1, None, 0], dtype=kind)}).to_parquet(path)
         with pytest.raises(InputError, match=f"row 2, column {column}.* is not a finite number"):
@@ -176,3 +175,19 @@ def test_a_barcode_keeps_its_digits(tmp_path):
     read = table.read(tmp_path / "t.csv")
     assert read["code"].tolist() == ["9007199254740993", ""]
     assert read["count"].tolist() == [12, 7]
+
+
+def test_columns_that_are_one_without_blanks_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("image,x, x,y\na,1,1,2\n")
+    with pytest.raises(InputError, match="cannot be read as a table: it has two columns called x"):
+        table.read(tmp_path / "t.csv")
+
+
+def test_a_full_disk_is_said_of_the_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*t\.csv'"):
+        write_whole(tmp_path / "t.csv", b"image", lasting=True)
+    assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ THRESHOLDS = np.round(np.arange(0.05, 0.996, 0.01), 2)
 
 def scan(detector: WindowDetector, plates: Sequence[Plate]) -> list[pd.DataFrame]:
     """What a detector finds on each plate, as points tables."""
-    looks = tqdm(plates, desc="judging", leave=False)
+    looks = tqdm(plates, desc="judging", leave=False, disable=None)
     return [detector.detect(plate.image, plate.name) for plate in looks]
 
 
@@ -168,7 +168,7 @@ def choose(
     ]
     once = _Once(cnn.net_of(weights))  # as they all have
     found: list[list[pd.DataFrame]] = [[] for _ in detectors]
-    for plate in tqdm(plates, desc="judging", leave=False):
+    for plate in tqdm(plates, desc="judging", leave=False, disable=None):
         for detector, own in zip(detectors, found, strict=True):
             own.append(replace(detector, scorer=once).detect(plate.image, plate.name))
         once.forget()

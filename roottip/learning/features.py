@@ -106,7 +106,7 @@ def windows_of(samples: Samples, seed: Sequence[int]) -> tuple[Floats, Floats]:
     rng = np.random.default_rng(seed)
     features, labels = [], []
     starts = range(0, len(samples), ROW * ROW)
-    for start in tqdm(starts, desc="describing samples", leave=False):
+    for start in tqdm(starts, desc="describing samples", leave=False, disable=None):
         members = range(start, min(start + ROW * ROW, len(samples)))
         # no window looks beyond its sample, so samples can be described side by side
         sheet = np.zeros((ROW * SIDE, ROW * SIDE, 3), np.uint8)

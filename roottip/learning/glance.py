@@ -114,7 +114,7 @@ def _fit(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     net, glance = net_of(weights), CnnScorer(start)
     of_hits, of_all = [], []
     looks = [(plates[i], size) for i in some(plates, 0) for size in net.card.get("sizes", [1.0])]
-    for plate, size in tqdm(looks, desc="glancing", leave=False):
+    for plate, size in tqdm(looks, desc="glancing", leave=False, disable=None):
         image = resize(plate.image, size)
         centres = windows.grid(image.shape, STRIDE)
         (scores, places), seen = net.look(image, centres), glance(image, centres)

@@ -119,7 +119,7 @@ def false_alarms(
         none on plates that were not looked at.
     """
     mined: list[Centres] = [np.empty((0, 2), np.int32)] * len(plates)
-    for number in tqdm(some(plates, seed, looks), desc="mining", leave=False):
+    for number in tqdm(some(plates, seed, looks), desc="mining", leave=False, disable=None):
         points = find(plates[number].image)
         mined[number] = negatives(plates[number], np.round(points).astype(np.int32))[:MOST]
     return mined

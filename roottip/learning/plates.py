@@ -103,7 +103,9 @@ def in_threads(work: Callable[[_Item], _Done], items: Sequence[_Item], label: st
     For work that mostly is OpenCV's or NumPy's, which let other threads run.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(tqdm(pool.map(work, items), desc=label, total=len(items), leave=False))
+        return list(
+            tqdm(pool.map(work, items), desc=label, total=len(items), leave=False, disable=None)
+        )
 
 
 def _read(

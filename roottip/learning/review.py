@@ -220,7 +220,9 @@ def teach(
     """
     lightning.seed_everything(seed, workers=True, verbose=False)
     looked_at = chain(plates, variants(plates, seed))
-    finds = Finds(tqdm(looked_at, "finding", leave=False), weights, steps * BATCH, seed)
+    finds = Finds(
+        tqdm(looked_at, "finding", leave=False, disable=None), weights, steps * BATCH, seed
+    )
     squares = torch.stack([finds[i][0] for i in range(min(TYPICAL, len(finds)))])
     net = TipNet(**sizes(weights))
     restore(net, weights, squares.flatten(0, 1))

@@ -187,6 +187,7 @@ def train(
         raise InputError(
             "trainer.rounds=0 learns nothing, so it needs a net to begin with; give start="
         )
+    size = {"features": features} if start is None else sizes(start)
     precision = precision_of(precision, accelerator)
     lightning.seed_everything(seed, workers=True, verbose=False)
     plates = read_plates([Path(folder) for folder in data], root_width=root_width)
@@ -199,7 +200,6 @@ def train(
             f"dev={dev} holds out no group with a tip to choose the threshold on; give more "
             "groups, a larger dev, or dev=0"
         )
-    size = {"features": features} if start is None else sizes(start)
     module = TipModule(**size, rate=rate, tip_weight=tip_weight, offset_weight=offset_weight)
     if start is not None:
         restore(module.net, start, window_patches(training, seed).tensors[0][:SOME])

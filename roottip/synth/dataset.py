@@ -182,7 +182,9 @@ def write_dataset(
                 old.unlink()
     work = partial(_write_plate, folder=folder, seed=seed, split=split, days=tuple(days))
     tasks = list(enumerate(plates))
-    done = tqdm(_run(work, tasks, workers), total=len(tasks), desc="plates", unit="plate")
+    done = tqdm(
+        _run(work, tasks, workers), total=len(tasks), desc="plates", unit="plate", disable=None
+    )
     rows, tips, distractors = zip(*done, strict=True)
     images = pd.DataFrame([row for some in rows for row in some])
     table.write(_stack(tips, ("image", *TIP_COLUMNS)), folder / "tips.csv")
