@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -207,6 +208,7 @@ def _deaf() -> Iterator[None]:
     if mask is None:  # Windows, where `_serve` is the first to ignore it
         yield
         return
+    resource_tracker.ensure_running()  # by itself it begins with the first process, and unblocks
     before = mask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

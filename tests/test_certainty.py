@@ -171,3 +171,10 @@ def test_five_errors_are_enough():
     a, b = np.array([[10.0, 1, 0]] * 5), np.array([[9.0, 2, 0]] * 5)
     row = difference(a, b).set_index("rate").loc["recall"]
     assert row["low"] == pytest.approx(row["difference"])  # the jackknife's: groups alike
+
+
+def test_f1_is_as_certain_as_hits_misses_and_false_alarms_are_many():
+    # hits count twice in the rate, yet each is one trial
+    low, high = rate_intervals([[4, 0, 0]] * 5)["f1"]
+    reference = stats.binomtest(20, 20).proportion_ci(method="wilson")
+    assert (low, high) == (pytest.approx(reference.low), 1)

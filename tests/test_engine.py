@@ -229,3 +229,21 @@ def test_thumbnails_are_small_and_failures_know_their_file(tmp_path):
 def test_sharpness_does_not_hang_on_contrast(plate):
     weak, strong = (light_and_focus(image)[1] for image in (plate // 4, plate))
     assert weak == pytest.approx(strong, rel=0.25)
+
+
+def test_a_row_says_what_a_file_does_and_why_it_was_refused(tmp_path):
+    class Refusing:
+        threshold = 0.5
+
+        def find(self, image, threshold=None):
+            raise InputError("too long")
+
+    image = np.full((60, 80, 3), 90, np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.jpeg", "PNG", dpi=(508, 508))
+    (result,) = Task(load("baseline"), tmp_path, overlays=False)(["a.jpeg"])
+    assert result.overlay is None
+    assert result.row["note"] == "a PNG named .jpeg"
+    assert result.row["px_per_mm"] == pytest.approx(20, rel=1e-3)
+    assert (result.row["width"], result.row["height"]) == (80, 60)
+    (result,) = Task(Refusing(), tmp_path)(["a.jpeg"])
+    assert (result.row["status"], result.row["error"]) == ("failed", "a.jpeg: too long")

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -431,3 +432,26 @@ def test_only_names_beyond_the_longest_are_cut():
     longest = batch.LONGEST_NAME * "a"
     assert batch._picture("overlays", longest) == f"overlays/{longest}.png"
     assert batch._picture("overlays", f"{longest}b").startswith(f"overlays/{longest}-")
+
+
+def test_of_an_image_done_twice_the_latest_result_counts(tmp_path):
+    book = ledger.Ledger(Folder(tmp_path))
+    for tips in (1, 2):
+        book.add(Result(_row("a.png") | {"status": "ok", "tips": tips}))
+        book.flush()
+    # each part holds what is new
+    parts = sorted((tmp_path / ledger.WORK).iterdir())
+    assert [pq.read_metadata(part).num_rows for part in parts] == [1, 1]
+    assert ledger.Ledger(Folder(tmp_path)).read()["tips"].tolist() == [2]
+
+
+def test_quick_images_are_kept_every_few_seconds(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(ledger, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    book = ledger.Ledger(Folder(tmp_path))
+    kept = []
+    for name, now in (("a", 101.0), ("b", 105.5), ("c", 106.0), ("d", 110.6)):
+        clock[0] = now
+        book.add(Result(_row(name) | {"status": "ok", "seconds": 0.1}))
+        kept.append("".join(ledger.Ledger(Folder(tmp_path)).read()["image"]))
+    assert kept == ["", "ab", "ab", "abcd"]

@@ -62,6 +62,11 @@ def test_crops_say_what_the_whole_does():
     image = noisy(np.full((600, 600), 90, np.uint8), 9)
     crops = [image[:256, :300], image[256:, 300:]]
     assert noise.level(crops) == pytest.approx(noise.level([image]), rel=0.05)
+    quiet, loud = (noisy(np.full((832, 300), 120, np.uint8), strength) for strength in (5, 15))
+    assert noise.level([quiet, loud]) == pytest.approx(10, rel=0.04)
+    # of its four blocks of rows that are looked at one is quiet
+    mixed = np.concatenate([quiet[:200], loud[200:]])
+    assert noise.level([mixed]) == pytest.approx((5 + 3 * 15) / 4, rel=0.04)
 
 
 @pytest.mark.parametrize("deviation", [12, 20, 30])
@@ -79,6 +84,10 @@ def test_stronger_noise_is_smoothed_more_and_weak_noise_not_at_all(deviation, le
     width = noise.blur(deviation, least, scale)
     assert noise.blur(1.5 * deviation, least, scale) >= width
     assert noise.blur(deviation, least, scale / 2) <= width  # resizing averages it too
+    # to enlarge averages nothing
+    assert noise.blur(deviation, least, 1 / scale) == noise.blur(
+        deviation, least, min(1 / scale, 1)
+    )
     if deviation * min(scale, 1) <= least:
         assert width == 0
 

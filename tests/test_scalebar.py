@@ -56,6 +56,20 @@ def test_no_bar_and_what_is_none():
     upright = plate()
     upright[50:250, 500:505] = 255
     assert scale_bar(upright) is None
+    bar = plate()
+    bar[376:382, 40:190] = 255
+    assert scale_bar(bar) == pytest.approx(150, abs=0.5)
+    assert scale_bar(bar[:383]) is None  # a pixel from the edge
+    stepped = bar.copy()
+    stepped[382:388, 115:265] = 255
+    assert scale_bar(stepped) is None
+    crowded = bar.copy()
+    crowded[370:374, 80:140] = 210
+    assert scale_bar(crowded) is None
+    for length, height in ((15, 3), (450, 6)):  # of 600 px
+        one = plate()
+        one[376 : 376 + height, 40 : 40 + length] = 255
+        assert scale_bar(one) is None
 
 
 def test_grain_as_bright_as_a_bar_takes_no_time_and_hides_no_dark_bar():

@@ -34,8 +34,8 @@ def squares_of(image: Image, points: Points, sides: list[float], window: int) ->
 def test_squares_of_a_windows_size_are_patches() -> None:
     image = noise(70, 90)
     centres = windows.grid(image.shape, 7)
-    for side in (16, 17):
-        (cut,) = squares_of(image, centres.astype(float), [side], side).transpose(1, 0, 2, 3, 4)
+    for asked, side in ((16, 16), (17, 17), (16.7, 17)):
+        (cut,) = squares_of(image, centres.astype(float), [asked], side).transpose(1, 0, 2, 3, 4)
         np.testing.assert_array_equal(cut, windows.patches(image, centres, side))
 
 
@@ -121,9 +121,13 @@ def test_a_review_changes_the_odds_of_what_is_worth_it() -> None:
 def test_certain_scores_stay_numbers() -> None:
     image = np.full((40, 40, 3), 255, np.uint8)
     points = np.array([(15.0, 20.0), (25.0, 20.0)])
-    _, changed = reviewed(Bright(), image, points, np.array([1, 1], np.float32), Adjustment(1.0))
+    certain = np.array([1, 1], np.float32)
+    _, changed = reviewed(Bright(), image, points, certain, Adjustment(1.0))
     assert np.isfinite(changed).all()
     assert (changed > 0.999).all()
+    # and may be doubted
+    _, changed = reviewed(Bright(), np.zeros_like(image), points, certain, Adjustment(1.0))
+    assert (changed < 1).all()
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
@@ -181,3 +185,11 @@ def test_finds_may_come_in_any_order():
     )
     assert after.tolist() == [[60, 20], [15, 20], [65, 20]]
     assert changed[2] == pytest.approx(WORTH / 2)
+
+
+def test_a_review_sees_the_contrast_that_the_detector_saw() -> None:
+    review = Bright()
+    image = np.full((40, 40, 3), 110, np.uint8)
+    raised = Adjustment(1.0, gain=3.0, ground=(100.0, 100.0, 100.0))
+    reviewed(review, image, np.array([(20.0, 20.0)]), np.array([0.5], np.float32), raised)
+    assert np.unique(review.seen[0]).tolist() == [130]

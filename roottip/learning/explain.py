@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from captum.attr import IntegratedGradients, Occlusion
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from roottip import windows
 from roottip.errors import InputError
 from roottip.learning.net import channels_last
 from roottip.scorers.cnn import CnnScorer
+from roottip.scorers.runtime import torch_layers
 from roottip.windows import Centres, Image
 
 Floats = NDArray[np.float32]
@@ -51,27 +50,15 @@ def read_net(weights: Path) -> Net:
     """
     scorer = CnnScorer(weights)  # says what is wrong with the files
     refused = InputError(f"{weights} is no chain of convolutions as roottip train makes them")
-    graph = onnx.load(str(weights)).graph
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    layers: list[nn.Module] = []
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    for number, node in enumerate(convolutions):
-        if not {*node.input[1:]} <= stored.keys():  # as in a twin of whole numbers
-            raise refused
-        weight, bias = (torch.from_numpy(stored[name].copy()) for name in node.input[1:])
-        if number == len(convolutions) - 1:
-            weight, bias = weight[:1], bias[:1]  # without the offsets
-        sides = {a.name: int(a.ints[0]) for a in node.attribute}  # both ways alike
-        layer = nn.Conv2d(
-            weight.shape[1],
-            weight.shape[0],
-            int(weight.shape[2]),
-            sides.get("strides", 1),
-            dilation=sides.get("dilations", 1),
-        )
-        layer.weight, layer.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
-        layers += [layer, nn.ReLU()]
-    net = channels_last(nn.Sequential(*layers[:-1]).eval())
+    try:
+        net: Net = channels_last(torch_layers(weights.read_bytes()))
+    except InputError as error:
+        raise refused from error
+    last = net[-1]
+    assert isinstance(last, nn.Conv2d)
+    for name in ("weight", "bias"):  # without the offsets
+        setattr(last, name, nn.Parameter(getattr(last, name)[:1], requires_grad=False))
+    last.out_channels = 1
     side = scorer.card["window"]
     example = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
     if not np.allclose(evidence(net, example), logit(scorer.score_patches(example)), atol=1e-2):

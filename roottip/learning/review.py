@@ -102,9 +102,13 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
             weights, threshold=WORTH, root_width=REFERENCE_WIDTH, surest=0.0, review=False
         )
         self._images: list[list[Image]] = []
+        self._ratios: list[list[NDArray[np.float64]]] = []
         plate_of, points, scores, labels, datasets = [], [], [], [], []
         for number, plate in enumerate(plates):
-            self._images.append([resize(plate.image, size) for size in SIZES])
+            resized = [resize(plate.image, size) for size in SIZES]
+            sides = np.array(plate.image.shape[1::-1])
+            self._images.append(resized)
+            self._ratios.append([np.array(image.shape[1::-1]) / sides for image in resized])
             found, score = detector.find(plate.image)
             hit = np.zeros(len(found), dtype=bool)
             hit[match(found, plate.tips, TOLERANCE)[0]] = True
@@ -157,8 +161,9 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
         turn = turn * [rng.choice([-1.0, 1.0]), 1.0]
         point = self._points[find] + rng.normal(0, 1, 2)  # finds are some px off
         squares = []
-        for image, size in zip(self._images[self._plate_of[find]], SIZES, strict=True):
-            middle = rescaled(point, size)
+        plate = self._plate_of[find]
+        for image, ratio in zip(self._images[plate], self._ratios[plate], strict=True):
+            middle = rescaled(point, ratio)
             # the very middle, as `surroundings` cuts, and no pixel's centre
             place = np.column_stack([turn, (WINDOW - 1) / 2 - turn @ middle])
             squares.append(

@@ -1,9 +1,8 @@
-"""The whole training on one screen: rounds of samples, mining between them, export."""
+"""The whole training: rounds of samples, mining between them, and what `finish` makes of it."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,28 +18,15 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from roottip import __version__
 from roottip.errors import InputError, check_number
-from roottip.learning.calibration import calibrate
-from roottip.learning.choice import choose
-from roottip.learning.export import export, restore, sizes
-from roottip.learning.glance import adopt, distil
-from roottip.learning.mining import (
-    APART,
-    LEAST,
-    SIZES,
-    some,
-)
+from roottip.learning.export import restore, sizes
+from roottip.learning.finish import Parts, finish
 from roottip.learning.module import OFFSET_WEIGHT, TipModule, fit, precision_of, trainer_of
 from roottip.learning.patches import R1, R2, window_patches
-from roottip.learning.plates import Plate, hold_out, read_plates, summary
-from roottip.learning.quantise import write_int8
-from roottip.learning.review import hand_on, teach
+from roottip.learning.plates import hold_out, read_plates, summary
 from roottip.learning.rounds import DevScore, Rounds
 from roottip.places import check_folder
-from roottip.scorers import card as cards
-from roottip.scorers.cnn import CnnScorer, glance_of, int8_of
-from roottip.scorers.review import review_of
+from roottip.scorers.cnn import CnnScorer
 
 SOME = 512
 """Windows that are enough to know the statistics inside the net."""
@@ -52,9 +38,6 @@ ENOUGH = 200
 """Tips on held-out plates that choose a round and a threshold. Fewer are one plate's chance, and
 worth more as something to learn from: the images trained with, which a net barely knows better
 than others, then choose the threshold."""
-
-JUDGES = 150
-"""Plates of each dataset, drawn at random, by which scores are calibrated and settings chosen."""
 
 
 def train(
@@ -210,18 +193,7 @@ def train(
         )
     share_of = dict(zip(map(str, data), shares or [1.0] * len(data), strict=True))
     rounds_of = Rounds(training, held_out, steps * batch, batch, workers, seed, share_of)
-    callbacks: list[Callback] = [TQDMProgressBar(), LearningRateMonitor("epoch")]
-    checkpoints = ModelCheckpoint(output / "checkpoints", "{epoch}", save_last=True)
-    if held_out:
-        checkpoints = ModelCheckpoint(
-            output / "checkpoints", "{epoch}", monitor="dev_f1", mode="max"
-        )
-        callbacks += [
-            # of every round: what watches a score writes `last` of better ones only
-            ModelCheckpoint(output / "checkpoints", "last", enable_version_counter=False),
-            DevScore(held_out),
-            EarlyStopping("dev_f1", mode="max", patience=patience),
-        ]
+    best, callbacks = _callbacks(last.parent, held_out, patience)
     csv = CSVLogger(output, "logs")  # a new version_N at each start: a resumed one keeps the old
     recipe: dict[str, Any] = {
         "data": summary(training),
@@ -252,8 +224,7 @@ def train(
         precision=precision,
         max_epochs=rounds,
         reload_dataloaders_every_n_epochs=1,
-        # the one that watches a score first: `last` holds what it knows, of this round too
-        callbacks=[checkpoints, *callbacks],
+        callbacks=callbacks,
         logger=[csv, TensorBoardLogger(output, "logs", csv.version)],
         log_every_n_steps=min(50, steps),
         num_sanity_val_steps=0,
@@ -262,68 +233,41 @@ def train(
     if rounds > 0:
         module.hparams["recipe"] = begun  # into every checkpoint
         fit(trainer, module, datamodule=rounds_of, ckpt_path=last if resume else None)
-        kept = last.with_name(Path(checkpoints.best_model_path).name)
+        kept = last.with_name(Path(best.best_model_path).name)
         module.load_state_dict(_checkpoint(kept)["state_dict"])
-    card: dict[str, Any] = {
-        "threshold": LEAST if threshold is None else threshold,
-        "radius": APART,
-        "sizes": list(SIZES),
-        "surest": 0.0,
-        "roottip": __version__,
-        "training": recipe | {"precision": precision},
-    }
     if not trainer.is_global_zero:
         return None
-    # all of it appears at the end: what a kill leaves before is no net that could be used
-    part = output / ".part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    path = part / "model.onnx"
-    judges = held_out if enough else plates
-    judges = [judges[number] for number in some(judges, seed, JUDGES)]
-    card["calibration"] = calibrate(module.net, judges, share_of)
-    if rounds > 0:
-        shutil.copyfile(kept, path.with_suffix(".ckpt"))
-    export(module.net, path, card)
-    write_int8(path, plates, seed)
-    if review_steps > 0:
-        teach(path, _pupils(training, judges), review_steps, seed, accelerator, precision)
-    elif start is not None and review_of(start).exists():
-        hand_on(start, path)
-    if threshold is None or held_out or review_of(path).exists():
-        choice = choose(path, judges, None if shares is None else share_of)
-        card["surest"] = choice.surest
-        card["training"]["dev"] = {
-            "plates": len(held_out),
-            "threshold": choice.threshold,
-            "f1": round(choice.f1, 4),
-        }
-        if threshold is None:
-            card["threshold"] = choice.threshold
-            card["threshold_from"] = "held-out groups of train" if enough else "train"
-        for weights in (path, int8_of(path)):
-            cards.amend(weights, **card)
-        if not choice.review:
-            for suffix in (".onnx", ".json"):
-                review_of(path).with_suffix(suffix).unlink(missing_ok=True)
-    if start is not None and glance_of(start).exists():
-        adopt(start, path, plates)
-    elif glance_steps > 0:
-        distil(path, plates, glance_steps, seed)
-    return _in_place(path, output)
+    return finish(
+        module.net,
+        kept if rounds > 0 else None,
+        output,
+        Parts(plates, training, held_out, enough, share_of, weighed=shares is not None),
+        recipe=recipe | {"precision": precision},
+        start=start,
+        threshold=threshold,
+        glance_steps=glance_steps,
+        review_steps=review_steps,
+        accelerator=accelerator,
+        seed=seed,
+    )
 
 
-def _in_place(path: Path, output: Path) -> Path:
-    """Move a net with all that belongs to it, itself last; what an earlier one left here goes."""
-    for made in (glance_of(path), review_of(path), int8_of(path), path):
-        for suffix in (".ckpt", ".json", ".onnx"):
-            new, there = made.with_suffix(suffix), output / made.with_suffix(suffix).name
-            if new.exists():
-                new.replace(there)
-            elif suffix != ".ckpt":
-                there.unlink(missing_ok=True)
-    path.parent.rmdir()
-    return output / path.name
+def _callbacks(
+    folder: Path, held_out: Sequence[Plate], patience: int
+) -> tuple[ModelCheckpoint, list[Callback]]:
+    """What Lightning calls in a training, and that of it which keeps the best round, else the last.
+
+    That one comes first: what is written after it holds what it knows, of the same round too.
+    """
+    always: list[Callback] = [TQDMProgressBar(), LearningRateMonitor("epoch")]
+    if not held_out:
+        best = ModelCheckpoint(folder, "{epoch}", save_last=True)
+        return best, [best, *always]
+    best = ModelCheckpoint(folder, "{epoch}", monitor="dev_f1", mode="max")
+    # of every round: what watches a score writes `last` of better ones only
+    every = ModelCheckpoint(folder, "last", enable_version_counter=False)
+    stopping = EarlyStopping("dev_f1", mode="max", patience=patience)
+    return best, [best, *always, every, DevScore(held_out), stopping]
 
 
 def _check_same(recipe: dict[str, Any], last: Path) -> None:
@@ -344,14 +288,6 @@ def _check_same(recipe: dict[str, Any], last: Path) -> None:
                 f"{last} is of a training with {'other images' if key == 'data' else name}; resume "
                 "it as it was begun, or begin another with start= its model.onnx"
             )
-
-
-def _pupils(training: Sequence[Plate], judges: Sequence[Plate]) -> list[Plate]:
-    """Plates to teach a review on: none that judge it, but of datasets that all judge, all."""
-    judging = {id(plate) for plate in judges}
-    others = [plate for plate in training if id(plate) not in judging]
-    free = {plate.dataset for plate in others}
-    return [*others, *(plate for plate in training if plate.dataset not in free)]
 
 
 def _checkpoint(checkpoint: Path) -> dict[str, Any]:

@@ -23,6 +23,9 @@ third computes on the graphics card, in half precision, with scores up to some t
 without one it has ONNX Runtime's scores, later. Neither is ever chosen by itself, so that what is
 found does not depend on what is installed."""
 
+_AROUND = {"Cast", "Sigmoid", "Split", "Squeeze", "Transpose"}
+"""Before and after a net's layers; where torch computes, this file does as much."""
+
 
 def check(runtime: str) -> str:
     """The runtime asked for, if it can be had.
@@ -101,21 +104,31 @@ def _openvino(model: bytes) -> Compute:
     ]
 
 
-def _torch(model: bytes) -> Compute:
+def torch_layers(model: bytes) -> Any:
+    """The net in torch, as ``nn.Sequential``: convolutions, and a ReLU after each but the last.
+
+    Parameters
+    ----------
+    model : bytes
+        ONNX, as `roottip.learning.export` writes it; not its twin of whole numbers.
+
+    Raises
+    ------
+    InputError
+        It is built otherwise.
+    """
     import onnx
     import torch
     from onnx import numpy_helper
     from torch import nn
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    number = torch.float16 if device == "cuda" else torch.float32
     graph = onnx.load_model_from_string(model).graph
     stored = {value.name: numpy_helper.to_array(value) for value in graph.initializer}
     layers: list[nn.Module] = []
     for node in graph.node:
         if node.op_type == "Relu":
-            layers.append(nn.ReLU(inplace=True))
-        elif node.op_type == "Conv":
+            layers.append(nn.ReLU())
+        elif node.op_type == "Conv" and {*node.input[1:]} <= stored.keys():
             own = dict(
                 zip(("weight", "bias"), (stored[name] for name in node.input[1:]), strict=False)
             )
@@ -130,8 +143,19 @@ def _torch(model: bytes) -> Compute:
             )
             layer.load_state_dict({key: torch.tensor(value) for key, value in own.items()})
             layers.append(layer)
-    net = nn.Sequential(*layers).eval().to(device, number)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        elif node.op_type not in _AROUND:
+            raise InputError(f"the net has a layer, {node.op_type}, that roottip's nets have not")
+    return nn.Sequential(*layers).eval().requires_grad_(False)
+
+
+def _torch(model: bytes) -> Compute:
+    import onnx
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    number = torch.float16 if device == "cuda" else torch.float32
+    outputs = len(onnx.load_model_from_string(model).graph.output)
+    net = torch_layers(model).to(device, number, memory_format=torch.channels_last)
 
     def compute(images: Image) -> list[NDArray[np.float32]]:
         with torch.inference_mode():
@@ -139,6 +163,6 @@ def _torch(model: bytes) -> Compute:
             planes = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
             answer = net(planes.to(number)).float().cpu()
             score, offset = answer[:, 0].sigmoid(), answer[:, 1:].permute(0, 2, 3, 1)
-        return [output.numpy() for output in (score, offset)[: len(graph.output)]]
+        return [output.numpy() for output in (score, offset)[:outputs]]
 
     return compute

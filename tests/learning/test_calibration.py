@@ -9,10 +9,11 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 
+from roottip import table
 from roottip.learning import calibration
 from roottip.learning.calibration import calibrate, platt
 from roottip.learning.net import WINDOW, TipNet
-from roottip.learning.plates import read_plates
+from roottip.learning.plates import Plate, read_plates
 
 
 def scaled(scores: np.ndarray, slope: float, shift: float) -> np.ndarray:
@@ -86,4 +87,56 @@ def test_too_few_to_fit_leave_the_net(drawn: Path) -> None:
     weight = net.layers[-1].weight.detach().clone()
     # 8 tips at most can be hit
     assert calibrate(net, read_plates([drawn])) is None
+    assert torch.equal(net.layers[-1].weight, weight)
+
+
+def test_datasets_weigh_their_shares_and_what_is_ignored_or_missed_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = np.zeros((90, 90, 3), np.uint8)
+    tips, ignored = np.array([[10.0, 10.0], [40.0, 10.0]]), np.array([[70.0, 10.0]])
+    first = Plate("a", "1", "g", image, tips, ignored)
+    second = Plate("b", "2", "g", image, tips[:1], ignored[:0])
+    # of the first a tip, a false alarm and what is to be ignored; of the second its tip
+    found = {"1": np.array([[10.0, 10], [40, 60], [70, 10]]), "2": tips[:1]}
+    given: list[tuple[np.ndarray, ...]] = []
+    monkeypatch.setattr(
+        calibration,
+        "scan",
+        lambda _, plates: [
+            table.points(plate.name, found[plate.name], np.full(len(found[plate.name]), 0.5))
+            for plate in plates
+        ],
+    )
+    monkeypatch.setattr(calibration, "FEWEST", 0)
+    monkeypatch.setattr(calibration, "platt", lambda *finds: given.append(finds) or (1.0, 0.0))
+    net = TipNet(kernels=4, features=4, hidden=4)
+    calibrate(net, [first, second])
+    calibrate(net, [first, second], {"a": 3.0, "b": 0.5})
+    (_, hits, alike), (_, _, asked) = given
+    assert sorted(zip(hits.tolist(), alike.tolist(), asked.tolist(), strict=True)) == [
+        (False, 0.5, 1.5),
+        (True, 0.5, 1.5),
+        (True, 1.0, 0.5),
+    ]
+
+
+def test_scores_that_make_a_tip_no_likelier_leave_the_net(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = TipNet(kernels=4, features=4, hidden=4)
+    weight = net.layers[-1].weight.detach().clone()
+    monkeypatch.setattr(calibration, "platt", lambda *_: (-0.5, 1.0))
+    monkeypatch.setattr(calibration, "FEWEST", 0)
+    plates = read_plates([drawn])
+    assert calibrate(net, plates) is None
+    # nor does a net that is never wrong say anything
+    monkeypatch.setattr(calibration, "platt", lambda *_: (0.5, 1.0))
+    monkeypatch.setattr(calibration, "FEWEST", 8)
+    monkeypatch.setattr(
+        calibration,
+        "scan",
+        lambda *_: [table.points(plate.name, plate.tips, np.full(2, 0.5)) for plate in plates],
+    )
+    assert calibrate(net, plates) is None
     assert torch.equal(net.layers[-1].weight, weight)

@@ -19,6 +19,7 @@ def gradients(
     pytorch_lightning.seed_everything(0, verbose=False)
     sees = {"part": np.array([True, False, True]), "all": np.array([True, True, True])}
     module = Ensemble(sees, features=4)
+    assert module.net is module.named["all"]  # the last
     module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]  # no trainer here
     batch = module.on_before_batch_transfer([image, label, offset, torch.tensor([0, 1, 2, 0])], 0)
     module.training_step(batch, 0).backward()
@@ -58,3 +59,9 @@ def test_folds_keep_groups_together_and_are_as_large(
         sizes = np.bincount(own, minlength=count)
         assert len(sizes) == count
         assert np.ptp(sizes) <= 1
+
+
+def test_groups_are_dealt_by_the_seed() -> None:
+    groups = [("a", f"plant{number}") for number in range(20)]
+    first, again, other = (folds(groups, 4, seed).tolist() for seed in (0, 0, 1))
+    assert first == again != other

@@ -13,7 +13,7 @@ from roottip.errors import InputError
 from roottip.learning import explain
 from roottip.learning.export import export
 from roottip.learning.net import STRIDE, WINDOW, TipNet
-from roottip.scorers.cnn import SHIPPED, CnnScorer
+from roottip.scorers.cnn import SHIPPED, CnnScorer, int8_of
 
 CARD = {"threshold": 0.5, "radius": 10.0}
 
@@ -146,3 +146,5 @@ def test_effects_are_what_is_lost_when_a_feature_sees_empty_ground(trained, net,
 def test_weights_that_cannot_be_used_are_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         explain.read_net(tmp_path / "none.onnx")
+    with pytest.raises(InputError, match="is no chain of convolutions"):
+        explain.read_net(int8_of(SHIPPED))

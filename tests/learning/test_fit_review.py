@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,14 +14,22 @@ import torch
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.interchange import read_dataset
-from roottip.learning.choice import best, choose, curves, scan
+from roottip.learning.choice import (
+    SAVED,
+    SUREST,
+    Choice,
+    best,
+    choose,
+    curves,
+    scan,
+)
 from roottip.learning.export import export, restore, sizes
+from roottip.learning.finish import _pupils
 from roottip.learning.mining import LEAST
 from roottip.learning.net import WINDOW, ReviewNet, TipNet
 from roottip.learning.plates import Plate
 from roottip.learning.quantise import quantise
 from roottip.learning.review import BATCH, PASSES, SIZES, Finds, hand_on, teach
-from roottip.learning.train import _pupils
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import SHIPPED, CnnScorer, detector
@@ -212,3 +222,71 @@ def test_who_judges_a_review_is_not_among_those_that_teach_it(plates: list[Plate
     taught = _pupils([first, second, only], judges=[first, only])
     # of a dataset that all judge, all teach
     assert [id(plate) for plate in taught] == [id(second), id(only)]
+
+
+def test_of_settings_that_do_as_well_the_one_that_doubts_is_chosen(
+    weights: Path, plates: list[Plate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    scores = iter([(0.3, 0.8), (0.4, 0.8 + 0.9 * SAVED), (0.3, 0.8), (0.4, 0.8 + 1.1 * SAVED)])
+    monkeypatch.setattr(
+        "roottip.learning.choice.best", lambda _, shares: given.append(shares) or next(scores)
+    )
+    blank = replace(plates[0], image=np.full((90, 90, 3), 90, np.uint8), tips=np.empty((0, 2)))
+    assert choose(weights, [blank]) == Choice(0.8, 0.3, SUREST, review=False)
+    assert choose(weights, [blank], {"a": 0.7}).surest == 0
+    assert given == [None, None, {"a": 0.7}, {"a": 0.7}]
+
+
+def finds_of(
+    plate: Plate, points: np.ndarray, monkeypatch: pytest.MonkeyPatch, seed: int = 0
+) -> Finds:
+    """As of a net that finds these points, all as sure."""
+    found = SimpleNamespace(find=lambda image: (points, np.full(len(points), 0.3, np.float32)))
+    monkeypatch.setattr("roottip.learning.review.cnn.detector", lambda *_, **__: found)
+    return Finds([plate], Path("net.onnx"), 40, seed)
+
+
+def test_of_finds_near_a_tip_one_is_it_and_none_near_what_is_ignored_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = np.full((200, 200, 3), 90, np.uint8)
+    tips, ignored = np.array([[50.0, 50.0], [109.0, 50.0]]), np.array([[100.0, 50.0]])
+    plate = Plate("a", "n", "g", image, tips, ignored)
+    near, beside, far = [52.0, 50.0], [50.0, 57.0], [150.0, 150.0]
+    # one tip is near an ignored point, another find is near that only
+    both, doubtful = [108.0, 50.0], [95.0, 45.0]
+    points = np.array([near, beside, far, both, doubtful])
+    finds = finds_of(plate, points, monkeypatch)
+    assert finds._points.tolist() == [near, beside, far, both]
+    assert finds._labels.tolist() == [1, 0, 0, 1]
+
+
+def test_both_squares_of_a_find_show_it_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roottip.learning.review.light", lambda: Unlit())
+    point = np.array([300.3, 299.6])
+    y, x = np.mgrid[:600, :600] - point[::-1, None, None]
+    hill = 200 * np.exp(-(x**2 + y**2) / 2 / 9**2)
+    image = np.repeat(hill[:, :, None], 3, axis=2).astype(np.uint8)
+    plate = Plate("a", "n", "g", image, point[None], np.empty((0, 2)))
+    finds = finds_of(plate, np.array([point, [9.0, 9.0]]), monkeypatch)
+    other = finds_of(plate, np.array([point, [9.0, 9.0]]), monkeypatch, seed=1)
+    assert any(not torch.equal(finds[i][0], other[i][0]) for i in range(8))
+    grid = np.arange(WINDOW) - (WINDOW - 1) / 2
+    squares = [finds._squares(0, np.random.default_rng(seed)) for seed in range(8)]
+    assert len({one.tobytes() for one in squares}) == 8
+    for levels in squares:
+        away = [
+            np.array([level.sum(axis=0) @ grid, level.sum(axis=1) @ grid]) / level.sum() / size
+            for level, size in zip(levels[..., 0].astype(float), SIZES, strict=True)
+        ]
+        assert np.hypot(*away[0]) < 6
+        np.testing.assert_allclose(*away, atol=0.2)
+
+
+class Unlit:
+    def set_random_seed(self, seed: int) -> None:
+        pass
+
+    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        return {"image": image}

@@ -9,8 +9,19 @@ import torch
 
 from roottip import windows
 from roottip.learning.choice import THRESHOLDS, best
-from roottip.learning.mining import LEAST, RADIUS, detector_of, finder, peaks_of
+from roottip.learning.mining import (
+    APART,
+    LEAST,
+    MOST,
+    RADIUS,
+    SIZES,
+    detector_of,
+    false_alarms,
+    finder,
+    peaks_of,
+)
 from roottip.learning.net import STRIDE, WINDOW, TipNet
+from roottip.learning.plates import Plate
 
 
 def test_peaks_are_the_highest_scores_of_all_windows() -> None:
@@ -44,6 +55,9 @@ def test_what_one_look_gets_wrong_is_mined_whatever_another_says() -> None:
     assert len(once) > 3
     assert len(once) != len(detector_of(net).find(image)[0])
     np.testing.assert_array_equal(finder(net)(image), once)
+    looking = detector_of(net)
+    assert (looking.threshold, looking.radius, looking.sizes) == (LEAST, APART, SIZES)
+    assert (looking.surest, looking.review) == (0, None)
 
 
 def falling_from(**peaks: tuple[float, int]) -> dict[str, pd.DataFrame]:
@@ -68,3 +82,24 @@ def test_of_thresholds_that_do_about_as_well_the_highest_is_best() -> None:
     flat = {"plates": curves["plates"].assign(f1=lambda curve: 0.8 + curve["f1"] / 5)}
     assert best(flat) == (pytest.approx(0.31), pytest.approx(0.998))
     assert flat["plates"]["f1"].max() == pytest.approx(1)
+
+
+def test_a_net_in_training_looks_as_it_would_ship_and_goes_on_training() -> None:
+    torch.manual_seed(0)
+    net = TipNet(kernels=4, features=6, hidden=5).train()
+    net.layers[-1].weight.data *= 8
+    image = np.random.default_rng(0).integers(0, 256, (150, 131, 3), dtype=np.uint8)
+    found = peaks_of(net)(image)
+    assert net.training
+    assert len(found) > 3
+    np.testing.assert_array_equal(found, peaks_of(net.eval())(image))
+
+
+def test_the_worst_false_alarms_are_mined_on_some_plates_of_each_dataset() -> None:
+    none, image = np.empty((0, 2)), np.zeros((9, 9, 3), np.uint8)
+    plates = [Plate(name, "n", "g", image, none, none) for name in "aaabbbbb"]
+    alarms = np.arange(2 * MOST + 20).reshape(-1, 2)
+    looked = [len(points) > 0 for points in false_alarms(lambda _: alarms, plates, (0,), looks=2)]
+    assert (sum(looked[:3]), sum(looked[3:])) == (2, 2)
+    (mined,) = false_alarms(lambda _: alarms, plates[:1], (0,))
+    assert mined.tolist() == alarms[:MOST].tolist()

@@ -198,3 +198,63 @@ def test_no_change_of_light_moves_the_picture() -> None:
             mass = alone(image=image)["image"][..., 0].astype(float)
             middle = (mass.sum(axis=0) @ grid, mass.sum(axis=1) @ grid) / mass.sum()
             assert middle == pytest.approx((20, 20), abs=0.1)
+
+
+def test_negatives_stay_apart_from_tips_at_any_zoom_and_shift() -> None:
+    # (9 + 3) * 1.4 = 16.8 px
+    image = np.zeros((100, 100, 3), np.uint8)
+    tip, ignored = np.array([[50.0, 20.0]]), np.array([[50.0, 80.0]])
+    centres = np.array([[66, 20], [67, 20], [50, 63], [50, 64]], np.int32)
+    kept = patches.negatives(Plate("d", "n", "g", image, tip, ignored), centres)
+    assert kept.tolist() == [[67, 20], [50, 63]]
+
+
+def numbered() -> np.ndarray:
+    """An image that says of each pixel where it is: ``x, y``."""
+    y, x = np.mgrid[:120, :160].astype(np.uint8)
+    return np.stack([x, y, np.where(x < 80, 9 * (x + y), 90)], axis=2).astype(np.uint8)
+
+
+def test_datasets_are_drawn_from_by_their_shares_and_marks_lie_in_the_image() -> None:
+    none = np.empty((0, 2))
+    outside, near_ignored = np.array([[163.0, 60.0], [30.0, -2.0]]), np.array([[90.0, 60.0]])
+    first = Plate("a", "n", "g", numbered(), np.concatenate([outside, near_ignored]), none)
+    first = replace(first, ignored=near_ignored + np.array([16.0, 0.0]))
+    second = Plate("b", "n", "g", numbered(), np.array([[40.0, 40.0]]), none)
+    made = Samples([first, second], 8, seed=0, shares={"a": 3.0})
+    numbers, points = made.places(2000, np.random.default_rng(0))
+    for kind in (numbers[::2], numbers[1::2]):
+        assert 0.71 < (kind == 0).mean() < 0.79
+    tips = {tuple(point) for point in points[::2].tolist()}
+    # the one beside an ignored point might be that
+    assert tips == {(159, 60), (30, 0), (40, 40)}
+
+
+def test_windows_that_accuracy_is_measured_on_are_of_tips_or_near_something() -> None:
+    image = np.full((120, 160, 3), 90, np.uint8)
+    image[:, :60] = numbered()[:, :60]
+    tips = np.array([[0.0, 0.0], [1.0, 119.0], [30.0, 60.0]])
+    plate = Plate("d", "n", "g", image, tips, np.empty((0, 2)))
+    windows_of, label = patches.window_patches([plate] * 20, 0).tensors
+    middle = windows_of[:, :2, WINDOW // 2, WINDOW // 2].numpy().astype(float)
+    assert distance(middle[label.ravel() == 1], tips).max() <= R1
+    blank = windows_of[label.ravel() == 0].flatten(1).float().std(dim=1) == 0
+    assert not blank.any()
+
+
+def test_samples_are_turned_mirrored_and_resized_each_otherwise(
+    plates: list[Plate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patches, "light", lambda: _NoLight())
+    point = np.array([90, 80], np.int32)
+    linear = np.array([patches.augment(plates[0].image, point, i)[1][:, :2] for i in range(200)])
+    area = np.linalg.det(linear)
+    assert 70 < (area < 0).sum() < 130
+    zoom = np.log(np.sqrt(np.abs(area))) / np.log(patches.ZOOM)
+    assert np.quantile(zoom, [0, 0.25, 0.5, 0.75, 1]) == pytest.approx(
+        [-1, -0.5, 0, 0.5, 1], abs=0.2
+    )
+    angle = np.arctan2(linear[:, 1, 1], linear[:, 0, 1])
+    assert np.histogram(angle, 4, (-np.pi, np.pi))[0].min() > 30
+    made = Samples(plates, 20, seed=0)
+    assert len({sample.numpy().tobytes() for sample, *_ in made}) == 20

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,15 @@ import pandas as pd
 import pytest
 
 from roottip.errors import InputError
-from roottip.learning.plates import BEHIND, Plate, distance, hold_out, read_plates, summary
+from roottip.learning.plates import (
+    BEHIND,
+    Plate,
+    _targets,
+    distance,
+    hold_out,
+    read_plates,
+    summary,
+)
 
 
 def plate(dataset: str, group: str) -> Plate:
@@ -80,6 +89,7 @@ def test_hold_out_is_seeded_and_may_be_none() -> None:
     assert groups(1) != groups(2)
     assert hold_out(plates, 0.0, 0) == (plates, [])
     assert len(hold_out(plates[:2], 0.9, 0)[0]) == 1
+    assert [len(hold_out(plates[:7], share, 0)[1]) for share in (0.05, 0.1, 0.25)] == [0, 1, 2]
     with pytest.raises(InputError, match="dev=1"):
         hold_out(plates, 1.0, 0)
 
@@ -110,3 +120,23 @@ def test_a_cards_hash_is_of_the_tips_too():
     one, other = (summary([plate_of("d", "a", [(x, 5.0)])])[0] for x in (5.0, 6.0))
     assert (one["images"], one["groups"], one["tips"]) == (1, 1, 1)
     assert one["sha256"] != other["sha256"]
+    (lighter,) = summary([plate_of("d", "a", [(5.0, 5.0)], level=1)])
+    assert one["sha256"] != lighter["sha256"]
+    (twice,) = summary([plate_of("d", "a", [(5.0, 5.0)])] * 2)
+    assert (twice["images"], twice["groups"], twice["tips"]) == (2, 1, 2)
+
+
+def test_grey_images_are_plates_of_three_channels(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn, tmp_path / "grey")
+    for path in (tmp_path / "grey" / "images").iterdir():
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    for grey in read_plates([tmp_path / "grey"]):
+        assert grey.image.shape[2] == 3
+        assert (grey.image == grey.image[..., :1]).all()
+
+
+def test_a_mark_close_to_its_end_says_where_the_root_comes_from():
+    points = pd.DataFrame(
+        {"x": [20.0, 20.0], "y": [30.0, 30.0], "x_end": [26.0, 20.0], "y_end": 30.0}
+    )
+    assert _targets(points, np.ones(2)).tolist() == [[26 - BEHIND, 30], [20, 30]]

@@ -325,7 +325,7 @@ def test_a_review_is_handed_on_where_it_helps(
 ) -> None:
     monkeypatch.setattr("roottip.learning.review.TYPICAL", 8)
     choice = Choice(f1=0.5, threshold=0.33, surest=0.8, review=True)
-    monkeypatch.setattr("roottip.learning.train.choose", lambda *given: choice)
+    monkeypatch.setattr("roottip.learning.finish.choose", lambda *given: choice)
     first = train([drawn], tmp_path / "first", **{**TINY, "rounds": 1, "review_steps": 1})
     assert review_of(first).exists()
     choice = replace(choice, review=helps)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from roottip.learning.patches import R2
 from roottip.learning.plates import Plate
 from roottip.learning.variants import INVERTED, MOST, SMALLEST, WANTED, ZOOM, variants
+from roottip.scale import REFERENCE_WIDTH, adjustment
 
 COUNT = 12
 
@@ -68,6 +70,7 @@ def test_what_is_cut_near_its_end_is_ignored(made: list[Plate]) -> None:
         end = np.array(one.image.shape[1::-1]) - 1
         to_border = np.minimum(one.tips, end - one.tips).min(axis=1, initial=np.inf)
         assert (to_border > R2).all()
+        assert ((one.ignored > -0.5) & (one.ignored < end + 0.5)).all()
         # all that is in view is there, once
         assert len(one.tips) + len(one.ignored) <= 20
     # the one that was ignored before is not all
@@ -94,3 +97,14 @@ def test_the_same_seed_gives_the_same_variants() -> None:
         one.image.shape != two.image.shape or (one.image != two.image).any()
         for one, two in zip(first, other, strict=True)
     )
+
+
+def test_where_roots_hardly_stand_out_they_are_raised_as_for_detectors() -> None:
+    image = np.full((400, 500, 3), 60, np.uint8)
+    for x in range(60, 480, 70):
+        cv2.line(image, (x, 40), (x + 30, 360), (72, 72, 72), 5, cv2.LINE_AA)
+    none = np.empty((0, 2))
+    assert adjustment(image, REFERENCE_WIDTH).gain > 3
+    faint = Plate("a", "n", "g", image, none, none)
+    gains = [adjustment(one.image, REFERENCE_WIDTH).gain for one in variants([faint] * 3, 0)]
+    assert np.median(gains) < 1.3

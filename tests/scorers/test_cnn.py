@@ -239,9 +239,10 @@ def test_detector_takes_the_card_unless_told(tmp_path: Path) -> None:
     assert isinstance(found, WindowDetector)
     assert (found.stride, found.threshold, found.radius) == (STRIDE, 0.7, 6.0)
     assert (found.sizes, found.surest) == ((1.0, 0.5), 0.9)
+    assert found.threshold_from == "given in training"
     told = cnn.detector(path, 0.2, 3.0, root_width=9.0, sizes=[0.8], surest=0)
     assert (told.threshold, told.radius, told.root_width) == (0.2, 3.0, 9.0)
-    assert (told.sizes, told.surest) == ((0.8,), 0)
+    assert (told.sizes, told.surest, told.threshold_from) == ((0.8,), 0, "given")
     # nets trained before there was either
     older = cnn.detector(write_net(tmp_path / "older.onnx"))
     assert (older.sizes, older.surest) == ((1.0,), 0.0)

@@ -130,16 +130,18 @@ def test_the_axis_points_along_the_root(plate: np.ndarray) -> None:
 def test_a_turned_tip_has_nearly_the_same_features() -> None:
     middle = np.array([[80, 80]], np.int32)
 
-    def tip(degrees: float) -> np.ndarray:
+    def tip(degrees: float) -> dict[str, np.ndarray]:
         image = np.full((160, 160, 3), 60, np.uint8)
         turn = np.deg2rad(degrees)
         far = (round(16 * (80 + 120 * np.cos(turn))), round(16 * (80 + 120 * np.sin(turn))))
         cv2.line(image, (80 * 16, 80 * 16), far, (200, 190, 180), 5, cv2.LINE_AA, 4)
-        return groups_of(describe(cv2.GaussianBlur(image, (0, 0), 1), middle))["ridge"][0]
+        return groups_of(describe(cv2.GaussianBlur(image, (0, 0), 1), middle))
 
     first = tip(0)
     for degrees in (17, 45, 130, 231):
-        assert np.corrcoef(first, tip(degrees))[0, 1] > 0.95
+        turned = tip(degrees)
+        for group in ("ridge", "hog"):
+            assert np.corrcoef(first[group][0], turned[group][0])[0, 1] > 0.985
 
 
 def test_gradient_harmonics_are_those_of_scikit_images_hog() -> None:
@@ -263,3 +265,25 @@ def test_shipped_net_finds_a_drawn_tip(plate: np.ndarray) -> None:
     assert len(points) == 1
     assert np.hypot(*(points[0] - (100, 150))) < 6
     assert 0 <= scores[0] <= 1
+
+
+def test_rings_say_whether_a_root_ends_and_colour_what_is_no_root() -> None:
+    image = np.full((160, 160, 3), 60, np.uint8)
+    cv2.line(image, (-9, 80), (170, 80), (200, 200, 200), 5, cv2.LINE_AA)
+    middle, rings = np.array([[80, 80]], np.int32), len(DEFINITION["ring"]["rings"])
+    through = groups_of(describe(image, middle))["ring"][0]
+    ranked, waves = np.split(through, [rings * len(DEFINITION["ring"]["ranks"])])
+    assert (np.diff(ranked.reshape(rings, -1), axis=1) <= 0).all()
+    # a root that goes on crosses each ring twice
+    once, twice = waves.reshape(rings, 4)[1:, :2].T
+    assert (twice > 4 * once).all()
+    wide = cv2.line(np.full_like(image, 60), (-9, 80), (170, 80), (200, 200, 200), 13)
+    in_wide = groups_of(describe(wide, middle))
+    assert in_wide["coarse"][0, 0] > in_wide["ridge"][0, 0] + 1
+    image[:, 80:] = 60
+    ended = groups_of(describe(image, middle))["ring"][0, -4 * rings :].reshape(rings, 4)
+    assert (ended[:, 1] < 1.5 * ended[:, 0]).all()
+    cv2.circle(image, (80, 80), 5, (200, 100, 100), -1)
+    near, *_, around = groups_of(describe(image, middle))["colour"][0]
+    assert near == pytest.approx(100 / 64 - around, abs=0.02)
+    assert around == pytest.approx(81 * 100 / 65**2 / 64, rel=0.1)

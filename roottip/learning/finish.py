@@ -1,0 +1,152 @@
+"""From a net that has learnt to the files that detect: scores calibrated, settings chosen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roottip import __version__
+from roottip.learning.calibration import calibrate
+from roottip.learning.choice import choose
+from roottip.learning.export import export
+from roottip.learning.glance import adopt, distil
+from roottip.learning.mining import APART, LEAST, SIZES, some
+from roottip.learning.net import TipNet
+from roottip.learning.plates import Plate
+from roottip.learning.quantise import write_int8
+from roottip.learning.review import hand_on, teach
+from roottip.scorers import card as cards
+from roottip.scorers.cnn import glance_of, int8_of
+from roottip.scorers.review import review_of
+
+JUDGES = 150
+"""Plates of each dataset, drawn at random, by which scores are calibrated and settings chosen."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The plates of a training, by what they are for.
+
+    Attributes
+    ----------
+    plates, training, held_out : list of Plate
+        All; those that the net learns from; those that choose a round.
+    enough : bool
+        The held-out ones have tips enough to choose the settings too; else all do.
+    share_of : mapping of str to float
+        How much each dataset counts, by its name.
+    weighed : bool
+        It was given. Else every tip counts the same where settings are chosen.
+    """
+
+    plates: list[Plate]
+    training: list[Plate]
+    held_out: list[Plate]
+    enough: bool
+    share_of: Mapping[str, float]
+    weighed: bool
+
+
+def finish(
+    net: TipNet,
+    learnt: Path | None,
+    output: Path,
+    parts: Parts,
+    recipe: Mapping[str, Any],
+    start: Path | None,
+    threshold: float | None,
+    glance_steps: int,
+    review_steps: int,
+    accelerator: str,
+    seed: int,
+) -> Path:
+    """Write ``model.onnx``, and all that belongs to it, into a training's folder.
+
+    All of it appears at the end: what a kill leaves before is no net that could be used.
+
+    Parameters
+    ----------
+    net : TipNet
+    learnt : Path, optional
+        The checkpoint whose net it is.
+    output : Path
+    parts : Parts
+    recipe : mapping
+        How it was trained, as the card says it.
+    start, threshold, glance_steps, review_steps, accelerator, seed
+        As `train.train` takes them.
+
+    Returns
+    -------
+    Path
+        ``model.onnx``.
+    """
+    part = output / ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    path = part / "model.onnx"
+    judges = parts.held_out if parts.enough else parts.plates
+    judges = [judges[number] for number in some(judges, seed, JUDGES)]
+    card: dict[str, Any] = {
+        "threshold": LEAST if threshold is None else float(threshold),
+        "radius": APART,
+        "sizes": list(SIZES),
+        "surest": 0.0,
+        "roottip": __version__,
+        "training": dict(recipe),
+        "calibration": calibrate(net, judges, parts.share_of),
+    }
+    if learnt is not None:
+        shutil.copyfile(learnt, path.with_suffix(".ckpt"))
+    export(net, path, card)
+    write_int8(path, parts.plates, seed)
+    if review_steps > 0:
+        pupils = _pupils(parts.training, judges)
+        teach(path, pupils, review_steps, seed, accelerator, recipe["precision"])
+    elif start is not None and review_of(start).exists():
+        hand_on(start, path)
+    if threshold is None or parts.held_out or review_of(path).exists():
+        choice = choose(path, judges, parts.share_of if parts.weighed else None)
+        card["surest"] = choice.surest
+        card["training"]["dev"] = {
+            "plates": len(parts.held_out),
+            "threshold": choice.threshold,
+            "f1": round(choice.f1, 4),
+        }
+        if threshold is None:
+            card["threshold"] = choice.threshold
+            card["threshold_from"] = "held-out groups of train" if parts.enough else "train"
+        for weights in (path, int8_of(path)):
+            cards.amend(weights, **card)
+        if not choice.review:
+            for suffix in (".onnx", ".json"):
+                review_of(path).with_suffix(suffix).unlink(missing_ok=True)
+    if start is not None and glance_of(start).exists():
+        adopt(start, path, parts.plates)
+    elif glance_steps > 0:
+        distil(path, parts.plates, glance_steps, seed)
+    return _in_place(path, output)
+
+
+def _pupils(training: Sequence[Plate], judges: Sequence[Plate]) -> list[Plate]:
+    """Plates to teach a review on: none that judge it, but of datasets that all judge, all."""
+    judging = {id(plate) for plate in judges}
+    others = [plate for plate in training if id(plate) not in judging]
+    free = {plate.dataset for plate in others}
+    return [*others, *(plate for plate in training if plate.dataset not in free)]
+
+
+def _in_place(path: Path, output: Path) -> Path:
+    """Move a net with all that belongs to it, itself last; what an earlier one left here goes."""
+    for made in (glance_of(path), review_of(path), int8_of(path), path):
+        for suffix in (".ckpt", ".json", ".onnx"):
+            new, there = made.with_suffix(suffix), output / made.with_suffix(suffix).name
+            if new.exists():
+                new.replace(there)
+            elif suffix != ".ckpt":
+                there.unlink(missing_ok=True)
+    path.parent.rmdir()
+    return output / path.name
