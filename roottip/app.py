@@ -57,11 +57,11 @@ def detect(
         overlays,
         overwrite,
         engines.load(**engine),
-        px_per_mm,
-        resolution_tag,
-        scale_bar_mm,
-        pattern,
-        group,
+        px_per_mm=px_per_mm,
+        resolution_tag=resolution_tag,
+        scale_bar_mm=scale_bar_mm,
+        pattern=pattern,
+        group=group,
     )
     print(batch.summary(tips, images, len(images)))
     print(f"tables, overlays and report: {output}")

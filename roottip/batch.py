@@ -8,7 +8,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
@@ -67,11 +67,7 @@ def run(
     overlays: bool = True,
     overwrite: bool = False,
     work: Engine = engine.here,
-    px_per_mm: float | None = None,
-    resolution_tag: bool = False,
-    scale_bar_mm: float | None = None,
-    pattern: str | None = None,
-    group: Sequence[str] | None = None,
+    **of_traits: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detect tips in all images of a run and write what came out.
 
@@ -97,8 +93,9 @@ def run(
         have changed since.
     work : Engine
         Who works on the images; one of `engine`.
-    px_per_mm, resolution_tag, scale_bar_mm, pattern, group
-        As `traits.measure` takes them; they may differ when a run goes on.
+    **of_traits
+        ``px_per_mm, resolution_tag, scale_bar_mm, pattern, group``, as `traits.measure` takes
+        them; they may differ when a run goes on.
 
     Returns
     -------
@@ -117,13 +114,6 @@ def run(
         raise InputError(
             f"all images of {source} lie in {folder}, where results go; give another output="
         )
-    of_traits: dict[str, Any] = {
-        "px_per_mm": px_per_mm,
-        "resolution_tag": resolution_tag,
-        "scale_bar_mm": scale_bar_mm,
-        "pattern": pattern,
-        "group": group,
-    }
     empty = ledger.tables(Ledger.nothing(), [])
     traits.measure(*empty, **of_traits)  # refuses what cannot be
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}

@@ -23,7 +23,7 @@ from roottip.learning.export import restore, sizes
 from roottip.learning.finish import Parts, finish
 from roottip.learning.module import OFFSET_WEIGHT, TipModule, fit, precision_of, trainer_of
 from roottip.learning.patches import R1, R2, window_patches
-from roottip.learning.plates import hold_out, read_plates, summary
+from roottip.learning.plates import Plate, hold_out, read_plates, summary
 from roottip.learning.rounds import DevScore, Rounds
 from roottip.places import check_folder
 from roottip.scorers.cnn import CnnScorer
@@ -255,7 +255,7 @@ def train(
 def _callbacks(
     folder: Path, held_out: Sequence[Plate], patience: int
 ) -> tuple[ModelCheckpoint, list[Callback]]:
-    """What Lightning calls in a training, and that of it which keeps the best round, else the last.
+    """What Lightning calls in a training, and before it that which keeps the best round.
 
     That one comes first: what is written after it holds what it knows, of the same round too.
     """
