@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
 from roottip import app
 from roottip.errors import InputError
-from roottip.settings import read_settings
+from roottip.settings import LIST_KEYS, PATH_KEYS, TEXT_KEYS, read_settings
 
 NEEDED = {"compare": ["data=d"], "detect": ["input=i"]}
 
@@ -57,3 +60,22 @@ def test_words_may_be_longer_than_names_of_files():
     pattern = "{a}" + "_" * 400 + "{b}"
     words = ["input=i", "output=o", f"pattern={pattern}"]
     assert read_settings(app.COMMANDS["detect"], words)["pattern"] == pattern
+
+
+def test_keys_with_words_of_their_own_are_those_that_the_commands_types_say():
+    paths, lists, texts = set(), set(), set()
+    for command in app.COMMANDS.values():
+        for key, hint in get_type_hints(command).items():
+            kinds = {*get_args(hint)} if isinstance(hint, UnionType) else {hint}
+            listed = {kind for kind in kinds if get_origin(kind) is Sequence}
+            kinds |= {member for kind in listed for member in get_args(kind)}
+            if Path in kinds:
+                paths.add(key)
+            elif listed:
+                lists.add(key)
+            if str in kinds and Path not in kinds:
+                texts.add(key)
+    # an image of a dataset, completed as a file; formats are roottip's own words
+    assert paths | {"image", "detector.weights"} == PATH_KEYS
+    assert lists | {"detector.sizes"} == LIST_KEYS
+    assert texts - {"image", "input_format", "output_format"} == TEXT_KEYS
