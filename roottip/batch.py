@@ -8,7 +8,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
@@ -67,7 +67,12 @@ def run(
     overlays: bool = True,
     overwrite: bool = False,
     work: Engine = engine.here,
-    **of_traits: Any,
+    *,
+    px_per_mm: float | None = None,
+    resolution_tag: bool = False,
+    scale_bar_mm: float | None = None,
+    pattern: str | None = None,
+    group: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detect tips in all images of a run and write what came out.
 
@@ -93,9 +98,8 @@ def run(
         have changed since.
     work : Engine
         Who works on the images; one of `engine`.
-    **of_traits
-        ``px_per_mm, resolution_tag, scale_bar_mm, pattern, group``, as `traits.measure` takes
-        them; they may differ when a run goes on.
+    px_per_mm, resolution_tag, scale_bar_mm, pattern, group
+        As `traits.measure` takes them; they may differ when a run goes on.
 
     Returns
     -------
@@ -114,6 +118,13 @@ def run(
         raise InputError(
             f"all images of {source} lie in {folder}, where results go; give another output="
         )
+    of_traits: dict[str, Any] = {
+        "px_per_mm": px_per_mm,
+        "resolution_tag": resolution_tag,
+        "scale_bar_mm": scale_bar_mm,
+        "pattern": pattern,
+        "group": group,
+    }
     empty = ledger.tables(Ledger.nothing(), [])
     traits.measure(*empty, **of_traits)  # refuses what cannot be
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
@@ -247,11 +258,12 @@ def _write_pictures(folder: Folder, result: Result) -> None:
 
 def _picture(below: str, name: str) -> str:
     """Where an image's picture goes: never outside the output, whatever a list calls it."""
-    parts = [part for part in name.replace(":", "_").split("/") if part not in ("", ".")]
-    parts = ["__" if part == ".." else part for part in parts]
+    told = name.replace(":", "_").split("/")
+    parts = [part for part in told if part not in ("", ".", "..")]
     raw = parts[-1].encode("utf-8", "surrogateescape")
-    if len(raw) > LONGEST_NAME:
-        digest = hashlib.blake2b(raw, digest_size=8).hexdigest()
+    if len(raw) > LONGEST_NAME or ".." in told:  # without it the name may be another image's
+        whole = name.encode("utf-8", "surrogateescape")
+        digest = hashlib.blake2b(whole, digest_size=8).hexdigest()
         parts[-1] = f"{raw[:LONGEST_NAME].decode('utf-8', 'ignore')}-{digest}"
     return "/".join([below, *parts]) + _ENDINGS[below]
 

@@ -253,7 +253,7 @@ def write(
         hashed = {"images_sha256": digest(images[["image", "sha256"]])}
     write_page(
         output / "report.html",
-        verdict.sentences,
+        [*verdict.sentences, *_unread(images)],
         evaluations,
         {heading: written[name] for name, heading in _ON_PAGE.items() if len(written[name])},
         {**settings, **hashed, **provenance(started)},
@@ -289,3 +289,11 @@ def digest(frame: pd.DataFrame) -> str:
 
 def _labelled(frame: pd.DataFrame, detector: str) -> pd.DataFrame:
     return frame.assign(detector=detector)[["detector", *frame]]
+
+
+def _unread(images: pd.DataFrame | None) -> list[str]:
+    """A sentence about images that could not be read, if there are any."""
+    count = 0 if images is None else int((images["status"] == "failed").sum())
+    if images is None or count == 0:
+        return []
+    return [f"Could not be read: {count} of {len(images)} images, whose tips count as missed."]

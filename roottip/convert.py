@@ -276,7 +276,7 @@ def _write_dataset(
             raise InputError(
                 f"{here} is another image than {there}; give another output= or say overwrite=true"
             )
-        write_whole(here, there.read_bytes())
+        write_whole(here, there)
     (output / "images.csv").unlink(missing_ok=True)
     listed = images.assign(group=_groups(points, images))
     listed["split"] = _splits(listed, val)

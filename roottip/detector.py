@@ -354,8 +354,7 @@ class WindowDetector:
 
         Raises
         ------
-        InputError
-            As `find` does.
+        InputError, as `find` does.
         """
         points, scores = self.find(image, threshold)
         return table.points(name, points, scores)
@@ -383,13 +382,14 @@ def load(name: str | Path, **settings: Any) -> WindowDetector:
     InputError
         There is no such detector, or it has no such setting.
     """
+    name = str(name)
     weights = _OF_WEIGHTS.get(PurePath(name).suffix.lower())
     if weights is not None:
         return load(weights, weights=name, **settings)
     if name not in DETECTORS:
-        close = difflib.get_close_matches(str(name), DETECTORS, n=1)
+        close = difflib.get_close_matches(name, DETECTORS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(DETECTORS)}"
-        raise InputError(f"there is no detector called {str(name)!r}; {hint}")
+        raise InputError(f"there is no detector called {name!r}; {hint}")
     # by name, not by an import statement: scorers stand above this file and import it
     make: Callable[..., WindowDetector] = import_module(f"roottip.scorers.{name}").detector
     try:

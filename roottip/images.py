@@ -257,8 +257,12 @@ _UNREAD = re.compile(
 def _is_image(path: Path) -> bool:
     # names that start with a dot are other programs' (macOS leaves ._x.jpg beside x.jpg); a link
     # to nothing is an image that is missing
-    named = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    return named and (path.is_file() or (path.is_symlink() and not path.exists()))
+    if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+        return False
+    try:
+        return path.is_file() or (path.is_symlink() and not path.exists())
+    except PermissionError:
+        return True  # of a folder that may be listed, but not entered; it fails when it is read
 
 
 def _searched(folder: Path, remark: Remark) -> list[Path]:
@@ -269,7 +273,7 @@ def _searched(folder: Path, remark: Remark) -> list[Path]:
             raise InputError(f"{folder} cannot be listed: {error.strerror}") from error
         remark(f"left out: {error.filename}, which cannot be listed ({error.strerror})")
 
-    top = folder.resolve()
+    top = Path(os.path.realpath(folder))
     been: set[str] = set()
     found: list[Path] = []
     unread: Counter[str] = Counter()
@@ -280,19 +284,21 @@ def _searched(folder: Path, remark: Remark) -> list[Path]:
             continue
         been.add(place)
         here = Path(parent)
-        # what a link leads back to is found where it is
-        below[:] = [
-            name
-            for name in below
-            if not ((here / name).is_symlink() and (here / name).resolve().is_relative_to(top))
-        ]
+        # what a link leads back to is found where it is; of several to one place the first counts
+        below[:] = sorted(name for name in below if not _leads_back(here / name, place, top))
         found += [here / name for name in files if _is_image(here / name)]
-        endings = (PurePath(name).suffix.lower() for name in files)
+        endings = (PurePath(name).suffix.lower() for name in files if name[0] != ".")
         unread.update(filter(_UNREAD.fullmatch, endings))
     if unread:
         counts = ", ".join(f"{count} {ending}" for ending, count in sorted(unread.items()))
         remark(f"left out: {counts}, which roottip does not read; it reads {_ENDINGS}")
     return found
+
+
+def _leads_back(path: Path, place: str, top: Path) -> bool:
+    """Whether a folder that lies in `place` is in truth elsewhere below `top`."""
+    real = Path(os.path.realpath(path))
+    return real != Path(place, path.name) and real.is_relative_to(top)
 
 
 def _find_remote(address: str) -> tuple[str, list[str]]:
@@ -324,7 +330,7 @@ def _listed(path: Path) -> list[str]:
     else:
         data = path.read_bytes()
         wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # of a Windows shell
-        text = data.decode(*(("utf-16",) if wide else ("utf-8-sig", "surrogateescape")))
+        text = data.decode(*(("utf-16", "replace") if wide else ("utf-8-sig", "surrogateescape")))
         # in quotes where Windows' Explorer copied paths
         names = [re.sub(r'^"(.*)"$', r"\1", line.strip()) for line in re.split(r"[\r\n]", text)]
     names = [name.replace("\\", "/") for name in names if name]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from roottip import table
@@ -56,7 +57,12 @@ def read_truth(path: str | Path, images: Sequence[str] | None = None) -> pd.Data
         raise InputError(f"there is no {what} {path}")
     if images is None:
         images = [str(inside.with_suffix(".jpg")) for _, inside in files]
-    return rsml.read(path, Gallery(images, source="the table of images"), None).points
+    points = rsml.read(path, Gallery(images, source="the list"), None).points
+    if "root_order" not in points:
+        points["root_order"] = pd.array([None] * len(points), dtype="Int64")
+    if points["root_order"].notna().all():
+        points["root_order"] = points["root_order"].astype(np.int64)
+    return points.fillna({"group": ""}) if "group" in points else points
 
 
 @dataclass(frozen=True)

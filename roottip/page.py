@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from roottip.evaluation import FALSE_ALARM, HIT, MISS, Evaluation
 from roottip.images import read_image
 from roottip.matching import Floats, nearest
 from roottip.places import write_whole
-from roottip.windows import Image, patches
+from roottip.windows import Image
 
 MOST_IMAGES = 40
 """Images embedded, those with most errors first: some 60 kB each."""
@@ -35,6 +36,9 @@ _SIDE = 720
 _CROP = 96
 """px of the image that a crop shows."""
 
+_TICK = 20
+"""px of the enlarged crop."""
+
 _POINTS = 300
 """Of a curve; more would not be seen."""
 
@@ -43,7 +47,7 @@ _LEGEND = (
     "hit (found, and a person marked it)",
     "miss (marked, but not found)",
     "false alarm (found, but nobody marked it)",
-    "ignored (found where nobody could see)",
+    "ignored (found at a tip that is marked as not to be seen: counts neither way)",
 )
 
 
@@ -139,6 +143,7 @@ def _images(
     visible = any_one.matches.dropna(subset=["truth_x"])
     marked = table.by_image(visible)
     hits = {name: _hits(e) for name, e in evaluations.items()}
+    outcomes = {name: _outcomes(e) for name, e in evaluations.items()}
     found = {name: table.by_image(e.candidates) for name, e in evaluations.items()}
     images = []
     for name, group in any_one.per_image[["image", "group"]].itertuples(index=False):
@@ -161,8 +166,11 @@ def _images(
                 entry.setdefault("hitAt", {})[key] = _hit_at(
                     own, xy, np.array(hit, dtype=bool), evaluations[key].summary["threshold"]
                 )
-                places = own[["x", "y"]].round(1).to_numpy().tolist()
-                entry.setdefault("places", {})[key] = places
+                places = own[["x", "y"]].to_numpy()
+                entry.setdefault("places", {})[key] = places.round(1).tolist()
+                entry.setdefault("outcomes", {})[key] = [
+                    outcomes[key].get((name, *place)) for place in places.tolist()
+                ]
         if name in pictures:
             entry |= {"truth": xy.round(1).tolist(), **pictures[name]}
         images.append(entry)
@@ -187,6 +195,14 @@ def _hits(e: Evaluation) -> set[tuple[str, float, float]]:
     """Image and place of each tip that is hit."""
     rows = e.matches.loc[e.matches["outcome"] == HIT, ["image", "truth_x", "truth_y"]]
     return set(rows.itertuples(index=False, name=None))
+
+
+def _outcomes(e: Evaluation) -> dict[tuple[str, float, float], str]:
+    """What each find is at the detector's own threshold, by image and place."""
+    rows = e.matches.dropna(subset=["x"])
+    return dict(
+        zip(zip(rows["image"], rows["x"], rows["y"], strict=True), rows["outcome"], strict=True)
+    )
 
 
 def _hit_at(
@@ -262,8 +278,20 @@ def _worst(e: Evaluation) -> pd.DataFrame:
 
 
 def _cut(image: Image, x: float, y: float) -> Image:
-    """What lies around a point, enlarged so that its pixels can be seen."""
-    height, width = image.shape[:2]
-    centre = np.array([[np.clip(round(x), 0, width - 1), np.clip(round(y), 0, height - 1)]])
-    cut = patches(image, centre.astype(np.int32), _CROP)[0]
-    return np.asarray(np.repeat(np.repeat(cut, 2, axis=0), 2, axis=1), dtype=np.uint8)
+    """What lies around a point, enlarged so that its pixels can be seen; grey beyond the border.
+
+    Ticks at the edges lead to the point: what is there is not drawn over.
+    """
+    half = _CROP // 2
+    left, top = round(x) - half, round(y) - half
+    inside = image[max(0, top) : max(0, top + _CROP), max(0, left) : max(0, left + _CROP)]
+    cut = np.full((_CROP, _CROP, *image.shape[2:]), 128, np.uint8)
+    down, right = max(0, -top), max(0, -left)
+    cut[down : down + len(inside), right : right + inside.shape[1]] = inside
+    large = np.ascontiguousarray(np.repeat(np.repeat(cut, 2, axis=0), 2, axis=1))
+    last = 2 * _CROP - 1
+    for shade, width in ((20, 5), (255, 2)):
+        for edge, inward in ((0, _TICK), (last, last - _TICK)):
+            cv2.line(large, (_CROP, edge), (_CROP, inward), (shade,) * 3, width)
+            cv2.line(large, (edge, _CROP), (inward, _CROP), (shade,) * 3, width)
+    return large

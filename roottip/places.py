@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -46,23 +47,32 @@ def version(place: Place) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def write_whole(path: Path, data: bytes, part: str | None = None, lasting: bool = False) -> None:
+def write_whole(
+    path: Path, data: bytes | Path, part: str | None = None, lasting: bool = False
+) -> None:
     """Write a file, and the folders above it; it appears whole or not at all.
 
     Parameters
     ----------
     path : Path
-    data : bytes
+        Where a link leads to, that file is replaced.
+    data : bytes or Path
+        The content, or the file to copy.
     part : str, optional
         What the file is called until it is whole; its own name and ``.part`` where not given.
     lasting : bool
         Wait until it would outlive a power cut.
     """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(part or f"{path.name}.part")
     try:
         with unfinished.open("wb") as file:
-            file.write(data)
+            if isinstance(data, Path):
+                with data.open("rb") as source:
+                    shutil.copyfileobj(source, file)
+            else:
+                file.write(data)
             if lasting:
                 file.flush()
                 os.fsync(file.fileno())

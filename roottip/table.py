@@ -312,11 +312,13 @@ _LONG = r"\s*[+-]?\d{16,}\s*"
 
 
 def _numbers_where_all_are(column: pd.Series) -> pd.Series:
-    if column.name in _TEXT or column.str.fullmatch(_LONG).any():
+    if column.name in _TEXT:
         return column
     blank = column.str.strip() == ""
     numbers = pd.to_numeric(column.mask(blank), errors="coerce")
     if bool(blank.all()) or bool((numbers.isna() & ~blank).any()):
+        return column
+    if bool(column.str.fullmatch(_LONG).any()):
         return column
     if numbers.dtype == np.float64:  # pandas 2 is off by a last digit now and then
         return column.mask(blank).map(float)

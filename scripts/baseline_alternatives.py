@@ -22,7 +22,7 @@ from roottip import windows
 from roottip.compare import compare
 from roottip.detector import WindowDetector, load
 from roottip.interchange import read_dataset
-from roottip.scale import clearest_channel
+from roottip.lines import clearest_channel
 from roottip.scorers import baseline
 from roottip.windows import Centres, Image, Scores
 

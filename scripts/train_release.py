@@ -3,8 +3,9 @@
 python scripts/train_release.py ../shared/data/osr ../shared/data/tillmore --output release
 
 It learns from the photographs of the train split, all groups, from plates that it draws, grown,
-plain and empty ones, and from pages of print. The threshold is the best on the photographs and
-plates trained with. The split val is never read. From nothing it wants a graphics card: some ten
+plain and empty ones, and from pages of print. The threshold is the highest whose F1 is about
+the best (`learning.choice`) on the photographs trained with and on plates drawn anew. The split
+val is never read. From nothing it wants a graphics card: some ten
 minutes on an H100, a day and a half on 2 processors. --onward goes on from the net that ships
 instead, or from the mean of the weights of nets that went on from one another, with plates drawn
 anew (give another --seed): an hour on 2 processors. When stopped, run it again and it goes on.

@@ -452,3 +452,4 @@ def test_a_detectors_file_may_be_a_path():
         load(Path("own.onnx"))
     with pytest.raises(InputError, match="no detector called 'cnm'; did you mean cnn"):
         load(Path("cnm"))
+    assert load(Path("baseline")).threshold == load("baseline").threshold

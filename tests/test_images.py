@@ -243,6 +243,7 @@ def test_linked_folders_are_searched_and_links_to_nothing_are_missing_images(tmp
     linked(run / "again", run / "real")  # which is searched where it is
     linked(run / "real" / "loop", run)
     linked(tmp_path / "far" / "loop", tmp_path / "far")
+    linked(run / "day2", tmp_path / "far")  # the same once more
     root, names = find_images(run)
     assert names == ["day1/b.png", "gone.jpg", "real/a.png"]
     read = dict(read_ahead(root, names))
@@ -251,7 +252,7 @@ def test_linked_folders_are_searched_and_links_to_nothing_are_missing_images(tmp
 
 
 def test_what_a_folder_holds_besides_is_said(tmp_path):
-    for name in ("a.png", "b.HEIC", "c.heic", "d.cr2", "notes.txt"):
+    for name in ("a.png", "b.HEIC", "c.heic", "d.cr2", "notes.txt", "._d.cr2"):
         (tmp_path / name).touch()
     said = []
     assert find_images(tmp_path, said.append)[1] == ["a.png"]

@@ -6,7 +6,8 @@ import pytest
 
 from roottip import table
 from roottip.images import read_image
-from roottip.scale import PLAIN, REFERENCE_WIDTH, Adjustment, adjustment, measured
+from roottip.lines import measured
+from roottip.scale import PLAIN, REFERENCE_WIDTH, Adjustment, adjustment
 
 
 def roots(width: int, side: int = 900) -> np.ndarray:
@@ -21,6 +22,26 @@ def roots(width: int, side: int = 900) -> np.ndarray:
 def test_wide_roots_become_the_reference_width(width):
     scaled = adjustment(roots(width))(roots(width))
     assert measured([scaled]).width == pytest.approx(REFERENCE_WIDTH, rel=0.25)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_roots_wider_than_their_backgrounds_window_become_the_reference_width(width):
+    image = np.full((1600, 1600, 3), (40, 60, 150), np.uint8)
+    for x in range(300, 1300, 400):
+        cv2.line(image, (x, 200), (x + 80, 1400), (210, 210, 210), width, cv2.LINE_AA)
+    added = image + np.random.default_rng(0).normal(0, 6, image.shape)
+    image = np.clip(cv2.GaussianBlur(added, (0, 0), 1.2), 0, 255).astype(np.uint8)
+    assert adjustment(image).scale == pytest.approx(REFERENCE_WIDTH / width, rel=0.15)
+
+
+@pytest.mark.parametrize("share", [0.04, 0.08])
+@pytest.mark.parametrize("width", [8, 12, 16])
+def test_the_faintest_roots_are_as_wide_as_plain_ones(width, share):
+    plain = np.full((900, 900, 3), (40, 60, 150), np.uint8)
+    for x in range(80, 820, 140):
+        cv2.line(plain, (x, 90), (x + 60, 810), (210, 210, 210), width, cv2.LINE_AA)
+    faint = np.round(share * plain + 90).astype(np.uint8)
+    assert adjustment(faint).scale == pytest.approx(adjustment(plain).scale, rel=0.01)
 
 
 def test_wider_roots_are_made_smaller():
@@ -57,6 +78,7 @@ def test_shoots_do_not_make_roots_wider(level):
 def test_a_known_width_is_taken_as_it_is():
     assert adjustment(roots(5), root_width=20).scale == REFERENCE_WIDTH / 20
     assert adjustment(roots(5), root_width=0.5).scale == 2  # no further than LARGEST
+    assert adjustment(roots(50), root_width=50).scale == 0.1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2, 3), (200, 300), (200, 300, 3)])

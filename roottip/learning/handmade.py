@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from roottip.scale import REFERENCE_WIDTH, clearest_channel
+from roottip.lines import clearest_channel
+from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers.filters import Floats, sample, second_derivatives
 from roottip.windows import Centres, Image
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -169,21 +170,22 @@ def fit_once(
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        callbacks=[TQDMProgressBar()],
     )
     fit(trainer, module, samples)
 
 
 def trainer_of(**settings: Any) -> pytorch_lightning.Trainer:
-    """Lightning's trainer.
+    """Lightning's trainer, with a bar on a terminal, and elsewhere a line for each round.
 
     Raises
     ------
     InputError
         This machine, or Lightning, does not have what the settings ask for.
     """
+    shown = sys.stderr is not None and sys.stderr.isatty()
+    callbacks = [*settings.pop("callbacks", ()), TQDMProgressBar() if shown else _Line()]
     try:
-        return pytorch_lightning.Trainer(**settings)
+        return pytorch_lightning.Trainer(**settings, callbacks=callbacks, enable_progress_bar=shown)
     except (MisconfigurationException, TypeError, ValueError) as error:
         asked = " ".join(
             f"trainer.{name}={settings[name]}"
@@ -191,6 +193,18 @@ def trainer_of(**settings: Any) -> pytorch_lightning.Trainer:
             if name in settings
         )
         raise InputError(f"{asked}: {str(error).splitlines()[0]}") from error
+
+
+class _Line(pytorch_lightning.Callback):
+    """Says after each round how it went."""
+
+    def on_train_epoch_end(
+        self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
+    ) -> None:
+        """Print a line to stderr."""
+        figures = (f"{name} {value:.3f}" for name, value in trainer.progress_bar_metrics.items())
+        done = f"round {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        print(f"{done}: {', '.join(figures)}", file=sys.stderr, flush=True)
 
 
 def fit(trainer: pytorch_lightning.Trainer, *samples: Any, **options: Any) -> None:

@@ -14,7 +14,6 @@ from pytorch_lightning.callbacks import (
     EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
-    TQDMProgressBar,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
@@ -259,15 +258,15 @@ def _callbacks(
 
     That one comes first: what is written after it holds what it knows, of the same round too.
     """
-    always: list[Callback] = [TQDMProgressBar(), LearningRateMonitor("epoch")]
+    rates = LearningRateMonitor("epoch")
     if not held_out:
         best = ModelCheckpoint(folder, "{epoch}", save_last=True)
-        return best, [best, *always]
+        return best, [best, rates]
     best = ModelCheckpoint(folder, "{epoch}", monitor="dev_f1", mode="max")
     # of every round: what watches a score writes `last` of better ones only
     every = ModelCheckpoint(folder, "last", enable_version_counter=False)
     stopping = EarlyStopping("dev_f1", mode="max", patience=patience)
-    return best, [best, *always, every, DevScore(held_out), stopping]
+    return best, [best, rates, every, DevScore(held_out), stopping]
 
 
 def _check_same(recipe: dict[str, Any], last: Path) -> None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from roottip import windows
 from roottip.detector import WindowDetector
 from roottip.errors import InputError, check_number
-from roottip.scale import clearest_channel
+from roottip.lines import clearest_channel
 from roottip.scorers.filters import Floats, sample, second_derivatives
 from roottip.windows import Centres, Image, Points, Scores
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roottip import windows
-from roottip.scale import clearest_channel
+from roottip.lines import clearest_channel
 from roottip.scorers.filters import Floats, sample, second_derivatives
 from roottip.windows import Centres, Image
 

@@ -149,12 +149,10 @@ def torch_layers(model: bytes) -> Any:
 
 
 def _torch(model: bytes) -> Compute:
-    import onnx
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     number = torch.float16 if device == "cuda" else torch.float32
-    outputs = len(onnx.load_model_from_string(model).graph.output)
     net = torch_layers(model).to(device, number, memory_format=torch.channels_last)
 
     def compute(images: Image) -> list[NDArray[np.float32]]:
@@ -163,6 +161,6 @@ def _torch(model: bytes) -> Compute:
             planes = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
             answer = net(planes.to(number)).float().cpu()
             score, offset = answer[:, 0].sigmoid(), answer[:, 1:].permute(0, 2, 3, 1)
-        return [output.numpy() for output in (score, offset)[:outputs]]
+        return [output.numpy() for output in ((score, offset) if offset.shape[3] else (score,))]
 
     return compute

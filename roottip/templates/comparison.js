@@ -158,7 +158,10 @@ function drawOverlay() {
   image.found[detector.name].forEach(([score, hit, alarm], i) => {
     if (score < threshold) return;
     const [x, y] = image.places[detector.name][i];
-    element(mark(hit > 0 ? "hit" : alarm > 0 ? "false-alarm" : "ignored", x, y), "title", {}, `score ${score.toFixed(2)}`);
+    // at other thresholds which of finds beside each other is the hit is a guess; how many are, is not
+    const own = threshold === detector.threshold ? image.outcomes[detector.name][i] : null;
+    const kind = own ? own.replace(" ", "-") : hit > 0 ? "hit" : alarm > 0 ? "false-alarm" : "ignored";
+    element(mark(kind, x, y), "title", {}, `score ${score.toFixed(2)}`);
   });
   image.truth.forEach(([x, y], i) => {
     const at = image.hitAt[detector.name][i];
