@@ -139,12 +139,12 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
     if not wide and (raising > 1.0 or noise.blur(level, most, scale) > 0):
         roots = plainer(scale)
     if root_width is None and roots is not None:
-        # the measure is truest near the reference width: measure, resize, again
-        least = _SMALLEST_OF_WIDE if wide else SMALLEST
-        scale = _limited(REFERENCE_WIDTH / roots.width, least)
-        if abs(np.log(scale)) >= _SNAP:
+        scale = _limited(REFERENCE_WIDTH / roots.width, _SMALLEST_OF_WIDE if wide else SMALLEST)
+        # the measure is truest near the reference width, so once more; but where roots are wide it
+        # was nearer in a quarter of the size: much smaller, shoots are the only long lines left
+        if abs(np.log(scale)) >= _SNAP and not wide:
             roots = plainer(scale)
-            scale = 1.0 if roots is None else _limited(scale * REFERENCE_WIDTH / roots.width, least)
+            scale = 1.0 if roots is None else _limited(scale * REFERENCE_WIDTH / roots.width)
         if abs(np.log(scale)) < _SNAP:
             scale = 1.0
     if roots is None:
@@ -186,7 +186,7 @@ def check_width(root_width: object) -> None:
         check_number("root_width", root_width, NARROWEST)
 
 
-def _limited(scale: float, least: float) -> float:
+def _limited(scale: float, least: float = SMALLEST) -> float:
     return float(np.clip(scale, least, LARGEST))
 
 

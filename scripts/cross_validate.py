@@ -26,7 +26,7 @@ import pytorch_lightning as lightning
 from draw_pages import draw_pages
 from numpy.typing import NDArray
 from tqdm import tqdm
-from train_release import draw, whole
+from train_release import draw, same, whole
 
 from roottip import table
 from roottip.compare import FLOOR
@@ -62,9 +62,11 @@ def main() -> None:
     sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
     if len(sets) < 2:
         parser.error("give two datasets or more: one is looked at by a net that learnt the others")
+    # the folds follow the order of the sets, so nets and images are of one order
+    length = {"rounds": arguments.rounds, "steps": arguments.steps}
+    same(output, {"sets": [folder.name for folder in sets], **length})
     if not (output / "all.onnx").exists():
-        recipe = {name: getattr(arguments, name) for name in ("workers", "rounds", "steps")}
-        fit(list(sets), output, **recipe)
+        fit(list(sets), output, arguments.workers, **length)
     datasets = {folder: read_dataset(folder, "train") for folder in sets}
     rows, thresholds = [], {}
     for folder, fold_of in folds_of(datasets).items():

@@ -41,6 +41,8 @@ def command(description: str, draw: Callable[[Path, int, int], None]) -> None:
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
+    if (arguments.output / "images.csv").exists():
+        parser.error(f"{arguments.output} holds a dataset; give another folder")
     draw(arguments.output, arguments.count, arguments.seed)
 
 

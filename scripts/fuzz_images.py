@@ -1,6 +1,6 @@
 """Thousands of damaged image files through a run: no crash, no hang, no lost row.
 
-    python scripts/fuzz_images.py [COUNT] [SEED]
+python scripts/fuzz_images.py [COUNT] [SEED]
 
 Draws small images in every format, mutates their bytes (bits flipped, pieces cut out, doubled,
 swapped or overwritten, the end cut off, lengths in headers changed), detects in all of them with
@@ -10,6 +10,7 @@ reason. Prints what came out, the slowest image and the peak memory of a process
 
 from __future__ import annotations
 
+import argparse
 import io
 import random
 import sys
@@ -140,5 +141,9 @@ def main(count: int = 5000, seed: int = 0, detector: str = "baseline") -> dict[s
 
 
 if __name__ == "__main__":
-    for what, value in main(*(int(word) for word in sys.argv[1:3])).items():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("numbers", nargs="*", type=int, help="COUNT, SEED")
+    for what, value in main(*parser.parse_args().numbers).items():
         print(f"{what}: {value}")

@@ -14,6 +14,7 @@ plus detecting alone.
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import signal
@@ -173,7 +174,13 @@ def rate(temporary: Path, count: int, detector: str) -> None:
 
 
 if __name__ == "__main__":
-    what, *words = sys.argv[1:]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["resume", "engines", "rate"])
+    parser.add_argument("words", nargs="+", help="as above")
+    arguments = parser.parse_args()
+    what, words = arguments.what, arguments.words
     numbers = [int(word) for word in words if word.isdigit()]
     name = next((word for word in words if not word.isdigit()), "baseline")
     with tempfile.TemporaryDirectory() as folder:

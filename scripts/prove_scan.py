@@ -11,6 +11,7 @@ to be read whole, is searched both ways and the tips are compared.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -113,4 +114,9 @@ def main(width: int = 30_000, height: int = 20_000, form: str = "tif") -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:3]), *sys.argv[3:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("size", nargs="*", help="WIDTH HEIGHT [FORMAT]")
+    *sides, form = [*parser.parse_args().size, "tif"][:3]
+    main(*map(int, sides), form)

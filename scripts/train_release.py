@@ -33,9 +33,11 @@ from draw_plain import draw_plain
 from onnx import numpy_helper
 
 from roottip import table
+from roottip.errors import InputError
 from roottip.learning.glance import adopt
 from roottip.learning.plates import read_plates
 from roottip.learning.train import train
+from roottip.places import write_whole
 from roottip.scorers import card
 from roottip.scorers.cnn import SHIPPED, glance_of, int8_of
 from roottip.scorers.review import review_of
@@ -134,6 +136,7 @@ def main() -> None:
 
 def trained(data: list[Path], output: Path, **recipe: Any) -> Path:
     """A net that no groups choose, or the one made before; a training stopped goes on."""
+    same(output, {"data": [folder.name for folder in data], **recipe})
     path = output / "model.onnx"
     if path.is_file():
         return path
@@ -257,10 +260,31 @@ Their seeds are up to 2 more than the one given, so two that shall share no plat
 
 def make_sets(output: Path, seed: int, part: int = 1) -> list[Path]:
     """The folders of `MADE` in `output`, one `part`-th of each; what is there stays."""
+    same(output, {"seed": seed, "part": part})
     folders = []
     for name, (make, count) in MADE.items():
         folders.append(whole(output / name, make, count // part, seed))
     return folders
+
+
+def same(output: Path, recipe: dict[str, Any]) -> None:
+    """Write down how what lies in a folder is made; refuse to go on with what was made otherwise.
+
+    Raises
+    ------
+    InputError
+        Says what differs.
+    """
+    told = json.loads(json.dumps(recipe, default=str))
+    path = output / "recipe.json"
+    before = json.loads(path.read_text()) if path.is_file() else told
+    for key in sorted({*told, *before}):
+        if told.get(key) != before.get(key):
+            raise InputError(
+                f"{output} was begun with {key}={before.get(key)}, not {told.get(key)}; give "
+                "another --output"
+            )
+    write_whole(path, (json.dumps(told, indent=2) + "\n").encode())
 
 
 def whole(folder: Path, make: Callable[..., object], *given: Any) -> Path:

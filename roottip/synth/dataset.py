@@ -48,8 +48,11 @@ _MOST = (
 )
 """Of all others there is no limit."""
 
-_ABOVE = ("px_per_mm", "day", "root_width", "sharpness")
+_ABOVE = ("px_per_mm", "day", "root_width", "sharpness", "grain_size")
 """Settings that must be more than that."""
+
+FINEST_GRID = 0.1
+"""mm, of the squares that a plate may be engraved with."""
 
 _INDEX = ("image", "split", "width", "height", "group", "px_per_mm", "species", "day", "seed")
 
@@ -120,6 +123,8 @@ def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
             whole = kinds[key] is int
             check_number(f"plate.{key}", value, least, most, above=key in _ABOVE, whole=whole)
             given[key] = kinds[key](value)
+    if 0 < given.get("grid", 0.0) < FINEST_GRID:
+        raise InputError(f"plate.grid={given['grid']} must be 0 or at least {FINEST_GRID} mm")
     return given
 
 
@@ -169,8 +174,8 @@ def write_dataset(
         raise InputError(
             f"{folder} holds another dataset; give another output= or say overwrite=true"
         )
-    if any(day <= 0 for day in days):
-        raise InputError(f"days={list(days)} must be above 0")
+    for day in days:
+        check_number("days", day, 0, above=True)
     check_number("workers", workers, 1, whole=True)
     if len({_day_name(day) for day in days}) < len(days):
         raise InputError(f"days={list(days)}: each day once; their images would be called the same")
