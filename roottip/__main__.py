@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 from roottip import app
@@ -23,8 +24,9 @@ def main() -> int:
         return code
     except OSError as error:  # of a command's own only a broken pipe comes as far as here
         unread = isinstance(error, BrokenPipeError) and any(map(_unread, streams))
-        if not unread:
-            print(f"roottip: {error.strerror or error}", file=sys.stderr, flush=True)
+        if not unread and sys.stderr is not None:
+            with suppress(OSError):  # it may lie on the same full disk
+                print(f"roottip: {error.strerror or error}", file=sys.stderr, flush=True)
         # what still waits to be written goes nowhere, or Python would complain as it ends
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in streams:

@@ -209,11 +209,19 @@ def _deaf() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # by itself it begins with the first process, and unblocks
+    # other threads may hear it: stopped on the way, this process would leave half a worker
+    heard: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number)) if main else None
     before = mask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         mask(signal.SIG_SETMASK, before)
+        if main:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _serve(connection: Connection) -> None:

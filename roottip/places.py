@@ -55,7 +55,7 @@ def write_whole(
     Parameters
     ----------
     path : Path
-        Where a link leads to, that file is replaced.
+        Where it is a link, the link is replaced, not what it leads to.
     data : bytes or Path
         The content, or the file to copy.
     part : str, optional
@@ -63,7 +63,6 @@ def write_whole(
     lasting : bool
         Wait until it would outlive a power cut.
     """
-    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(part or f"{path.name}.part")
     try:

@@ -36,7 +36,7 @@ _COARSE, _WIDE = 0.25, 25.0
 what is taken for their background."""
 
 _SMALLEST_OF_WIDE = 0.05
-"""In place of `SMALLEST` where roots are seen, or said, to be wide: no clamp is as long as they."""
+"""In place of `SMALLEST` where roots are seen, or said, to be wide."""
 
 _SOME, _PLAINER = 0.3, 2.0
 """There must be so much centre line of them, in sides of the image, and so many times the contrast
@@ -126,15 +126,20 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
         roots = measured(resize(part, scale) for part in parts)
     if roots is None:
         return Adjustment(scale)
-    level, most, ground = noise.level(parts), _CLEAN * roots.contrast, roots.ground
-    raising = PLAIN / roots.contrast
-    raising = raising if raising >= _FAINT else 1.0
+    contrast, ground = roots.contrast, roots.ground
+    level, most = noise.level(parts), _CLEAN * contrast
+    raising = PLAIN / contrast if PLAIN / contrast >= _FAINT else 1.0
 
     def plainer(scale: float) -> Lines | None:
-        """Measure the image resized, with no more noise than that, and faint contrast raised."""
+        """Measure the image resized, with no more noise than that, and faint contrast raised.
+
+        Of contrast itself what is darkest and brightest then tells less: it is cut off.
+        """
         changed = Adjustment(scale, raising, ground, noise.blur(level, most, scale))
         lines = measured(map(changed, parts))
-        return None if lines is None else replace(lines, contrast=lines.contrast / raising)
+        if lines is None or raising == 1.0:
+            return lines
+        return replace(lines, contrast=max(lines.contrast / raising, contrast))
 
     if not wide and (raising > 1.0 or noise.blur(level, most, scale) > 0):
         roots = plainer(scale)

@@ -37,7 +37,7 @@ from roottip.errors import InputError
 from roottip.learning.glance import adopt
 from roottip.learning.plates import read_plates
 from roottip.learning.train import train
-from roottip.places import write_whole
+from roottip.places import file_hash, write_whole
 from roottip.scorers import card
 from roottip.scorers.cnn import SHIPPED, glance_of, int8_of
 from roottip.scorers.review import review_of
@@ -136,7 +136,9 @@ def main() -> None:
 
 def trained(data: list[Path], output: Path, **recipe: Any) -> Path:
     """A net that no groups choose, or the one made before; a training stopped goes on."""
-    same(output, {"data": [folder.name for folder in data], **recipe})
+    start = recipe.get("start")
+    begun = recipe | {"start": None if start is None else file_hash(start)}
+    same(output, {"data": [folder.name for folder in data], **begun})
     path = output / "model.onnx"
     if path.is_file():
         return path
@@ -275,8 +277,10 @@ def same(output: Path, recipe: dict[str, Any]) -> None:
     InputError
         Says what differs.
     """
-    told = json.loads(json.dumps(recipe, default=str))
+    told = json.loads(json.dumps(recipe))
     path = output / "recipe.json"
+    if not path.is_file() and output.is_dir() and any(output.iterdir()):
+        raise InputError(f"{output} does not say how it was made; give another --output")
     before = json.loads(path.read_text()) if path.is_file() else told
     for key in sorted({*told, *before}):
         if told.get(key) != before.get(key):

@@ -381,6 +381,15 @@ def test_a_reader_that_has_enough_is_no_error(words):
     assert not done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that is always full")
+def test_a_full_disk_below_what_is_said_is_an_error():
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "roottip", "--version"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, encoding="utf-8")
+        assert (done.returncode, done.stderr) == (2, "roottip: No space left on device\n")
+        assert subprocess.run(words, stdout=full, stderr=full).returncode == 2
+
+
 def test_evaluate_without_a_list_of_images_says_what_that_leaves_out(capsys, tmp_path):
     table.write(table.points("a.png", np.array([[1.0, 1.0]])), tmp_path / "t.csv")
     code, out, err = run(

@@ -590,3 +590,18 @@ def test_the_last_group_is_never_put_apart_and_one_of_many_always_is():
 def test_a_size_of_which_half_is_missing_is_none():
     frame = pd.DataFrame({"image": ["p.png"], "width": [40], "height": [0]})
     assert Gallery(["p.png"], None, frame).size("p.png") is None
+
+
+def test_an_original_that_a_dataset_links_to_stays(tmp_path, photos):
+    (tmp_path / "mine" / "images").mkdir(parents=True)
+    original = tmp_path / "original.png"
+    original.write_bytes(b"the only copy")
+    try:
+        (tmp_path / "mine" / "images" / "p.png").symlink_to(original)
+    except OSError:
+        pytest.skip("this system makes no links here")
+    (tmp_path / "t.csv").write_text("image,x,y\np.png,3,3\n")
+    convert(tmp_path / "t.csv", tmp_path / "mine", photos, overwrite=True)
+    assert original.read_bytes() == b"the only copy"
+    copied = tmp_path / "mine" / "images" / "p.png"
+    assert copied.read_bytes() == (photos / "p.png").read_bytes()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roottip.evaluation import evaluate
-from roottip.page import _short, write_page
+from roottip.page import _cut, _short, write_page
 
 NASTY = '<script>alert(1)</script> &amp; "o\'neil".png'
 TOLERANCE = 8.0
@@ -259,3 +259,36 @@ def test_the_tips_drawn_as_hit_are_the_hits_of_the_table(made):
                 if at is not None and at >= 0.5
             ]
             assert sorted(drawn) == sorted(own[["truth_x", "truth_y"]].round(1).to_numpy().tolist())
+
+
+def test_finds_are_drawn_as_what_the_table_says_they_are(made):
+    path, found, truth, names = made
+    data = json.loads(re.search(r'id="data">(.*?)</script>', path.read_text())[1])
+    for key, frame in found.items():
+        matches = evaluate(frame, truth, names, TOLERANCE, 0.5).matches.dropna(subset=["x"])
+        for image in data["images"]:
+            own = matches[matches["image"] == image["name"]]
+            places = zip(own["x"].round(1), own["y"].round(1), strict=True)
+            said = dict(zip(places, own["outcome"], strict=True))
+            drawn = {
+                tuple(place): outcome
+                for place, outcome in zip(image["places"][key], image["outcomes"][key], strict=True)
+                if outcome is not None
+            }
+            assert drawn == said
+
+
+@pytest.mark.parametrize("shape", [(200, 300), (200, 300, 3)])
+@pytest.mark.parametrize(("x", "y"), [(150, 100), (0, 0), (299, 199), (-500, 50)])
+def test_a_crop_has_its_point_in_the_middle_and_grey_beyond_the_border(shape, x, y):
+    image = np.full(shape, 30, np.uint8)
+    if 0 <= x < 300:
+        image[y, x] = 250
+    cut = _cut(image, x, y)
+    assert cut.shape == (192, 192, *shape[2:])
+    assert (cut[96:98, 96:98] == (250 if 0 <= x < 300 else 128)).all()
+    # off the ticks, a quarter of the way to a corner
+    for down, right in ((60, 60), (60, 130), (130, 60), (130, 130)):
+        there = (x + (right - 96) // 2, y + (down - 96) // 2)
+        inside = 0 <= there[0] < 300 and 0 <= there[1] < 200
+        assert (cut[down, right] == (30 if inside else 128)).all()

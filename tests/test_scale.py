@@ -146,3 +146,13 @@ def test_a_width_is_measured_in_pixels(width):
     for x in range(80, 820, 140):
         image[90:810, x : x + width] = 210
     assert measured([image]).width == pytest.approx(width / 0.95, abs=0.1)
+
+
+@pytest.mark.parametrize(("low", "high"), [(110, 150), (90, 170)])
+def test_uneven_light_does_not_make_faint_roots_fainter(low, high):
+    image = np.tile(np.linspace(low, high, 900)[:, None], (1, 900))
+    for x in range(80, 820, 140):
+        image[90:810, x : x + 9] += 12
+    found = adjustment(np.round(image).astype(np.uint8))
+    assert found.gain == pytest.approx(PLAIN / 12, rel=0.05)
+    assert found.scale == pytest.approx(REFERENCE_WIDTH / 9, rel=0.35)

@@ -196,15 +196,27 @@ def trainer_of(**settings: Any) -> pytorch_lightning.Trainer:
 
 
 class _Line(pytorch_lightning.Callback):
-    """Says after each round how it went."""
+    """Says after each round how it went; its loss is the mean of all batches."""
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Begin to collect."""
+        self._losses: list[Tensor] = []
+
+    def on_train_batch_end(self, _trainer: Any, _module: Any, outputs: Any, *_: Any) -> None:
+        """Keep a batch's loss where it is: to ask a card takes a wait."""
+        self._losses.append(outputs["loss"].detach())
 
     def on_train_epoch_end(
         self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
     ) -> None:
         """Print a line to stderr."""
-        figures = (f"{name} {value:.3f}" for name, value in trainer.progress_bar_metrics.items())
+        if not trainer.is_global_zero:
+            return
+        figures = dict(trainer.progress_bar_metrics)
+        figures["loss"] = torch.stack(self._losses).mean().item()
         done = f"round {trainer.current_epoch + 1} of {trainer.max_epochs}"
-        print(f"{done}: {', '.join(figures)}", file=sys.stderr, flush=True)
+        said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        print(f"{done}: {said}", file=sys.stderr, flush=True)
 
 
 def fit(trainer: pytorch_lightning.Trainer, *samples: Any, **options: Any) -> None:

@@ -161,8 +161,6 @@ def _draw_root(opacity: Any, tone: Any, stroke: Stroke, plate: Plate, lit: Line)
     for step in range(_FADE):  # ever shorter ends, ever more translucent
         share = 1 - plate.translucency * step / (_FADE - 1)
         rings.draw(*ends, start + step * 8 // _FADE, share, corner=(left, top))
-    # at smoothed edges the tone may be rounded above what covers: the sum below would overflow
-    np.minimum(ends[1], ends[0], out=ends[1])
     through = 255 - ends[0].astype(np.uint16)
     for plane, end in zip((opacity, tone), ends, strict=True):
         plane[part] = end + (plane[part] * through // 255).astype(np.uint8)
