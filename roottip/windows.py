@@ -344,5 +344,6 @@ def refine(
     shift = places[around] - places[kept, None, None]
     near = (around >= 0) & (np.linalg.norm(shift, axis=-1) < 1.5 * stride)
     weight = np.where(near, scores[around], 0.0)
-    total = np.maximum(weight.sum(axis=(1, 2)), np.finfo(np.float64).tiny)
+    # as doubles: NumPy 1 would make of the least of these a float32, which is 0
+    total = np.maximum(weight.sum(axis=(1, 2)).astype(np.float64), np.finfo(np.float64).tiny)
     return np.asarray(places[kept] + (weight[..., None] * shift).sum(axis=(1, 2)) / total[:, None])

@@ -38,7 +38,7 @@ def test_each_outcome_has_its_colour_and_place():
 
 def thumbnail(image):
     data = base64.b64decode(report.thumbnail(image).split(",")[1])
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 
 def test_a_thumbnail_has_grey_and_colours_where_the_image_has_them():
