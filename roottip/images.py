@@ -329,8 +329,10 @@ def _listed(path: Path) -> list[str]:
         names = list(frame["image"])
     else:
         data = path.read_bytes()
-        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # of a Windows shell
-        text = data.decode(*(("utf-16", "replace") if wide else ("utf-8-sig", "surrogateescape")))
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # of a Windows shell
+            text = data.decode("utf-16", "replace")
+        else:
+            text = data.decode("utf-8-sig", "surrogateescape")
         # in quotes where Windows' Explorer copied paths
         names = [re.sub(r'^"(.*)"$', r"\1", line.strip()) for line in re.split(r"[\r\n]", text)]
     names = [name.replace("\\", "/") for name in names if name]
