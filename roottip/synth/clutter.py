@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from roottip.synth.growth import Line
 from roottip.synth.plate import Plate, stream
+from roottip.synth.shapes import Shape, area, disc, ellipse, lay, letter, letter_size, line
 
-DIRT, LABEL, HIDDEN, SEED, DROP = 1, 2, 3, 4, 5
+DIRT, LABEL, SEED, DROP = 1, 2, 3, 4
 """What `Clutter.kind` says of a pixel; 0 is nothing."""
 
 GRASSES = ("barley", "maize", "wheat")
@@ -36,42 +38,39 @@ class Clutter:
     paint : (H, W, 4) uint8
         Red, green, blue, each times the opacity, and the opacity.
     kind : (H, W) uint8
-        `DIRT`, `LABEL`, `HIDDEN`, `SEED`, `DROP` or 0.
+        `DIRT`, `LABEL`, `SEED`, `DROP` or 0.
+    hidden : (H, W) bool
+        Where a clamp, rim or sticker lies.
     places : list of (x, y, cause)
-        What looks like a tip and is none.
+        What looks like a tip and is none, and is not hidden; some outside the picture.
     """
 
     paint: Any
     kind: Any
+    hidden: Any
     places: list[tuple[float, float, str]] = field(default_factory=list)
 
-    def colour(self, rgb: Any, opacity: float) -> tuple[float, float, float, float]:
-        """As cv2 draws it on `paint`."""
-        red, green, blue = (min(max(float(value), 0.0), 255.0) * opacity for value in rgb)
-        return (red, green, blue, 255 * opacity)
+    def lay(self, thing: Sequence[Shape], opacity: float, kind: int = 0) -> None:
+        """Lay a thing over what is there; a kind of 0 leaves the kind as it is."""
+        part, covered = lay(self.paint, thing, opacity)
+        if kind:
+            self.kind[part][covered] = kind
 
-    def dot(self, x: float, y: float, radius: float, rgb: Any, opacity: float, kind: int) -> None:
-        """A disc."""
-        centre, r = _fixed([[x, y]])[0].tolist(), max(1, round(radius * 16))
-        cv2.circle(self.paint, centre, r, self.colour(rgb, opacity), -1, cv2.LINE_AA, 4)
-        cv2.circle(self.kind, centre, r, kind, -1, cv2.LINE_8, 4)
-
-    def line(self, xy: Line, thickness: int, rgb: Any, opacity: float, kind: int) -> None:
-        """A bent line."""
-        path = [_fixed(xy)]
-        colour = self.colour(rgb, opacity)
-        cv2.polylines(self.paint, path, False, colour, thickness, cv2.LINE_AA, 4)
-        cv2.polylines(self.kind, path, False, kind, thickness, cv2.LINE_8, 4)
-
-    def area(self, xy: Line, rgb: Any, opacity: float, kind: int) -> None:
-        """A filled polygon."""
-        path = [_fixed(xy)]
-        cv2.fillPoly(self.paint, path, self.colour(rgb, opacity), cv2.LINE_AA, 4)
-        cv2.fillPoly(self.kind, path, kind, cv2.LINE_8, 4)
+    def cover(self, thing: Sequence[Shape]) -> None:
+        """Hide what is there; what is laid on it later is seen."""
+        part, covered = lay(self.paint, thing, 1.0)
+        self.hidden[part] |= covered
+        self.kind[part][covered] = 0
+        under = np.zeros_like(self.hidden)
+        under[part] = covered
+        self.places = [place for place in self.places if not value_at(under, place[:2], False)]
 
 
-def _fixed(xy: Any) -> NDArray[np.int32]:
-    return np.asarray(np.round(np.asarray(xy) * 16), dtype=np.int32)
+def value_at(plane: Any, xy: Any, outside: Any) -> Any:
+    """What an (H, W) plane holds at points, (..., 2) px, and outside of it."""
+    column, row = np.moveaxis(np.rint(xy).astype(int), -1, 0)
+    inside = (row >= 0) & (column >= 0) & (row < plane.shape[0]) & (column < plane.shape[1])
+    return np.where(inside, plane[np.where(inside, row, 0), np.where(inside, column, 0)], outside)
 
 
 def scatter(plate: Plate, seed: int, sown: Line) -> Clutter:
@@ -87,6 +86,7 @@ def scatter(plate: Plate, seed: int, sown: Line) -> Clutter:
     made = Clutter(
         np.zeros((plate.height, plate.width, 4), dtype=np.uint8),
         np.zeros((plate.height, plate.width), dtype=np.uint8),
+        np.zeros((plate.height, plate.width), dtype=bool),
     )
     _grid(made, plate, stream(seed, "grid"))
     for n, (x, y) in enumerate(sown):
@@ -132,12 +132,11 @@ def _seed(made: Clutter, plate: Plate, x: float, y: float, rng: np.random.Genera
     brown = rng.uniform(110, 225) * np.array([1.0, rng.uniform(0.65, 0.85), rng.uniform(0.3, 0.6)])
     turn = rng.normal(90, 25)
     fat = long * rng.uniform(0.28, 0.5)
-    centre = _fixed([[x, y]])[0].tolist()
-    for ring, tone in ((1.0, 0.8), (0.75, 1.0), (0.35, 1.15)):
-        axes = (round(8 * long * ring), round(16 * fat * ring))
-        colour = made.colour(brown * tone, plate.seeds)
-        cv2.ellipse(made.paint, centre, axes, turn, 0, 360, colour, -1, cv2.LINE_AA, 4)
-        cv2.ellipse(made.kind, centre, axes, turn, 0, 360, SEED, -1, cv2.LINE_8, 4)
+    body = [
+        ellipse(x, y, (long / 2 * ring, fat * ring), turn, brown * tone)
+        for ring, tone in ((1.0, 0.8), (0.75, 1.0), (0.35, 1.15))
+    ]
+    made.lay(body, plate.seeds, SEED)
     way = np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))]) * long / 2
     made.places += [(x - way[0], y - way[1], "seed"), (x + way[0], y + way[1], "seed")]
     return stem
@@ -169,7 +168,8 @@ def _leaves(made: Clutter, plate: Plate, stem: Line, rng: np.random.Generator) -
         leaf = green * rng.uniform(0.75, 1.25)
         _blade(made, plate, axis, edge, leaf, ((1.0, 0.85), (0.7, 1.0)))
         if rng.random() < 0.6:
-            made.line(axis[:-2], 1, leaf * rng.uniform(0.8, 1.3), 0.7 * plate.seeds, SEED)
+            vein = line(axis[:-2], 1, leaf * rng.uniform(0.8, 1.3))
+            made.lay([vein], 0.7 * plate.seeds, SEED)
         made.places.append((axis[-1, 0], axis[-1, 1], "seed"))
 
 
@@ -182,9 +182,14 @@ def _blade(
     rings: tuple[tuple[float, float], ...],
 ) -> None:
     """A shoot or leaf from its axis to its edge, (N, 2) px each, in rings of a share and a tone."""
-    for ring, tone in rings:
-        outline = np.concatenate([axis - ring * edge, (axis + ring * edge)[::-1]])
-        made.area(outline, colour * tone, plate.seeds, SEED)
+    made.lay(
+        [
+            area(np.concatenate([axis - ring * edge, (axis + ring * edge)[::-1]]), colour * tone)
+            for ring, tone in rings
+        ],
+        plate.seeds,
+        SEED,
+    )
 
 
 def _grid(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
@@ -193,13 +198,16 @@ def _grid(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
         return
     tilt = rng.normal(0, 0.01)
     tone = np.full(3, 235.0 if rng.random() < 0.6 else 20.0)
-    colour = made.colour(tone, rng.uniform(0.08, 0.45))
+    opacity = rng.uniform(0.08, 0.45)
     thick = 1 + int(rng.random() < 0.4)
     step, reach = plate.grid * plate.px_per_mm, plate.width + plate.height
     aside = tilt * reach
-    for at in np.arange(rng.uniform(-step, 0), reach, step):
-        for ends in ([[at, 0], [at - aside, reach]], [[0, at], [reach, at + aside]]):
-            cv2.polylines(made.paint, [_fixed(ends)], False, colour, thick, cv2.LINE_AA, 4)
+    lines = [
+        line(ends, thick, tone)
+        for at in np.arange(rng.uniform(-step, 0), reach, step)
+        for ends in ([[at, 0], [at - aside, reach]], [[0, at], [reach, at + aside]])
+    ]
+    made.lay(lines, opacity)
 
 
 def _dirt(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
@@ -210,9 +218,11 @@ def _dirt(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
         tone = rng.uniform(0, 90) if rng.random() < 0.6 else rng.uniform(90, 235)
         rgb = tone * np.array([1.0, rng.uniform(0.8, 1), rng.uniform(0.6, 1)])
         opacity = rng.uniform(0.25, 1.0)
-        for dx, dy, r in rng.normal(0, 1, (rng.integers(1, 6), 3)):
-            radius = size / 2 * np.exp(0.4 * r)
-            made.dot(x + 0.5 * size * dx, y + 0.5 * size * dy, radius, rgb, opacity, DIRT)
+        discs = [
+            disc(x + size / 2 * dx, y + size / 2 * dy, size / 2 * np.exp(0.4 * r), rgb)
+            for dx, dy, r in rng.normal(0, 1, (rng.integers(1, 6), 3))
+        ]
+        made.lay(discs, opacity, DIRT)
         made.places.append((x, y, "dirt"))
 
 
@@ -223,14 +233,15 @@ def _residue(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
         spread = rng.uniform(2, 14)
         rgb = np.array(plate.paper) + (235 - np.array(plate.paper)) * rng.uniform(0.3, 1)
         opacity = rng.uniform(0.15, 0.6)
+        cloud: list[Shape] = []
         for dx, dy in rng.normal(0, spread, (rng.integers(5, 40), 2)):
             if rng.random() < 0.5:
-                made.dot(x + dx, y + dy, rng.uniform(0.4, 1.6), rgb, opacity, DIRT)
+                cloud.append(disc(x + dx, y + dy, rng.uniform(0.4, 1.6), rgb))
             else:
                 turn = rng.uniform(0, np.pi)
                 way = rng.uniform(2, 8) * np.array([np.cos(turn), np.sin(turn)])
-                ends = np.array([[x + dx, y + dy], [x + dx + way[0], y + dy + way[1]]])
-                made.line(ends, 1, rgb, opacity, DIRT)
+                cloud.append(line([(x + dx, y + dy), (x + dx + way[0], y + dy + way[1])], 1, rgb))
+        made.lay(cloud, opacity, DIRT)
         made.places.append((x, y, "dirt"))
 
 
@@ -242,7 +253,8 @@ def _fibres(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
         path = np.cumsum(4 * np.stack([np.cos(turn), np.sin(turn)], axis=1), axis=0)
         path += rng.uniform((0, 0), (plate.width, plate.height)) - path[steps // 2]
         tone = rng.uniform(10, 245) * np.array([1, rng.uniform(0.85, 1), rng.uniform(0.7, 1)])
-        made.line(path, 1 + int(rng.random() < 0.3), tone, rng.uniform(0.3, 0.9), DIRT)
+        thread = line(path, 1 + int(rng.random() < 0.3), tone)
+        made.lay([thread], rng.uniform(0.3, 0.9), DIRT)
         made.places += [(*path[0], "hair"), (*path[-1], "hair")]
 
 
@@ -253,13 +265,11 @@ def _drops(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
             x, y = rng.uniform((0, 0), (plate.width, plate.height))
             r = float(np.clip(rng.lognormal(2, 0.6), 3, 40))
             pale = np.array(plate.paper) * 0.7 + 70
-            made.dot(x, y, r, pale, rng.uniform(0.05, 0.2), DROP)
-            centre = _fixed([[x, y]])[0].tolist()
-            ring = made.colour(pale * 1.2, rng.uniform(0.15, 0.5))
-            cv2.circle(made.paint, centre, round(r * 16), ring, 1, cv2.LINE_AA, 4)
-            glint = made.colour((250, 250, 250), rng.uniform(0.3, 0.9))
-            shine = _fixed([[x - 0.4 * r, y - 0.4 * r]])[0].tolist()
-            cv2.circle(made.paint, shine, round(2.4 * r), glint, -1, cv2.LINE_AA, 4)
+            made.lay([disc(x, y, r, pale)], rng.uniform(0.05, 0.2), DROP)
+            rim = ellipse(x, y, (r, r), 0.0, pale * 1.2, thickness=1)
+            made.lay([rim], rng.uniform(0.15, 0.5))
+            glint = disc(x - 0.4 * r, y - 0.4 * r, 0.15 * r, (250, 250, 250))
+            made.lay([glint], rng.uniform(0.3, 0.9))
 
 
 def _scratches(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
@@ -270,7 +280,7 @@ def _scratches(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
         bent = 0.03 * long * rng.normal() * np.array([-np.sin(turn), np.cos(turn)])
         path = np.stack([start, start + way / 2 + bent, start + way])
         tone = 235 if rng.random() < 0.7 else 25
-        made.line(path, 1, (tone, tone, tone), rng.uniform(0.15, 0.6), DIRT)
+        made.lay([line(path, 1, (tone, tone, tone))], rng.uniform(0.15, 0.6), DIRT)
         made.places += [(*path[0], "scratch"), (*path[-1], "scratch")]
 
 
@@ -281,12 +291,13 @@ def _ruled(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
         fall = plate.height * rng.normal(0, 0.01)
         tone = np.array(plate.paper) * rng.uniform(0.4, 0.8)
         opacity = rng.uniform(0.4, 0.9)
-        ends = np.array([[-5.0, y], [plate.width + 5.0, y + fall]])
-        made.line(ends, int(rng.integers(1, 3)), tone, opacity, DIRT)
+        ends = [(-5.0, y), (plate.width + 5.0, y + fall)]
+        lines = [line(ends, int(rng.integers(1, 3)), tone)]
         for share in np.arange(rng.uniform(0.05, 0.3), 1, rng.uniform(0.1, 0.3)):
             x, at = share * plate.width, y + share * fall
-            made.line(np.array([[x, at - 7], [x, at + 7]]), 1, tone, opacity, DIRT)
+            lines.append(line([(x, at - 7), (x, at + 7)], 1, tone))
             made.places += [(x, at - 7, "scratch"), (x, at + 7, "scratch")]
+        made.lay(lines, opacity, DIRT)
 
 
 def _labels(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
@@ -299,18 +310,19 @@ def _labels(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
         if rng.random() < 0.3:
             right, height = x + 21 * scale * len(word), 24 * scale
             corners = [(x - 9, y + 12), (right, y + 12), (right, y - height), (x - 9, y - height)]
-            made.area(np.array(corners), (232, 230, 222), 1.0, HIDDEN)
+            made.cover([area(corners, (232, 230, 222))])
             pen = pen if pen[0] < 200 else np.array((25, 25, 30))
         font, thick = int(rng.choice(_FONTS)), int(rng.integers(1, 4))
-        colour = made.colour(pen, rng.uniform(0.6, 1))
-        for letter in word:
+        opacity = rng.uniform(0.6, 1)
+        letters = []
+        for text in map(str, word):
             size = scale * rng.uniform(0.85, 1.15)
-            (wide, high), _ = cv2.getTextSize(str(letter), font, size, thick)
             at = (round(x), round(y + rng.normal(0, 2)))
-            cv2.putText(made.paint, str(letter), at, font, size, colour, thick, cv2.LINE_AA)
-            cv2.putText(made.kind, str(letter), at, font, size, LABEL, thick + 1)
+            wide, high = letter_size(text, font, size, thick)
+            letters.append(letter(text, *at, font, size, thick, pen))
             made.places.append((x + wide / 2, y - high / 2, "label"))
             x += wide + rng.uniform(0, 4)
+        made.lay(letters, opacity, LABEL)
 
 
 def _frame(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
@@ -321,11 +333,11 @@ def _frame(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
         tilt = rng.normal(0, 0.006) * plate.width
         tone = rng.uniform(8, 60) if rng.random() < 0.75 else rng.uniform(150, 230)
         edge = [(-5.0, low - tilt), (right, low + tilt)]
-        bar = np.array([(-5.0, -5.0), *edge, (right, -5.0)])
-        made.area(bar, (tone, tone, tone * 1.03), 1.0, HIDDEN)
+        bar = [(-5.0, -5.0), *edge, (right, -5.0)]
+        made.cover([area(bar, (tone, tone, tone * 1.03))])
         for share, more in ((0.97, 1.5), (0.9, 0.6), (0.6, 1.2)):  # rounded like a bar
-            strip = np.array(edge) * (1.0, share)
-            made.line(strip, 2, np.full(3, tone * more), 0.5, HIDDEN)
+            strip = line(np.array(edge) * (1.0, share), 2, np.full(3, tone * more))
+            made.lay([strip], 0.5)
     if plate.rim > 0:
         wide = plate.rim * plate.px_per_mm
         tone = rng.uniform(15, 240)
@@ -340,4 +352,4 @@ def _frame(made: Clutter, plate: Plate, rng: np.random.Generator) -> None:
             ],
         }
         for name in rng.permutation(list(sides))[: rng.integers(1, 4)]:
-            made.area(np.array(sides[name]), np.full(3, tone), 1.0, HIDDEN)
+            made.cover([area(sides[name], np.full(3, tone))])

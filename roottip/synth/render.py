@@ -224,12 +224,15 @@ def _gloss(drawn: Sequence[Stroke], plate: Plate, seed: int) -> NDArray[np.uint8
     shine = np.zeros((plate.height, plate.width), dtype=np.uint8)
     for stroke in drawn:
         rng = stream(seed, "gloss", stroke.root.plant, stroke.root.id)
+        ahead = np.gradient(stroke.line, axis=0)
+        ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
+        across = ahead[:, ::-1] * (-1.0, 1.0)
         for start in rng.integers(0, len(stroke.line), rng.poisson(len(stroke.line) / 60)):
             stop = min(start + rng.integers(4, 40), stroke.bare - 2)
             if stop - start > 2:
                 value = 255 * plate.gloss * rng.uniform(0.3, 1)
                 side = rng.uniform(-0.3, 0.3) * stroke.width
-                path = fixed(stroke.line[start:stop] + side, 1)
+                path = fixed((stroke.line + side * across)[start:stop], 1)
                 cv2.polylines(shine, [path], False, value, 1, cv2.LINE_AA, 4)
     return shine
 

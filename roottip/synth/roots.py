@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -61,6 +61,9 @@ class Stroke:
 def strokes(plate: Plate, roots: Sequence[Root], thickest: float, seed: int) -> list[Stroke]:
     """Place roots on the plate, thin ones first: what comes later lies above.
 
+    Roots that are still inside the one they grow from are left out; what grows from them has their
+    parent.
+
     Parameters
     ----------
     plate : Plate
@@ -71,13 +74,16 @@ def strokes(plate: Plate, roots: Sequence[Root], thickest: float, seed: int) -> 
     seed : int
     """
     made = []
-    for root in roots:
+    inside: dict[int, int] = {}  # the parents of the roots left out
+    for root in roots:  # parents come before their laterals
+        root = replace(root, parent=inside.get(root.parent, root.parent))
         rng = stream(seed, "root", root.plant, root.id)
         line = root.line * plate.px_per_mm - 0.5
         step = np.linalg.norm(np.diff(line, axis=0), axis=1)
         along = np.concatenate([[0.0], np.cumsum(step)])
         length = along[-1]
-        if length < 2:  # still inside the root it grows from
+        if length < 2:
+            inside[root.id] = root.parent
             continue
         half = plate.root_width / 2 * max(root.radius / thickest, plate.thinnest)
         half *= float(np.exp(rng.normal(0, 0.06)))
@@ -161,6 +167,8 @@ def _draw_root(opacity: Any, tone: Any, stroke: Stroke, plate: Plate, lit: Line)
     for step in range(_FADE):  # ever shorter ends, ever more translucent
         share = 1 - plate.translucency * step / (_FADE - 1)
         rings.draw(*ends, start + step * 8 // _FADE, share, corner=(left, top))
+    # at smoothed edges the tone may be rounded above the opacity: the sum would not fit into 8 bits
+    np.minimum(ends[1], ends[0], out=ends[1])
     through = 255 - ends[0].astype(np.uint16)
     for plane, end in zip((opacity, tone), ends, strict=True):
         plane[part] = end + (plane[part] * through // 255).astype(np.uint8)

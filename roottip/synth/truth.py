@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.special import erf
 
-from roottip.synth.clutter import DIRT, DROP, HIDDEN, LABEL, SEED, Clutter
+from roottip.synth.clutter import DIRT, DROP, LABEL, SEED, Clutter, value_at
 from roottip.synth.growth import Line
 from roottip.synth.plate import Plate
 from roottip.synth.roots import Hairs, Plane, Stroke
@@ -32,7 +32,7 @@ TIP_COLUMNS = ("x", "y", "ignore", "root_order", "cause", "root_id", "plant", "l
 _BORDER = 4.0  # px; closer to an edge, or to a cover's, a tip is not told from a root that goes on
 _SMALL = 2.5  # px; a narrower tip is small, and so is a root shorter than five of these
 _FAINT = 9.0  # grey levels: the least contrast of a visible tip
-_GRAINY = 1.5  # and in units of the sensor's noise
+_GRAINY = 1.5  # and in units of the spread of the ground's grain and the sensor's noise
 _ALONG = 0.4  # widths: an end closer to a root that it runs along melts into it
 _MAT = 0.45  # mean opacity of the root hairs around a tip that cannot be seen for them
 
@@ -104,8 +104,9 @@ def find_tips(scene: Scene) -> pd.DataFrame:
         `TIP_COLUMNS`: ``x, y``, px; ``ignore`` 1 where the end cannot be seen: outside or on
         the border or at a clamp, rim or sticker, on, under or all along another root, under a
         label, seed or dirt, in a mat of root hairs, or with next to no contrast to the ground
-        and the noise; ``root_order``; ``cause``, tags joined by ``;``, empty for a free tip;
-        ``root_id``, the same on every day; ``plant``; ``length`` and ``width`` of the root, px.
+        beside its grain and the noise; ``root_order``; ``cause``, tags joined by ``;``, empty for
+        a free tip; ``root_id``, the same on every day; ``plant``; ``length`` and ``width`` of the
+        root, px.
     """
     plate, drawn = scene.plate, scene.drawn
     if not drawn:
@@ -114,10 +115,10 @@ def find_tips(scene: Scene) -> pd.DataFrame:
     cloud = np.concatenate([stroke.line for stroke in drawn])
     owner = np.repeat(np.arange(len(drawn)), [len(stroke.line) for stroke in drawn])
     radius = np.concatenate([stroke.radius for stroke in drawn])
-    tree, tips = cKDTree(cloud), cKDTree(ends)
+    tree = cKDTree(cloud)
     hairs = cKDTree(scene.hairs.long.reshape(-1, 2)) if len(scene.hairs.long) else None
     around = tree.query_ball_point(ends, NEAR + plate.root_width)
-    rows = []
+    rows, covered = [], np.zeros(len(drawn), dtype=bool)
     for n, stroke in enumerate(drawn):
         x, y = ends[n]
         border = min(x, y, plate.width - 1 - x, plate.height - 1 - y)
@@ -129,9 +130,6 @@ def find_tips(scene: Scene) -> pd.DataFrame:
         hidden = border < _BORDER
         if border < NEAR:
             causes.append("border")
-        pairs = [m for m in tips.query_ball_point(ends[n], PAIR) if m != n]
-        if pairs:
-            causes.append("close pair")
         if len(gap) and gap.min() < NEAR / 2:
             close = np.unique(owner[others[gap < NEAR / 2]])
             parallel = [m for m in close if _runs_along(stroke, drawn[m])]
@@ -150,9 +148,17 @@ def find_tips(scene: Scene) -> pd.DataFrame:
             causes.append("translucent")
         if stroke.width < _SMALL or length < 5 * _SMALL:
             causes.append("small")
-        row = (x, y, int(hidden), stroke.root.order, ";".join(causes), stroke.root.id)
+        covered[n] = hidden
+        row = (x, y, int(hidden), stroke.root.order, causes, stroke.root.id)
         rows.append((*row, stroke.root.plant, length, stroke.width))
-    return _typed(rows)
+    found = _typed(rows)
+    seen = cKDTree(ends[~covered])  # two tips are confused where both are seen
+    near = seen.query_ball_point(ends, PAIR, return_length=True) - ~covered
+    found["cause"] = [
+        ";".join(["close pair", *own] if others > 0 else own)
+        for own, others in zip(found["cause"], near, strict=True)
+    ]
+    return found
 
 
 def _typed(rows: list[Any]) -> pd.DataFrame:
@@ -184,7 +190,8 @@ def _on_it(scene: Scene, x: float, y: float, causes: list[str]) -> list[str]:
         for name, code in (("dirt", DIRT), ("label", LABEL), ("film", DROP))
         if (kind == code).any()
     ]
-    if ((kind == HIDDEN) | (kind == SEED)).any() and "border" not in causes:
+    cover = _window(scene.clutter.hidden, x, y, NEAR)
+    if (cover.any() or (kind == SEED).any()) and "border" not in causes:
         found.append("border")
     if scene.water is not None and "film" not in found:
         wet = _window(scene.water, x, y, NEAR)
@@ -200,8 +207,7 @@ def _on_it(scene: Scene, x: float, y: float, causes: list[str]) -> list[str]:
 def _hidden(scene: Scene, stroke: Stroke, end: Line) -> bool:
     """Whether something covers an end or all beyond it, or it has next to no contrast."""
     plate = scene.plate
-    beyond = _window(scene.clutter.kind, end[0], end[1], _BORDER)
-    if (beyond == HIDDEN).any():  # a clamp, rim or sticker
+    if _window(scene.clutter.hidden, end[0], end[1], _BORDER).any():  # a clamp, rim or sticker
         return True
     x, y = end - 0.4 * stroke.width * stroke.ahead
     cover = _window(scene.clutter.paint[..., 3], x, y, max(1.0, 0.3 * stroke.width))
@@ -218,38 +224,33 @@ def _hidden(scene: Scene, stroke: Stroke, end: Line) -> bool:
     fuzz = _window(scene.hairs.opacity, end[0], end[1], max(NEAR / 2, stroke.width))
     if fuzz.size and fuzz.mean() > _MAT:
         return True
-    return bool(contrast < max(_FAINT, _GRAINY * plate.noise))
+    return bool(contrast < max(_FAINT, _GRAINY * np.hypot(plate.grain, plate.noise)))
 
 
 def find_distractors(scene: Scene, tips: pd.DataFrame) -> pd.DataFrame:
     """Places that look like a tip and are none, ``x, y, cause``; none within 12 px of a tip."""
-    places = list(scene.clutter.places)
-    places += [(x, y, "hair") for x, y in scene.hairs.ends]
+    hidden = scene.clutter.hidden
+    below = [(x, y, "hair") for x, y in scene.hairs.ends]
     for stroke in scene.drawn:
-        places += [(x, y, "border") for x, y in _exits(stroke.line, scene.clutter.kind)]
-    places += [(x, y, "crossing") for x, y in _crossings(scene.drawn)]
-    frame = pd.DataFrame(places, columns=["x", "y", "cause"])
+        below += [(x, y, "border") for x, y in _exits(stroke.line, hidden)]
+    below += [(x, y, "crossing") for x, y in _crossings(scene.drawn)]
+    below = [place for place in below if not value_at(hidden, place[:2], True)]
+    frame = pd.DataFrame(scene.clutter.places + below, columns=["x", "y", "cause"])
     frame = frame.astype({"x": float, "y": float, "cause": object})
-    seen = _kind_at(frame[["x", "y"]].to_numpy(), scene.clutter.kind) != HIDDEN
-    frame = frame[seen].reset_index(drop=True)
+    right, low = hidden.shape[1] - 0.5, hidden.shape[0] - 0.5
+    inside = frame["x"].between(-0.5, right) & frame["y"].between(-0.5, low)
+    frame = frame[inside].reset_index(drop=True)
     if len(tips) and len(frame):
         far, _ = cKDTree(tips[["x", "y"]]).query(frame[["x", "y"]])
         frame = frame[far > NEAR].reset_index(drop=True)
     return frame
 
 
-def _exits(line: Line, kind: Any) -> Line:
+def _exits(line: Line, hidden: Any) -> Line:
     """Where a root goes in or out of the picture, or under a clamp, rim or sticker."""
-    seen = _kind_at(line, kind) != HIDDEN
+    seen = ~value_at(hidden, line, True)
     change = np.flatnonzero(seen[1:] != seen[:-1])
     return np.array([line[i] if seen[i] else line[i + 1] for i in change]).reshape(-1, 2)
-
-
-def _kind_at(xy: Line, kind: Any) -> Any:
-    """What lies at points; `HIDDEN` outside the picture."""
-    column, row = np.rint(xy).astype(int).T
-    inside = (row >= 0) & (column >= 0) & (row < kind.shape[0]) & (column < kind.shape[1])
-    return np.where(inside, kind[np.where(inside, row, 0), np.where(inside, column, 0)], HIDDEN)
 
 
 def _crossings(drawn: Sequence[Stroke]) -> Line:

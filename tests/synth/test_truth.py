@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from roottip.synth.clutter import LABEL, scatter, value_at
 from roottip.synth.render import picture
+from roottip.synth.truth import _exits
 
 GREYS = {"bright on dark": (40.0, 210.0), "dark on bright": (220.0, 60.0)}
 
@@ -154,3 +156,52 @@ def test_a_tip_under_a_leaf_is_hidden_and_leaves_end_like_tips(clean, straight, 
     ends = made.distractors[len(without.distractors) :]
     assert len(ends) > 1
     assert set(ends["cause"]) == {"seed"}
+
+
+def test_a_tip_that_is_paired_with_one_nobody_sees_is_none(clean, straight):
+    across = straight(0, end=(24, 16.5), length=20, root=3)
+    found = tips(clean, straight(end=(12, 14)), straight(end=(13.5, 16.5), root=2), across)
+    assert found["ignore"].tolist() == [0, 1, 0]
+    assert "close pair" not in found.loc[1, "cause"]
+    assert "close pair" in found.loc[2, "cause"]
+
+
+def test_grain_hides_what_noise_as_strong_would(clean, straight):
+    weak = coloured(replace(clean, shading=0.0), 100.0, 114.0)
+    hidden = [
+        tips(replace(weak, grain=grain, noise=noise), straight())["ignore"].item()
+        for grain, noise in ((0, 0), (9, 0), (0, 9), (10, 0), (0, 10), (7, 7))
+    ]
+    assert hidden == [0, 0, 0, 1, 1, 1]  # 1.5 times 9.2 is 13.8 levels, and of 14 a few are lost
+
+
+def opaque(made):
+    """Whether nothing shines through covers, but at their smooth edges."""
+    inner = cv2.erode(made.hidden.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    return bool((made.paint[inner][:, 3] == 255).all())
+
+
+def test_letters_on_a_sticker_do_not_uncover_the_roots_below(clean):
+    plate = replace(clean, width=440, height=440, labels=40.0)
+    for seed in range(40):
+        made = scatter(plate, seed, np.empty((0, 2)))
+        letters = made.hidden & (made.kind == LABEL)
+        if letters.sum() > 50:
+            break
+    assert opaque(made)
+    label = [place for place in made.places if value_at(made.hidden, place[:2], False)]
+    assert label
+    assert {cause for *_, cause in label} == {"label"}
+    y, x = np.argwhere(letters)[len(np.argwhere(letters)) // 2]
+    line = np.array([(x + 0.0, y - 0.4), (x, y + 0.4)])
+    assert value_at(made.hidden, line, False).all()
+    row = np.stack([np.arange(440.0), np.full(440, y)], axis=1)
+    borders = np.count_nonzero(np.diff(made.hidden[y].astype(int)))
+    assert len(_exits(row, made.hidden)) == borders
+
+
+def test_a_clamp_and_what_is_drawn_on_it_let_nothing_through(clean):
+    made = scatter(replace(clean, clamp=6.0, rim=2.0, seeds=1.0, plants=2), 3, np.array([[60, 90]]))
+    assert made.hidden[:40].all()
+    assert opaque(made)
+    assert len(np.unique(made.paint[:40, 100, 0])) > 1  # the strips of light are on it
