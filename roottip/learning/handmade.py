@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roottip.lines import clearest_channel
 from roottip.scale import REFERENCE_WIDTH
-from roottip.scorers.filters import Floats, sample, second_derivatives
+from roottip.scorers.filters import Floats, ridge_strength, sample, second_derivatives
 from roottip.windows import Centres, Image
 
 KINDS = {
@@ -214,12 +214,9 @@ def quantities(image: Image, centres: Centres) -> pd.DataFrame:
     maps, sign = second_derivatives(level, 1.5), _side(level)
     scales = np.array([1.0, 1.4, 2.0, 2.8, 4.0, 5.6])
     near = np.ones((5, 5), np.uint8)  # the middle of a window may be 2 px beside the root's
-    ridges = np.stack(
-        [
-            cv2.dilate(_ridge(second_derivatives(level, sigma), sign), near)[row, column]
-            for sigma in scales
-        ]
-    )
+    own = 0 if sign > 0 else 1
+    at_scales = [ridge_strength(second_derivatives(level, sigma))[own] for sigma in scales]
+    ridges = np.stack([cv2.dilate(np.maximum(ridge, 0), near)[row, column] for ridge in at_scales])
     arms = _arms(maps, sign, centres)
     angle = 2 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
     strongest = arms.argmax(axis=1)
@@ -282,15 +279,9 @@ def zones(mask: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
 def _side(level: Floats) -> float:
     """1 where bright ridges as wide as roots outweigh dark ones, else -1."""
     maps = second_derivatives(level, REFERENCE_WIDTH / 2)
-    bright, dark = _ridge(maps, 1.0), _ridge(maps, -1.0)
+    bright, dark = (np.maximum(ridge, 0) for ridge in ridge_strength(maps))
     # cubes: a root outweighs the valleys beside it, which respond half as much
     return 1.0 if float((bright**3 - dark**3).sum()) >= 0 else -1.0
-
-
-def _ridge(maps: tuple[Floats, Floats, Floats], sign: float) -> NDArray[np.float32]:
-    xx, xy, yy = maps
-    strength = np.hypot((xx - yy) / 2, xy) - sign * (xx + yy) / 2
-    return np.asarray(np.maximum(strength, 0), dtype=np.float32)
 
 
 def _arms(maps: tuple[Floats, Floats, Floats], sign: float, centres: Centres) -> Floats:

@@ -24,7 +24,7 @@ from roottip import windows
 from roottip.detector import WindowDetector
 from roottip.errors import InputError, check_number
 from roottip.lines import clearest_channel
-from roottip.scorers.filters import Floats, sample, second_derivatives
+from roottip.scorers.filters import Floats, ridge_strength, sample, second_derivatives
 from roottip.windows import Centres, Image, Points, Scores
 
 WEIGHTS = {
@@ -195,8 +195,7 @@ class _Ridges:
     def of(cls, image: Image, sigma: float) -> _Ridges:
         channel, background, _ = clearest_channel(image)
         xx, xy, yy = second_derivatives(channel.astype(np.float32), sigma)
-        half_trace, spread = (xx + yy) / 2, cv2.magnitude((xx - yy) / 2, xy)
-        bright, dark = spread - half_trace, spread + half_trace
+        bright, dark = ridge_strength((xx, xy, yy))
         typical = _typical(bright) + 0.3
         difference = channel.astype(np.float32) - background
         # a bright root has dark valleys beside it, but those are no darker than the ground

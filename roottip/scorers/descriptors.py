@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from roottip import windows
 from roottip.lines import clearest_channel
-from roottip.scorers.filters import Floats, sample, second_derivatives
+from roottip.scorers.filters import Floats, ridge_strength, sample, second_derivatives
 from roottip.windows import Centres, Image
 
 WINDOW = 80
@@ -96,8 +96,8 @@ def on_ridge(image: Image, centres: Centres) -> NDArray[np.bool_]:
     (N,) bool
     """
     channel, _, _ = clearest_channel(image)
-    xx, xy, yy = second_derivatives(channel.astype(np.float32), FINE)
-    strength = cv2.magnitude((xx - yy) / 2, xy) + np.abs(xx + yy) / 2  # bright or dark
+    maps = second_derivatives(channel.astype(np.float32), FINE)
+    strength = np.maximum(*ridge_strength(maps))
     # every fourth pixel does for a median
     least = LEAST_RIDGE * (float(np.median(strength[::2, ::2])) + 0.3)
     mask = cv2.dilate((strength > least).astype(np.uint8), np.ones((9, 9), np.uint8))
@@ -152,9 +152,8 @@ class _Channel:
     def of(cls, plane: Image) -> _Channel:
         raw = plane.astype(np.float32)
         level, mean = _mean(raw, 3), _mean(raw, 65)
-        fine = xx, xy, yy = second_derivatives(level, FINE)
-        half_trace, spread = (xx + yy) / 2, cv2.magnitude((xx - yy) / 2, xy)
-        bright, dark = np.maximum(spread - half_trace, 0), np.maximum(spread + half_trace, 0)
+        fine = second_derivatives(level, FINE)
+        bright, dark = (np.maximum(ridge, 0) for ridge in ridge_strength(fine))
         strongest = np.maximum(bright, dark)
         gx = np.asarray(cv2.Sobel(raw, cv2.CV_32F, 1, 0, scale=1 / 8), dtype=np.float32)
         gy = np.asarray(cv2.Sobel(raw, cv2.CV_32F, 0, 1, scale=1 / 8), dtype=np.float32)

@@ -33,6 +33,17 @@ def second_derivatives(image: Floats, sigma: float) -> tuple[Floats, Floats, Flo
     return convolve(second, smooth), convolve(first, first), convolve(smooth, second)
 
 
+def ridge_strength(maps: tuple[Floats, Floats, Floats]) -> tuple[Floats, Floats]:
+    """How strongly a bright ridge runs through each pixel, and a dark one; below 0 where none does.
+
+    Of `second_derivatives`: the negative least and the greatest eigenvalue of the Hessian
+    (Lindeberg 1998, International Journal of Computer Vision 30:117).
+    """
+    xx, xy, yy = maps
+    half_trace, spread = (xx + yy) / 2, cv2.magnitude((xx - yy) / 2, xy)
+    return spread - half_trace, spread + half_trace
+
+
 def sample(values: Floats, x: Floats, y: Floats) -> Floats:
     """Values of a map between its pixels, bilinear; beyond the border reflected.
 

@@ -8,6 +8,7 @@ from roottip import compare, windows
 from roottip.detector import load
 from roottip.interchange import Dataset, read_dataset
 from roottip.scorers.baseline import MEASURES, BaselineScorer, ridge_ends
+from roottip.scorers.filters import ridge_strength, second_derivatives
 
 SCORER = BaselineScorer()
 
@@ -30,6 +31,16 @@ def nearest(points, xy) -> float:
 
 
 LINE = plate([((60, 150), (230, 170))])
+
+
+def test_the_strength_of_ridges_is_by_the_eigenvalues_of_the_second_derivatives():
+    maps = second_derivatives(LINE[..., 0].astype(np.float32), 2.5)
+    hessian = np.stack([maps[0], maps[1], maps[1], maps[2]], axis=-1).reshape(-1, 2, 2)
+    least, greatest = np.linalg.eigvalsh(hessian).T
+    bright, dark = ridge_strength(maps)
+    assert np.allclose(bright.ravel(), -least, atol=1e-3)
+    assert np.allclose(dark.ravel(), greatest, atol=1e-3)
+    assert np.unravel_index(bright.argmax(), bright.shape)[0] in range(148, 173)  # on the line
 
 
 def test_a_line_has_two_ends_and_nothing_between():
