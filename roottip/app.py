@@ -96,7 +96,7 @@ def compare(
     )
     verdict = judge(evaluations)
     if output is not None:  # first: what is printed to may have been closed
-        comparing.write(evaluations, verdict, output, settings, images, dataset.root)
+        comparing.write(evaluations, verdict, output, settings, images, dataset.root, dataset.truth)
     print(comparing.text(evaluations, verdict))
     if output is not None:
         print(f"report: {output / 'report.html'}")

@@ -164,8 +164,9 @@ def run(
         record |= {"images": len(names), "finished": not interrupted}
         ok = images.loc[images["status"] == "ok", "image"]
         thumbnails = {name: _picture("thumbnails", name) for name in ok}
+        opened = {name: _picture("overlays", name) for name in ok} if overlays else {}
         lead = summary(tips, images, len(names))
-        runpage.write(folder, lead, images, groups, thumbnails, record)
+        runpage.write(folder, lead, images, groups, thumbnails, record, opened)
         _write_json(folder, "run.json", record)
     if interrupted:
         raise KeyboardInterrupt

@@ -221,6 +221,7 @@ def write(
     settings: Mapping[str, Any],
     images: pd.DataFrame | None = None,
     root: Path | None = None,
+    truth: pd.DataFrame | None = None,
 ) -> None:
     """Write each of `tables` as NAME.csv, ``report.html`` and, with images, more.
 
@@ -236,6 +237,8 @@ def write(
         The images table; written as ``images.csv``.
     root : Path, optional
         Where the images are, for the pictures of the report.
+    truth : DataFrame, optional
+        The marked tips; those pictures also show which of them are ignored.
 
     Raises
     ------
@@ -258,6 +261,7 @@ def write(
         {heading: written[name] for name, heading in _ON_PAGE.items() if len(written[name])},
         {**settings, **hashed, **provenance(started)},
         root,
+        truth,
     )
 
 

@@ -7,6 +7,7 @@ past each found point), so the figures that it shows at any threshold are `evalu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ _LEGEND = (
     "miss (marked, but not found)",
     "false alarm (found, but nobody marked it)",
     "ignored (found at a tip that is marked as not to be seen: counts neither way)",
+    "tip marked as not to be seen (never a miss; what is found within the ring, which is the "
+    "tolerance, is no false alarm)",
 )
 
 
@@ -58,6 +61,7 @@ def write_page(
     tables: Mapping[str, pd.DataFrame],
     settings: Mapping[str, Any],
     root: Path | None = None,
+    truth: pd.DataFrame | None = None,
 ) -> None:
     """Write the page.
 
@@ -74,12 +78,16 @@ def write_page(
         How the comparison was made.
     root : Path, optional
         Where the images are; without it the page has no pictures.
+    truth : DataFrame, optional
+        The marked tips: those with ``ignore`` = 1, which no evaluation holds, are drawn too.
     """
+    ignored = {} if truth is None else table.by_image(truth[truth["ignore"] == 1])
+    unseen = {name: tips[["x", "y"]].round(1).to_numpy().tolist() for name, tips in ignored.items()}
     crops, pictures = ([], {}) if root is None else _pictures(evaluations, root)
     data = {
         "tolerance": next(iter(evaluations.values())).summary["tolerance"],
         "detectors": [_detector(name, e) for name, e in evaluations.items()],
-        "images": _images(evaluations, pictures),
+        "images": _images(evaluations, pictures, unseen),
         "causes": _causes(evaluations),
     }
     page = html.render(
@@ -88,7 +96,7 @@ def write_page(
         summaries={name: e.summary for name, e in evaluations.items()},
         tables=tables,
         crops=crops,
-        legend=_LEGEND,
+        legend=_LEGEND if unseen else _LEGEND[:-1],
         settings=settings,
         data=html.script(data),
     )
@@ -99,14 +107,34 @@ def _detector(name: str, e: Evaluation) -> dict[str, Any]:
     curve = e.curve
     if len(curve) > _POINTS:
         curve = curve.iloc[np.unique(np.linspace(0, len(curve) - 1, _POINTS).astype(int))]
-    columns = ["threshold", "precision", "recall", "f1"]
+    low, high, digits = _scale(e.candidates["score"])
+    kept = {"threshold": digits + 1, "precision": 4, "recall": 4, "f1": 4}
     return {
         "name": name,
         "threshold": float(e.summary["threshold"]),
+        "low": low,
+        "high": high,
+        "digits": digits,
         **{rate: _number(e.summary[rate]) for rate in ("precision", "recall")},
-        "curve": curve[columns].dropna().round(4).to_numpy().tolist(),
+        "curve": curve[list(kept)].dropna().round(kept).to_numpy().tolist(),
         "distances": e.matches["distance"].dropna().round(2).tolist(),
     }
+
+
+def _scale(scores: pd.Series) -> tuple[float, float, int]:
+    """The thresholds worth a try, from and to, and the digits after the point of a step.
+
+    Scores in [0, 1] share that scale, so that their curves can be compared. Others, and such as
+    would crowd at its lower end, have a scale of their own, of a thousand steps or more.
+    """
+    low, high = (float(scores.min()), float(scores.max())) if len(scores) else (0.0, 1.0)
+    if low >= 0 and 0.1 <= high <= 1:
+        return 0.0, 1.0, 3
+    if low == high:
+        high = low + max(1.0, abs(low))
+    # more digits no float has; and a span may be larger than any
+    digits = min(15, 3 - math.floor(math.log10(min(high - low, 1e300))))
+    return float(_down(np.array(low), digits)), -float(_down(np.array(-high), digits)), digits
 
 
 def _causes(evaluations: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
@@ -136,7 +164,9 @@ def _number(value: float) -> float | None:
 
 
 def _images(
-    evaluations: Mapping[str, Evaluation], pictures: Mapping[str, Any]
+    evaluations: Mapping[str, Evaluation],
+    pictures: Mapping[str, Any],
+    unseen: Mapping[str, list[list[float]]],
 ) -> list[dict[str, Any]]:
     """What the page knows of each image, in the order of the images table."""
     any_one = next(iter(evaluations.values()))
@@ -145,6 +175,7 @@ def _images(
     hits = {name: _hits(e) for name, e in evaluations.items()}
     outcomes = {name: _outcomes(e) for name, e in evaluations.items()}
     found = {name: table.by_image(e.candidates) for name, e in evaluations.items()}
+    digits = {name: _scale(e.candidates["score"])[2] + 1 for name, e in evaluations.items()}
     images = []
     for name, group in any_one.per_image[["image", "group"]].itertuples(index=False):
         tips = marked.get(name, visible.iloc[:0])
@@ -157,14 +188,15 @@ def _images(
         }
         for key, candidates_of in found.items():
             own = candidates_of.get(name, evaluations[key].candidates.iloc[:0])
-            own = own.assign(score=_short(own["score"], evaluations[key].summary["threshold"]))
+            threshold = evaluations[key].summary["threshold"]
+            own = own.assign(score=_short(own["score"], threshold, digits[key]))
             # integers are written shorter than floats
             steps = own[["hits", "false_alarms"]].astype(int)
             entry["found"][key] = list(zip(own["score"], *map(steps.get, steps), strict=True))
             if name in pictures:
                 hit = [(name, *place) in hits[key] for place in xy.tolist()]
                 entry.setdefault("hitAt", {})[key] = _hit_at(
-                    own, xy, np.array(hit, dtype=bool), evaluations[key].summary["threshold"]
+                    own, xy, np.array(hit, dtype=bool), threshold
                 )
                 places = own[["x", "y"]].to_numpy()
                 entry.setdefault("places", {})[key] = places.round(1).tolist()
@@ -172,23 +204,29 @@ def _images(
                     outcomes[key].get((name, *place)) for place in places.tolist()
                 ]
         if name in pictures:
-            entry |= {"truth": xy.round(1).tolist(), **pictures[name]}
+            entry |= {"truth": xy.round(1).tolist(), "unseen": unseen.get(name, [])}
+            entry |= pictures[name]
         images.append(entry)
     return images
 
 
-def _short(score: pd.Series, threshold: float) -> pd.Series:
-    """Scores with four digits, on the same side of the detector's threshold as before.
+def _short(score: pd.Series, threshold: float, digits: int) -> pd.Series:
+    """Scores with few digits after the point, on the same side of the detector's threshold.
 
-    Rounded down: so they also stay on their side of any threshold of at most four digits, which
-    those of the slider are.
+    Rounded down: so they also stay on their side of any threshold of at most as many digits,
+    which those of the slider are.
     """
     exact = score.to_numpy(dtype=np.float64)
-    near = exact.round(4)
-    lower = np.where(near > exact, (near - 1e-4).round(4), near)
+    lower = _down(exact, digits)
     return pd.Series(
         np.where((exact >= threshold) & (lower < threshold), threshold, lower), score.index
     )
+
+
+def _down(exact: Floats, digits: int) -> Floats:
+    """Rounded down."""
+    near = exact.round(digits)
+    return np.where(near > exact, (near - 10.0**-digits).round(digits), near)
 
 
 def _hits(e: Evaluation) -> set[tuple[str, float, float]]:

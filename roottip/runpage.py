@@ -28,6 +28,7 @@ def write(
     summary: pd.DataFrame,
     thumbnails: Mapping[str, str],
     settings: Mapping[str, Any],
+    overlays: Mapping[str, str] | None = None,
 ) -> None:
     """Write ``report.html``.
 
@@ -43,19 +44,24 @@ def write(
         Of each image that has one, the file in `folder`.
     settings : mapping
         How the run was made.
+    overlays : mapping of str to str, optional
+        Of each image that has one, the file in `folder` that a click on its picture opens.
     """
     shown = images[list(_SHOWN)].astype(object).where(images[list(_SHOWN)].notna(), None)
     rows = [
         [printable(value) if isinstance(value, str) else value for value in row]
         for row in shown.itertuples(index=False, name=None)
     ]
+    opened = overlays or {}
     embedded = len(images) <= MOST_EMBEDDED
     for name, row in zip(images["image"], rows, strict=True):
         row.append(_address(folder, thumbnails.get(name), embedded))
+        row.append(_link(opened.get(name)))
     page = html.render(
         "run.html",
         lead=lead,
-        content=html.script({"columns": [*_SHOWN, "picture"], "rows": rows}),
+        content=html.script({"columns": [*_SHOWN, "picture", "overlay"], "rows": rows}),
+        overlays=bool(opened),
         summary=summary.round(2),
         settings=settings,
     )
@@ -63,9 +69,12 @@ def write(
 
 
 def _address(folder: Folder, file: str | None, embedded: bool) -> str | None:
-    if file is None:
-        return None
-    if not embedded:
-        return quote(os.fsencode(file))
+    if file is None or not embedded:
+        return _link(file)
     data = folder.read(file)
     return None if data is None else address(data, "jpeg")
+
+
+def _link(file: str | None) -> str | None:
+    """The address of a file that lies in the page's folder."""
+    return None if file is None else quote(os.fsencode(file))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roottip.evaluation import evaluate
-from roottip.page import _cut, _short, write_page
+from roottip.page import _cut, _scale, _short, write_page
 
 NASTY = '<script>alert(1)</script> &amp; "o\'neil".png'
 TOLERANCE = 8.0
@@ -58,6 +58,7 @@ def made(tmp_path_factory):
         {"By cause": evaluations["good"].by_cause},
         {"data": NASTY},
         folder,
+        truth,
     )
     return path, found, truth, names
 
@@ -108,11 +109,23 @@ def move(browser, detector: str, threshold: float) -> None:
 )
 def test_short_scores_are_on_the_same_side_of_every_threshold(scores, slider, own):
     exact = pd.Series(scores)
-    short = _short(exact, own)
+    short = _short(exact, own, 4)
     assert np.abs(short - exact).max() <= 1.001e-4
     for threshold in (slider / 1000, own):
         if threshold == own or abs(threshold - own) > 1e-4:
             assert ((short >= threshold) == (exact >= threshold)).all()
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1), st.floats(0, 1), st.floats(0, 1))
+def test_any_scores_have_a_scale_whose_steps_tell_them_apart(scores, part, own):
+    exact = pd.Series(scores)
+    low, high, digits = _scale(exact)
+    step = 10.0**-digits
+    assert low <= exact.min() <= exact.max() <= high
+    assert digits == 15 or high - low >= 999 * step
+    threshold = round(low + round(part * (high - low) / step) * step, digits)
+    short = _short(exact, exact[int(own * (len(exact) - 1))], digits + 1)
+    assert ((short >= threshold) == (exact >= threshold)).all()
 
 
 def test_the_best_detector_is_shown_first(browser, made):
@@ -140,9 +153,103 @@ def test_the_slider_shows_what_python_says(browser, made, detector, threshold):
     }
     assert (drawn["hit"], drawn["miss"]) == (own["hits"], own["misses"])
     assert sum(drawn.values()) == own["found"] + own["misses"]
+    assert browser.find_element("id", "image-counts").text == (
+        f"hits {own['hits']}, misses {own['misses']}, false alarms {own['false_alarms']}, "
+        f"ignored {own['ignored']}"
+    )
     rows = browser.find_elements("css selector", "#images tbody tr")
     hits = {row.find_elements("tag name", "td")[0].text: row.text for row in rows}
-    assert f" {own['hits']} {own['misses']} {own['false_alarms']} " in hits[image]
+    counts = f" {own['hits']} {own['misses']} {own['false_alarms']} {own['ignored']} "
+    assert counts in hits[image]
+
+
+def test_what_the_slider_changes_is_announced_with_its_words(browser):
+    words = {name: name for name in ("precision", "recall", "hits", "misses")}
+    words |= {"f1": "F1", "false-alarms": "false alarms", "image-counts": "ignored"}
+    live = "[aria-live=polite][aria-atomic=true]"
+    for name, word in words.items():
+        move(browser, "good", 0.1)
+        changing = browser.find_element("id", name)
+        before = changing.text
+        move(browser, "good", 0.9)
+        assert changing.text != before
+        (around,) = browser.find_elements("css selector", f"{live}:has(#{name})")
+        assert word in around.text
+
+
+def test_ignored_tips_are_drawn_with_the_reach_of_their_pardon(browser, made):
+    _, _, truth, _ = made
+    image = browser.find_element("id", "image-name").text
+    own = truth[(truth["image"] == image) & (truth["ignore"] == 1)]
+    rings = browser.find_elements("css selector", "#overlay .unseen")
+    drawn = [[float(ring.get_attribute(name)) for name in ("cx", "cy", "r")] for ring in rings]
+    places = own[["x", "y"]].round(1).to_numpy() + 0.5
+    assert len(own) == 2
+    assert np.allclose(sorted(drawn), sorted([x, y, TOLERANCE] for x, y in places))
+    assert "not to be seen (never a miss" in browser.find_element("css selector", "#viewer").text
+
+
+@pytest.fixture
+def other_page(browser, made, tmp_path):
+    """Open the page of other evaluations, and that of `made` afterwards."""
+
+    def show(evaluations):
+        write_page(tmp_path / "report.html", ["many"], evaluations, {}, {})
+        browser.get((tmp_path / "report.html").as_uri())
+        return browser
+
+    yield show
+    browser.get(made[0].as_uri())
+
+
+def test_each_contender_has_the_slider_and_the_axis_of_its_own_scores(other_page, made):
+    _, found, truth, names = made
+    points = found["good"]
+    scores = {
+        "belief": points["score"],
+        "logit": 26 * points["score"] - 13,
+        "grey": (255 * points["score"]).round(),
+        "small": points["score"] / 1e7,
+        "offset": 1e4 + points["score"] / 100,
+        "alike": points["score"] * 0 + 5,
+    }
+    tables = {name: points.assign(score=score) for name, score in scores.items()}
+    tables["poor"] = found["poor"]
+    window = other_page({k: evaluate(f, truth, names, TOLERANCE) for k, f in tables.items()})
+    captions = window.find_elements("css selector", "#f1-threshold figcaption")
+    of = [text.text.split(" of ")[1].split(", on")[0] for text in captions]
+    assert of == ["belief, poor", "logit", "grey", "small", "offset", "alike"]
+    slider = window.find_element("id", "threshold")
+    for name, frame in tables.items():
+        move(window, name, -1e9)
+        assert figures(window)[3] == str(evaluate(frame, truth, names, TOLERANCE).summary["hits"])
+        low, high = (float(slider.get_attribute(end)) for end in ("min", "max"))
+        assert low <= frame["score"].min() + 0.05 * (name in ("belief", "poor"))
+        assert high >= frame["score"].max()
+        for part in (0.2, 0.5, 0.9):
+            move(window, name, low + part * (high - low))
+            threshold = float(slider.get_attribute("value"))
+            s = evaluate(frame, truth, names, TOLERANCE, threshold).summary
+            assert figures(window)[3:] == [str(s[n]) for n in ("hits", "misses", "false_alarms")]
+            assert abs(threshold - low - part * (high - low)) <= 0.001 * (high - low)
+            plots = window.find_elements("css selector", "#f1-threshold figure")
+            moving = [len(plot.find_elements("css selector", ".moving")) for plot in plots]
+            assert moving == [name in text.split(", ") for text in of]
+
+
+def test_a_dozen_contenders_are_told_apart(other_page, made):
+    _, found, truth, names = made
+    e = evaluate(found["good"], truth, names, TOLERANCE, 0.5)
+    window = other_page({f"contender {n}": e for n in range(12)})
+
+    def looks(where: str, *attributes: str) -> list[tuple[str, ...]]:
+        drawn = window.find_elements("css selector", where)
+        return [tuple(path.get_attribute(name) for name in attributes) for path in drawn]
+
+    spots = looks("#curves-key .spot", "fill", "d")
+    lines = looks("#curves-key path:not(.spot)", "stroke", "stroke-dasharray")
+    assert len(set(spots)) == len(spots) == len(set(lines)) == len(lines) == 12
+    assert looks("#detectors .spot", "fill", "d") == spots
 
 
 def test_the_table_sorts_and_filters(browser):
@@ -188,7 +295,7 @@ def test_causes_have_a_dot_for_each_detector(browser, made):
         rows = pd.concat([t[(t["by"] == part) & (t["of"] > 0)] for t in tables])
         if len(set(rows["value"])) > 1:
             dots += [f"{n} of {of}" for n, of in zip(rows["count"], rows["of"], strict=True)]
-    shown = browser.find_elements("css selector", "#causes circle title")
+    shown = browser.find_elements("css selector", "#causes .spot title")
     texts = [title.get_attribute("textContent").split(": ")[1] for title in shown]
     assert len(dots) > 8
     assert sorted(texts) == sorted(dots)
@@ -221,10 +328,8 @@ def test_names_are_text_nothing_is_fetched_and_nothing_goes_wrong(browser, made)
         and event["params"]["documentURL"].startswith("file:")  # not the browser's own first tab
     ]
     assert requests
-    assert {made[0].as_uri()} | {"data:"} >= {
-        "data:" if request["request"]["url"].startswith("data:") else request["request"]["url"]
-        for request in requests
-    }
+    addresses = {(r["request"]["url"], r["documentURL"]) for r in requests}
+    assert all(url == page or url.startswith("data:") for url, page in addresses)
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
@@ -243,6 +348,7 @@ def test_without_images_tips_or_finds(tmp_path):
     data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
     assert data["detectors"][0]["precision"] is None
     assert [image["name"] for image in data["images"]] == ["a.png"]
+    assert "never a miss" not in page  # no tip is ignored: no sign of one is explained
 
 
 def test_the_tips_drawn_as_hit_are_the_hits_of_the_table(made):

@@ -5,18 +5,17 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 const SVG = "http://www.w3.org/2000/svg";
 const byId = (id) => document.getElementById(id);
-const colourOf = (name) => COLOURS[data.detectors.findIndex((d) => d.name === name) % COLOURS.length];
+const placeOf = (name) => data.detectors.findIndex((d) => d.name === name);
+const colourOf = (name) => COLOURS[placeOf(name) % COLOURS.length];
+// from the seventh on colours come again: with dashes, and always with another shape
+const dashesOf = (name) => ["none", "7 3", "2 2"][Math.floor(placeOf(name) / COLOURS.length) % 3];
+const SHAPES = ["M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z", "M-3.5-3.5h7v7h-7Z", "M0-4.6 4.4 3.4h-8.8Z", "M0-5 5 0 0 5-5 0Z", "M0 4.6 4.4-3.4h-8.8Z"];
 const rate = (part, whole) => (whole > 0 ? part / whole : NaN);
 const shown = (value) => (Number.isNaN(value) ? "–" : value.toFixed(3));
 
 const f1Of = ({ precision, recall }) => (precision && recall ? 2 / (1 / precision + 1 / recall) : 0);
 let detector = data.detectors.reduce((best, other) => (f1Of(other) > f1Of(best) ? other : best));
 let threshold = detector.threshold;
-// other programs' scores may be any numbers
-let [lowest, highest] = [0, 1];
-for (const image of data.images)
-  for (const found of Object.values(image.found))
-    for (const [score] of found) [lowest, highest] = [Math.min(lowest, score), Math.max(highest, score)];
 let current = data.images.findIndex((image) => image.src);
 let order = data.images.map((_, i) => i);
 let sorting = null;  // at first as the images are listed
@@ -28,34 +27,54 @@ function element(parent, tag, attributes = {}, text = null) {
   return parent.appendChild(made);
 }
 
+function spot(parent, name, x, y, more = {}) {
+  const shape = SHAPES[placeOf(name) % SHAPES.length];
+  return element(parent, "path", { class: "spot", d: shape, transform: `translate(${x} ${y})`, fill: colourOf(name), ...more });
+}
+
 function counts(image) {
   let hits = 0, alarms = 0, found = 0;
   for (const [score, hit, alarm] of image.found[detector.name]) {
     if (score >= threshold) { found += 1; hits += hit; alarms += alarm; }
   }
-  return { found, hits, alarms, misses: image.tips - hits };
+  return { found, hits, alarms, ignored: found - hits - alarms, misses: image.tips - hits };
 }
 
 // ---- charts
 
-function chart(id, xRange, yRange, xLabel, yLabel) {
+function chart(parent, xRange, yRange, xLabel, yLabel) {
   const [w, h, left, bottom] = [320, 240, 42, 34];
-  const svg = element(byId(id), "svg", { viewBox: `0 0 ${w} ${h}`, role: "img" });
+  const svg = element(parent, "svg", { viewBox: `0 0 ${w} ${h}`, role: "img" });
   svg.setAttribute("aria-label", `${yLabel} over ${xLabel}`);
   const x = (v) => left + ((v - xRange[0]) / (xRange[1] - xRange[0] || 1)) * (w - left - 8);
   const y = (v) => h - bottom - ((v - yRange[0]) / (yRange[1] - yRange[0] || 1)) * (h - bottom - 8);
+  // to a tenth of what is between two labels
+  const label = (v, [from, to]) => String(Number(v.toFixed(Math.max(0, Math.ceil(-Math.log10((to - from || 1) / 40))))));
   for (let i = 0; i <= 4; i++) {
     const at = (range) => range[0] + ((range[1] - range[0]) * i) / 4;
-    const label = (v) => String(Math.round(v * 100) / 100);
+    const end = i < 4 ? { x: x(at(xRange)), "text-anchor": "middle" } : { x: w, "text-anchor": "end" };
     element(svg, "line", { class: "grid", x1: x(at(xRange)), x2: x(at(xRange)), y1: 8, y2: h - bottom });
     element(svg, "line", { class: "grid", x1: left, x2: w - 8, y1: y(at(yRange)), y2: y(at(yRange)) });
-    element(svg, "text", { x: x(at(xRange)), y: h - bottom + 14, "text-anchor": "middle" }, label(at(xRange)));
-    element(svg, "text", { x: left - 5, y: y(at(yRange)) + 4, "text-anchor": "end" }, label(at(yRange)));
+    element(svg, "text", { ...end, y: h - bottom + 14 }, label(at(xRange), xRange));
+    element(svg, "text", { x: left - 5, y: y(at(yRange)) + 4, "text-anchor": "end" }, label(at(yRange), yRange));
   }
   element(svg, "text", { x: (left + w) / 2, y: h - 3, "text-anchor": "middle" }, xLabel);
   element(svg, "text", { x: 0, y: 0, transform: `translate(10 ${(h - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel);
   const path = (points) => points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
-  return { svg, x, y, line: (points, colour, more = {}) => element(svg, "path", { d: path(points), stroke: colour, "stroke-width": 2, ...more }) };
+  return { svg, x, y, line: (points, colour, more = {}) => element(svg, "path", { d: path(points), fill: "none", stroke: colour, "stroke-width": 2, ...more }) };
+}
+
+// F1 over the threshold: scores of other programs may be any numbers, and each scale is an axis.
+function drawF1() {
+  const scale = (d) => `${d.low} ${d.high}`, plots = {}, scales = [...new Set(data.detectors.map(scale))];
+  for (const one of scales) {
+    const own = data.detectors.filter((d) => scale(d) === one);
+    const figure = byId("f1-threshold").appendChild(document.createElement("figure"));
+    plots[one] = chart(figure, [own[0].low, own[0].high], [0, 1], "threshold", "F1");
+    const of = scales.length > 1 ? ` of ${own.map((d) => d.name).join(", ")}, on the scale of these scores` : "";
+    figure.appendChild(document.createElement("figcaption")).textContent = `F1 at every threshold${of}.`;
+  }
+  return (d) => plots[scale(d)];
 }
 
 function drawCharts() {
@@ -63,8 +82,8 @@ function drawCharts() {
   const defined = data.detectors.filter((d) => d.precision !== null && d.recall !== null);
   const least = Math.min(0.9, ...defined.flatMap((d) => [d.precision, d.recall]));
   const low = Math.max(0, Math.floor(least * 5 - 0.5) / 5);
-  const pr = chart("precision-recall", [low, 1], [low, 1], "recall", "precision");
-  const f1 = chart("f1-threshold", [lowest, highest], [0, 1], "threshold", "F1");
+  const pr = chart(byId("precision-recall"), [low, 1], [low, 1], "recall", "precision");
+  const f1 = drawF1();
   const farthest = data.tolerance;
   const bins = 12;
   const histograms = data.detectors.map((d) => {
@@ -72,14 +91,14 @@ function drawCharts() {
     for (const v of d.distances) heights[Math.min(bins - 1, Math.floor((v / farthest) * bins))] += 1 / d.distances.length;
     return heights;
   });
-  const distances = chart("distances", [0, farthest], [0, Math.max(0.1, ...histograms.flat())], "distance, px", "share of hits");
+  const distances = chart(byId("distances"), [0, farthest], [0, Math.max(0.1, ...histograms.flat())], "distance, px", "share of hits");
   data.detectors.forEach((d, n) => {
-    const colour = colourOf(d.name);
+    const colour = colourOf(d.name), dashes = { "stroke-dasharray": dashesOf(d.name) };
     const inside = d.curve.filter((row) => row[1] >= low && row[2] >= low);
-    pr.line(inside.map((row) => [row[2], row[1]]), colour);
-    f1.line(d.curve.map((row) => [row[0], row[3]]), colour);
-    distances.line(histograms[n].flatMap((v, i) => [[(i * farthest) / bins, v], [((i + 1) * farthest) / bins, v]]), colour);
-    if (defined.includes(d)) element(pr.svg, "circle", { cx: pr.x(d.recall), cy: pr.y(d.precision), r: 4, fill: colour });
+    pr.line(inside.map((row) => [row[2], row[1]]), colour, dashes);
+    f1(d).line(d.curve.map((row) => [row[0], row[3]]), colour, dashes);
+    distances.line(histograms[n].flatMap((v, i) => [[(i * farthest) / bins, v], [((i + 1) * farthest) / bins, v]]), colour, dashes);
+    if (defined.includes(d)) spot(pr.svg, d.name, pr.x(d.recall), pr.y(d.precision));
   });
   return { pr, f1, low };
 }
@@ -89,7 +108,7 @@ function drawCounts() {
   const fill = { fill: colourOf(detector.name), "fill-opacity": 0.6, r: 3.5 };
   byId("counts").replaceChildren();
   const top = Math.max(4, ...rows.flat());
-  const plot = chart("counts", [0, top], [0, top], "tips marked", "tips found");
+  const plot = chart(byId("counts"), [0, top], [0, top], "tips marked", "tips found");
   plot.line([[0, 0], [top, top]], "#999", { "stroke-width": 1 });
   for (const [a, b] of rows) element(plot.svg, "circle", { cx: plot.x(a), cy: plot.y(b), ...fill });
 
@@ -98,7 +117,7 @@ function drawCounts() {
   const bias = apart.reduce((sum, v) => sum + v, 0) / n;
   const spread = n > 1 ? 1.96 * Math.sqrt(apart.reduce((sum, v) => sum + (v - bias) ** 2, 0) / (n - 1)) : 0;
   const far = Math.max(2, Math.abs(bias) + spread, ...apart.map(Math.abs));
-  const limits = chart("agreement", [0, top], [-far, far], "mean of found and marked", "found less marked");
+  const limits = chart(byId("agreement"), [0, top], [-far, far], "mean of found and marked", "found less marked");
   const lines = [[bias, {}], ...(n > 1 ? [[bias - spread, { "stroke-dasharray": "5 4" }], [bias + spread, { "stroke-dasharray": "5 4" }]] : [])];
   for (const [v, more] of lines) {
     limits.line([[0, v], [top, v]], "#555", { "stroke-width": 1.2, ...more });
@@ -129,8 +148,7 @@ function drawCauses() {
         const [count, whole, share, low, high] = own[d.name];
         const y = n * tall + 9 + i * step;
         if (low !== null) element(svg, "line", { x1: x(low), x2: x(high), y1: y, y2: y, stroke: colourOf(d.name), "stroke-width": 2, "stroke-opacity": 0.45 });
-        const dot = element(svg, "circle", { cx: x(share), cy: y, r: 3.5, fill: colourOf(d.name) });
-        element(dot, "title", {}, `${d.name}: ${count} of ${whole}`);
+        element(spot(svg, d.name, x(share), y), "title", {}, `${d.name}: ${count} of ${whole}`);
       });
     });
   }
@@ -146,6 +164,7 @@ function drawOverlay() {
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${image.width} ${image.height}`);
   element(svg, "image", { href: image.src, width: image.width, height: image.height });
+  for (const [x, y] of image.unseen) element(svg, "circle", { class: "unseen", cx: x + 0.5, cy: y + 0.5, r: data.tolerance });
   const r = Math.max(image.width, image.height) / 110;
   // the centre of the top-left pixel is (0, 0)
   const mark = (kind, x, y) => {
@@ -161,7 +180,7 @@ function drawOverlay() {
     // at other thresholds which of finds beside each other is the hit is a guess; how many are, is not
     const own = threshold === detector.threshold ? image.outcomes[detector.name][i] : null;
     const kind = own ? own.replace(" ", "-") : hit > 0 ? "hit" : alarm > 0 ? "false-alarm" : "ignored";
-    element(mark(kind, x, y), "title", {}, `score ${score.toFixed(2)}`);
+    element(mark(kind, x, y), "title", {}, `score ${score.toFixed(Math.max(0, detector.digits - 1))}`);
   });
   image.truth.forEach(([x, y], i) => {
     const at = image.hitAt[detector.name][i];
@@ -169,7 +188,7 @@ function drawOverlay() {
   });
   const c = counts(image);
   byId("image-name").textContent = image.name;
-  byId("image-counts").textContent = `hits ${c.hits}, misses ${c.misses}, false alarms ${c.alarms}`;
+  byId("image-counts").textContent = `hits ${c.hits}, misses ${c.misses}, false alarms ${c.alarms}, ignored ${c.ignored}`;
 }
 
 function step(by) {
@@ -186,7 +205,7 @@ function step(by) {
 
 function cells(image) {
   const c = counts(image);
-  return [image.name, image.group, image.tips, c.found, c.hits, c.misses, c.alarms, rate(c.hits, c.hits + c.alarms), rate(c.hits, c.hits + c.misses)];
+  return [image.name, image.group, image.tips, c.found, c.hits, c.misses, c.alarms, c.ignored, rate(c.hits, c.hits + c.alarms), rate(c.hits, c.hits + c.misses)];
 }
 
 function drawTable() {
@@ -208,7 +227,7 @@ function drawTable() {
     if (data.images[i].src) { row.className = "has-picture"; row.tabIndex = 0; }
     values.forEach((value, column) => {
       const cell = row.insertCell();
-      cell.textContent = column < 7 ? value : shown(value);
+      cell.textContent = column < 8 ? value : shown(value);
       if (column > 1) cell.className = "number";
     });
     return row;
@@ -244,12 +263,13 @@ function update() {
   byId("hits").textContent = sum.hits;
   byId("misses").textContent = sum.misses;
   byId("false-alarms").textContent = sum.alarms;
-  byId("shown-threshold").textContent = threshold.toFixed(3);
+  byId("shown-threshold").textContent = threshold.toFixed(Math.max(0, detector.digits));
   moving.forEach((dot) => dot.remove());
-  const dot = (plot, x, y) => element(plot.svg, "circle", { cx: plot.x(x), cy: plot.y(y), r: 5, fill: colourOf(detector.name), stroke: "#222" });
+  const dot = (plot, x, y) => spot(plot.svg, detector.name, plot.x(x), plot.y(y), { class: "moving", stroke: "#222", "stroke-width": 1.5 });
   moving = [];
   if (precision >= charts.low && recall >= charts.low) moving.push(dot(charts.pr, recall, precision));
-  if (!Number.isNaN(f1)) moving.push(dot(charts.f1, threshold, f1));
+  // below the lowest score all count, as they do there
+  if (!Number.isNaN(f1) && threshold <= detector.high) moving.push(dot(charts.f1(detector), Math.max(threshold, detector.low), f1));
   drawCounts();
   drawOverlay();
   drawTable();
@@ -258,15 +278,22 @@ function update() {
 function choose(name) {
   detector = data.detectors.find((d) => d.name === name);
   threshold = detector.threshold;
-  byId("threshold").value = threshold;
+  const { low, high, digits } = detector;
+  // in whole steps, or the slider's thresholds have more digits than the scores
+  const least = low === 0 && high === 1 ? Math.min(0.05, Math.floor(threshold * 1000) / 1000) : low;
+  Object.assign(byId("threshold"), { min: least, max: high, step: `1e${-digits}`, value: threshold });
   update();
 }
 
-byId("threshold").min = Math.min(lowest < 0 ? lowest : 0.05, ...data.detectors.map((d) => d.threshold));
-byId("threshold").max = highest;
-if (highest - lowest > 1) byId("threshold").step = (highest - lowest) / 1000;
 for (const d of data.detectors) byId("detector").add(new Option(d.name, d.name, false, d === detector));
-for (const dot of document.querySelectorAll(".dot")) dot.style.background = colourOf(dot.dataset.detector);
+for (const key of document.querySelectorAll(".key")) spot(key, key.dataset.detector, 0, 0);
+for (const names of document.querySelectorAll(".names")) for (const { name } of data.detectors) {
+  const entry = names.appendChild(document.createElement("span"));
+  const svg = element(entry, "svg", { viewBox: "-14 -8 28 16" });
+  element(svg, "path", { d: "M-14 0H14", stroke: colourOf(name), "stroke-width": 2, "stroke-dasharray": dashesOf(name) });
+  spot(svg, name, 0, 0);
+  entry.append(name);
+}
 byId("detector").addEventListener("change", (event) => choose(event.target.value));
 byId("threshold").addEventListener("input", (event) => { threshold = Number(event.target.value); update(); });
 byId("own").addEventListener("click", () => choose(detector.name));
