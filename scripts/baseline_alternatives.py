@@ -2,19 +2,20 @@
 
 python scripts/baseline_alternatives.py ../shared/data/osr:10 ../shared/data/tillmore:20
 
-Each alternative is a scorer in the same sliding window; its threshold is the best for both
-sets together. The table is quoted in docs/baseline.md.
+Each argument is a dataset folder and the tolerance in px; the split `train` is used. Each
+alternative is a scorer in the same sliding window; its threshold is the best for all sets
+together. Prints precision, recall and F1 of each; docs/baseline.md quotes the table.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 
+import command_line
 import cv2
 import numpy as np
 import pandas as pd
+from measuring import at_thresholds
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
@@ -141,10 +142,8 @@ def as_scorer(response: Response) -> Callable[[Image, Centres], Scores]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE, the tolerance in px")
+    parser = command_line.parser(__doc__)
+    command_line.add_sets(parser)
     arguments = parser.parse_args()
     detectors = {
         name: WindowDetector(as_scorer(response), threshold=0.05, radius=12)
@@ -152,15 +151,11 @@ def main() -> None:
     }
     detectors["shipped baseline"] = load("baseline")
     curves: dict[str, dict[str, pd.DataFrame]] = {name: {} for name in detectors}
-    for folder, tolerance in (d.rpartition(":")[::2] for d in arguments.data):
+    for folder, tolerance in arguments.data:
         dataset = read_dataset(folder, "train")
-        evaluations, _ = compare(dataset, detectors, float(tolerance))
+        evaluations, _ = compare(dataset, detectors, tolerance)
         for name, evaluation in evaluations.items():
-            curve = evaluation.curve
-            last = (curve["threshold"].to_numpy()[:, None] >= THRESHOLDS).sum(axis=0) - 1
-            at = curve.iloc[last.clip(0)].reset_index(drop=True)
-            at.loc[last < 0, ["precision", "recall", "f1"]] = 0.0
-            curves[name][Path(folder).name] = at
+            curves[name][folder.name] = at_thresholds(evaluation.curve, THRESHOLDS)
     rows = []
     for name, sets in curves.items():
         best = int(np.mean([at["f1"] for at in sets.values()], axis=0).argmax())
@@ -173,4 +168,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -16,7 +16,6 @@ so that a busy machine spoils no one alone.
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import subprocess
@@ -28,6 +27,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import command_line
 import cv2
 import numpy as np
 import onnxruntime
@@ -38,7 +38,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from skimage.filters import threshold_local
 from skimage.morphology import remove_small_objects, skeletonize
-from torch.utils.flop_counter import FlopCounterMode
 
 from roottip import batch, engine, windows
 from roottip.detector import Detector, load
@@ -56,15 +55,20 @@ ROWS = 8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("images", nargs="+", type=Path)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("images", nargs="+", type=command_line.file, help="files")
     parser.add_argument(
-        "--copies", type=int, default=4, help="of the images, that the command gets"
+        "--repeats", type=command_line.positive, default=5, help="of everything; the fastest counts"
     )
-    parser.add_argument("--output", type=Path, default=Path("out/bench.json"))
+    parser.add_argument(
+        "--copies",
+        type=command_line.positive,
+        default=4,
+        help="of the images, that the command gets",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("out/bench.json"), help="the figures, as JSON"
+    )
     arguments = parser.parse_args()
     first = read_image(arguments.images[0])
     first = adjustment(first)(first)
@@ -111,8 +115,6 @@ def of_one_image(image: Image, repeats: int) -> tuple[pd.DataFrame, float, int]:
         with torch.inference_mode():
             return net(tensor)
 
-    with FlopCounterMode(display=False) as counter:
-        in_torch()
     ways: dict[str, Callable[[], object]] = {"one convolution, torch": in_torch}
     kinds = {
         "as shipped, ONNX Runtime": {},
@@ -130,7 +132,7 @@ def of_one_image(image: Image, repeats: int) -> tuple[pd.DataFrame, float, int]:
         "window by window": one_by_one,
     }
     frame = pd.Series(seconds, name="seconds").to_frame()
-    return frame, difference, counter.get_total_flops()
+    return frame, difference, operations(net, tensor)
 
 
 def of_all_images(paths: list[Path], repeats: int, copies: int) -> pd.DataFrame:
@@ -193,8 +195,8 @@ def linked(paths: list[Path], copies: int, folder: Path) -> Path:
     source = folder / "in"
     source.mkdir()
     for copy in range(copies):
-        for path in paths:
-            (source / f"{copy}_{path.name}").symlink_to(path.resolve())
+        for number, path in enumerate(paths):  # of several folders two may have the same name
+            (source / f"{copy}_{number}_{path.name}").symlink_to(path.resolve())
     return source
 
 
@@ -213,6 +215,29 @@ def torch_net(scorer: CnnScorer, image: Image) -> TipNet:
     planes = windows.patches(image, some, scorer.card["window"]).transpose(0, 3, 1, 2)
     restore(net, SHIPPED, torch.from_numpy(np.ascontiguousarray(planes)))
     return net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+
+
+def operations(net: TipNet, image: torch.Tensor) -> int:
+    """Floating-point operations of all convolutions of a net on an image, by their sizes.
+
+    Counted by the layers: torch's `FlopCounterMode` counted each twice on a graphics card.
+    """
+    count = 0
+
+    def add(layer: torch.nn.Conv2d, _: object, answer: torch.Tensor) -> None:
+        nonlocal count
+        count += 2 * answer.numel() * layer.weight[0].numel()
+
+    convolutions = [layer for layer in net.modules() if isinstance(layer, torch.nn.Conv2d)]
+    hooks = [layer.register_forward_hook(add) for layer in convolutions]
+    try:
+        # a net in half precision wants what it is given in half precision too
+        with torch.inference_mode(), torch.autocast("cuda", enabled=image.is_cuda):
+            net(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return count
 
 
 def fastest(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
@@ -255,4 +280,4 @@ def product(side: int) -> onnxruntime.InferenceSession:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

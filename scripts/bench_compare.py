@@ -2,19 +2,19 @@
 
 python scripts/bench_compare.py
 
-Scores three made-up detectors on 1,000 images of 40 tips each and writes all that
-`roottip compare` writes; prints the processor seconds of each part, which is what a core with
-nothing else to do takes, and the size of the report. The images are one grainy picture under
-1,000 names.
+Scores three made-up detectors on 1,000 images of 40 tips each, or as many as told, and writes all
+that `roottip compare` writes; prints the processor seconds of each part, which is what a core with
+nothing else to do takes, and the size of the report. The images are one grainy picture under as
+many names.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import command_line
 import cv2
 import numpy as np
 import pandas as pd
@@ -28,12 +28,10 @@ TAGS = ["", "close pair", "hair", "close pair;small"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--tips", type=int, default=40)
-    parser.add_argument("--detectors", type=int, default=3)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--images", type=command_line.positive, default=1000, help="how many")
+    parser.add_argument("--tips", type=command_line.positive, default=40, help="an image")
+    parser.add_argument("--detectors", type=command_line.positive, default=3, help="how many")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     names = np.array([f"plate_{n:04d}.jpg" for n in range(arguments.images)], dtype=object)
@@ -83,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

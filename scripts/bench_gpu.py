@@ -12,14 +12,12 @@ Says how far scores are from ONNX Runtime's on the processor.
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 
+import command_line
 import numpy as np
 import torch
-from bench import fastest, file_to_table, torch_net
-from torch.utils.flop_counter import FlopCounterMode
+from bench import fastest, file_to_table, operations, torch_net
 
 from roottip import engine, windows
 from roottip.detector import load
@@ -29,12 +27,17 @@ from roottip.scorers.cnn import SHIPPED, CnnScorer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    parser.add_argument("images", nargs="+", type=command_line.file, help="files")
+    parser.add_argument(
+        "--copies", type=command_line.positive, default=16, help="of the images, from file to table"
     )
-    parser.add_argument("images", nargs="+", type=Path)
-    parser.add_argument("--copies", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument(
+        "--repeats",
+        type=command_line.positive,
+        default=10,
+        help="of everything; the fastest counts",
+    )
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         parser.error("there is no graphics card here that torch can compute on")
@@ -45,9 +48,7 @@ def main() -> None:
     net = torch_net(scorer, first).cuda().half()
     padded = windows.pad(first, scorer.card["window"])
     planes = torch.from_numpy(padded).cuda().permute(2, 0, 1)[None]
-    with torch.inference_mode(), torch.autocast("cuda"), FlopCounterMode(display=False) as counter:
-        net(planes)
-    flop = counter.get_total_flops()
+    flop = operations(net, planes)
 
     def alone() -> None:
         with torch.inference_mode(), torch.autocast("cuda"):
@@ -85,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

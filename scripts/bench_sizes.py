@@ -12,12 +12,12 @@ a line; OUTPUT.csv and OUTPUT.png.
 
 from __future__ import annotations
 
-import argparse
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import command_line
 import cv2
 import numpy as np
 import pandas as pd
@@ -33,12 +33,12 @@ SIDES = [1000, 2000, 4000, 6000, 7000, 10_000, 12_000, 14_000]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    parser.add_argument("photograph", type=command_line.file, help="a file")
+    parser.add_argument(
+        "--repeats", type=command_line.positive, default=3, help="of each size; the fastest counts"
     )
-    parser.add_argument("photograph", type=Path)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("out/sizes"))
+    parser.add_argument("--output", type=Path, default=Path("out/sizes"), help="without its ending")
     arguments = parser.parse_args()
     photograph = read_image(arguments.photograph)
     rows = []
@@ -108,4 +108,4 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

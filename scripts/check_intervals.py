@@ -99,8 +99,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--groups", type=int, nargs="+", default=[5, 10, 40])
-    parser.add_argument("--repetitions", type=int, default=500)
+    parser.add_argument(
+        "--groups", type=int, nargs="+", default=[5, 10, 40], help="how many: %(default)s"
+    )
+    parser.add_argument("--repetitions", type=int, default=500, help="of each: %(default)s")
     for name, own in zip(("--better", "--worse"), DETECTORS, strict=True):
         parser.add_argument(name, type=float, nargs=2, default=own, metavar=("PRECISION", "RECALL"))
     arguments = parser.parse_args()

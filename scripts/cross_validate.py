@@ -16,22 +16,20 @@ of them; on 2 processors some ten hours. Measuring takes five minutes on 2.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pandas as pd
 import pytorch_lightning as lightning
 from draw_pages import draw_pages
+from making import same, whole
+from measuring import all_finds, judged
 from numpy.typing import NDArray
-from tqdm import tqdm
-from train_release import draw, same, whole
+from train_release import draw
 
-from roottip import table
 from roottip.compare import FLOOR
-from roottip.evaluation import Evaluation, evaluate
-from roottip.images import read_image
 from roottip.interchange import Dataset, read_dataset
 from roottip.learning.ensemble import Ensemble, folds
 from roottip.learning.export import export
@@ -49,19 +47,17 @@ FOLDS, FEATURES, RATE, ROUNDS, STEPS, BATCH, SEED = 4, 64, 3e-3, 2, 930, 512, 0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    command_line.add_sets(parser)
+    parser.add_argument(
+        "--output", type=Path, default=Path("out/cross_validation"), help="a folder"
     )
-    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE")
-    parser.add_argument("--output", type=Path, default=Path("out/cross_validation"))
     parser.add_argument("--workers", type=int, default=2, help="processes that make samples")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--steps", type=int, default=STEPS, help="a round")
+    parser.add_argument("--rounds", type=command_line.positive, default=ROUNDS, help="of training")
+    parser.add_argument("--steps", type=command_line.positive, default=STEPS, help="a round")
     arguments = parser.parse_args()
     output: Path = arguments.output
-    sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
-    if len(sets) < 2:
-        parser.error("give two datasets or more: one is looked at by a net that learnt the others")
+    sets = command_line.several(parser, arguments.data)
     # the folds follow the order of the sets, so nets and images are of one order
     length = {"rounds": arguments.rounds, "steps": arguments.steps}
     same(output, {"sets": [folder.name for folder in sets], **length})
@@ -77,7 +73,7 @@ def main() -> None:
     for folder, tolerance in sets.items():
         others = [value for other, value in thresholds.items() if other != folder]
         dataset = datasets[folder]
-        found = look(output / f"without_{folder.name}.onnx", dataset, list(dataset.groups))
+        found = look(output / f"without_{folder.name}.onnx", dataset)
         own = figures(found[found["score"] >= np.mean(others)], dataset, tolerance)
         rows.append({"set": folder.name, "held out": "the set", **own})
     frame = pd.DataFrame(rows)
@@ -152,35 +148,23 @@ def by_folds(
     kept, thresholds = [], []
     for names in members:
         here = found["image"].isin(names)
-        curve = judged(found[~here], dataset, tolerance, fold_of.keys() - names).curve
+        curve = judged(found[~here], dataset, tolerance, 0.0, fold_of.keys() - names).curve
         thresholds.append(float(curve.loc[curve["f1"].idxmax(), "threshold"]))
         kept.append(found[here & (found["score"] >= thresholds[-1])])
     return pd.concat(kept), float(np.mean(thresholds))
 
 
-def look(weights: Path, dataset: Dataset, names: list[str]) -> pd.DataFrame:
-    """All finds of a net on some images, from the lowest score worth keeping on."""
-    looking = detector(weights)
-    images = ((name, read_image(dataset.root / name)) for name in names)
-    bar = tqdm(images, desc=weights.stem, total=len(names), disable=None)
-    return table.concat([looking.detect(image, name, threshold=FLOOR) for name, image in bar])
-
-
-def judged(
-    found: pd.DataFrame, dataset: Dataset, tolerance: float, names: Collection[str]
-) -> Evaluation:
-    """The finds on some images of a set against what is marked there."""
-    truth = dataset.truth[dataset.truth["image"].isin(names)]
-    groups = {name: group for name, group in dataset.groups.items() if name in names}
-    return evaluate(found, truth, groups, tolerance, threshold=0.0)
+def look(weights: Path, dataset: Dataset, names: list[str] | None = None) -> pd.DataFrame:
+    """All finds of a net on a set's images, or some."""
+    return all_finds(detector(weights), dataset, weights.stem, names)
 
 
 def figures(found: pd.DataFrame, dataset: Dataset, tolerance: float) -> dict[str, float]:
     """Of all images of a set, with intervals."""
-    summary = judged(found, dataset, tolerance, dataset.groups).summary
+    summary = judged(found, dataset, tolerance, 0.0, dataset.groups).summary
     rates = [rate + end for rate in ("precision", "recall", "f1") for end in ("", "_low", "_high")]
     return {name: summary[name] for name in ("images", "truth", *rates)}
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -5,11 +5,11 @@ python scripts/draw_pages.py out/pages --count 12
 
 from __future__ import annotations
 
-import argparse
 import string
 from collections.abc import Callable
 from pathlib import Path
 
+import command_line
 import cv2
 import matplotlib
 import numpy as np
@@ -34,12 +34,10 @@ LETTERS = string.ascii_lowercase * 4 + string.ascii_uppercase + string.digits + 
 
 def command(description: str, draw: Callable[[Path, int, int], None]) -> None:
     """Take folder, count and seed from the command line and draw."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--count", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=7)
+    parser = command_line.parser(description)
+    parser.add_argument("output", type=Path, help="a folder, which becomes a dataset folder")
+    parser.add_argument("--count", type=command_line.positive, default=12, help="how many pictures")
+    parser.add_argument("--seed", type=int, default=7, help="the same draws the same")
     arguments = parser.parse_args()
     if (arguments.output / "images.csv").exists():
         parser.error(f"{arguments.output} holds a dataset; give another folder")
@@ -109,5 +107,9 @@ def _grid(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
         draw.line([0, at, SHEET, at], 255, width)
 
 
-if __name__ == "__main__":
+def main() -> None:
     command(__doc__, draw_pages)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import command_line
 import cv2
 import numpy as np
 import pandas as pd
@@ -122,5 +123,9 @@ def turned_back(points: Points, turns: int) -> Points:
     return points
 
 
-if __name__ == "__main__":
+def main() -> None:
     command(__doc__, draw_plain)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,6 +1,6 @@
 """Thousands of damaged image files through a run: no crash, no hang, no lost row.
 
-python scripts/fuzz_images.py [COUNT] [SEED]
+python scripts/fuzz_images.py [COUNT [SEED]]
 
 Draws small images in every format, mutates their bytes (bits flipped, pieces cut out, doubled,
 swapped or overwritten, the end cut off, lengths in headers changed), detects in all of them with
@@ -144,6 +144,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("numbers", nargs="*", type=int, help="COUNT, SEED")
-    for what, value in main(*parser.parse_args().numbers).items():
+    parser.add_argument("count", nargs="?", type=int, default=5000, help="of files: %(default)s")
+    parser.add_argument("seed", nargs="?", type=int, default=0, help="the same damages the same")
+    for what, value in main(**vars(parser.parse_args())).items():
         print(f"{what}: {value}")

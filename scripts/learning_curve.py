@@ -1,7 +1,6 @@
 """How good a detector gets with how many training images.
 
-python scripts/learning_curve.py ../shared/data/osr:10 ../shared/data/tillmore:20 \
-    --detector features --images 2,4,8,all
+python scripts/learning_curve.py ../shared/data/osr:10 ../shared/data/tillmore:20
 
 Each argument is a dataset folder and the tolerance in px. For each number, random groups of the
 split `train` are drawn until they have that many images of each dataset (`all`: all of them), a
@@ -13,10 +12,10 @@ recipe: minutes for each point.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import command_line
 import cv2
 import numpy as np
 import pandas as pd
@@ -31,35 +30,39 @@ MEASURES = {"average_precision": "average precision", "f1": "highest F1"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    command_line.add_sets(parser)
+    parser.add_argument("--detector", choices=["features", "cnn"], default="features", help="which")
+    parser.add_argument(
+        "--images", type=command_line.counts, default="2,4,8,all", help="of each dataset, at most"
     )
-    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE")
-    parser.add_argument("--detector", choices=["features", "cnn"], default="features")
-    parser.add_argument("--images", default="2,4,8,all")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--length", type=int, default=2500, help="samples a round (features)")
-    parser.add_argument("--output", type=Path, default=Path("out/learning_curve"))
+    parser.add_argument("--seeds", type=command_line.positive, default=3, help="how many")
+    parser.add_argument(
+        "--length", type=command_line.positive, default=2500, help="samples a round (features)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("out/learning_curve"), help="without its ending"
+    )
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    sets = [argument.rsplit(":", 1) for argument in arguments.data]
     rows = []
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    for wanted in arguments.images.split(","):
+    for wanted in arguments.images:
         for seed in range(1 if wanted == "all" else arguments.seeds):
             with TemporaryDirectory() as folder:
                 parts = [
-                    subset(Path(data), Path(folder) / str(i), wanted, seed)
-                    for i, (data, _) in enumerate(sets)
+                    subset(data, Path(folder) / str(i), wanted, seed)
+                    for i, (data, _) in enumerate(arguments.data)
                 ]
                 detector = trained(arguments.detector, parts, Path(folder), arguments.length, seed)
                 counts = [len(read_dataset(part).images) for part in parts]
-            for (data, tolerance), count in zip(sets, counts, strict=True):
-                measured = measure(detector, read_dataset(Path(data), "val"), float(tolerance))
-                rows.append({"dataset": Path(data).name, "images": count, "seed": seed, **measured})
+            for (data, tolerance), count in zip(arguments.data, counts, strict=True):
+                measured = measure(detector, read_dataset(data, "val"), tolerance)
+                rows.append({"dataset": data.name, "images": count, "seed": seed, **measured})
             frame = pd.DataFrame(rows)
+            arguments.output.parent.mkdir(parents=True, exist_ok=True)
             frame.to_csv(arguments.output.with_suffix(".csv"), index=False)
-            print(frame.tail(len(sets)).to_string(index=False, float_format="%.3f"), flush=True)
+            latest = frame.tail(len(arguments.data))
+            print(latest.to_string(index=False, float_format="%.3f"), flush=True)
     draw(frame, arguments.detector, arguments.output.with_suffix(".png"))
 
 
@@ -137,4 +140,4 @@ def draw(table: pd.DataFrame, detector: str, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

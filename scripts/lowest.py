@@ -2,20 +2,20 @@
 
 python scripts/lowest.py out/lowest
 
-Makes a new environment there, installs roottip with every dependency of the core at its lower
-bound, and runs the tests that need no extra. The bounds are releases with wheels for Python 3.10
-to 3.12; for a newer Python some have none.
+Makes a new environment there, in place of an older one, installs roottip with every dependency of
+the core at its lower bound, and runs the tests that need no extra. The bounds are releases with
+wheels for Python 3.10 to 3.12; for a newer Python some have none.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import venv
 from importlib.metadata import requires
 from pathlib import Path
 
+import command_line
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
@@ -40,11 +40,12 @@ def lower_bounds() -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("environment", type=Path)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("environment", type=Path, help="a folder to make")
     environment = parser.parse_args().environment.resolve()
+    # it is emptied: that must not befall a folder named by mistake
+    if environment.exists() and not (environment / "pyvenv.cfg").is_file():
+        parser.error(f"{environment} is there and no environment; give another folder")
     venv.create(environment, with_pip=True, clear=True)
     python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     bounds = lower_bounds()
@@ -62,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -1,10 +1,13 @@
-"""Draw the pictures of the documentation again: python scripts/make_figures.py."""
+"""Draw the README's picture of plates with their tips, docs/overview.jpg, again.
+
+python scripts/make_figures.py
+"""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+import command_line
 import cv2
 import numpy as np
 
@@ -14,26 +17,28 @@ from roottip.detector import load
 from roottip.images import read_image
 from roottip.interchange import read_dataset
 
+ROOT = Path(__file__).parents[1]
+
 SHOWN = ("plate_0001.jpg", "plate_0002.jpg", "plate_0005.jpg", "plate_0007.jpg")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("docs"))
-    parser.add_argument("--detector", default="cnn")
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="a folder")
+    parser.add_argument("--detector", default="cnn", help="whose finds are drawn")
     arguments = parser.parse_args()
-    sample = read_dataset(Path(__file__).parents[1] / "data" / "sample")
+    sample = read_dataset(ROOT / "data" / "sample")
     evaluations, _ = compare(sample, {"shown": load(arguments.detector)}, tolerance=10)
     outcomes = evaluations["shown"].matches
     drawn = [
         report.overlay(read_image(sample.root / name), outcomes[outcomes["image"] == name])
         for name in SHOWN
     ]
-    arguments.output.mkdir(exist_ok=True)
+    arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "overview.jpg"
     cv2.imwrite(str(path), np.hstack(drawn)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
     print(path)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

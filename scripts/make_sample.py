@@ -8,13 +8,16 @@ of OpenCV.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import command_line
+
 from roottip.synth.dataset import varied_plates, write_dataset
 from roottip.synth.plate import Plate
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
 SEED = 6
 
@@ -31,12 +34,12 @@ def sample_plates() -> list[Plate]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("data/sample"))
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--output", type=Path, default=SAMPLE, help="a folder; what is there goes")
     output = parser.parse_args().output
     write_dataset(sample_plates(), SEED, output, "val", overwrite=True)
     shutil.rmtree(output / "rsml")  # tips.csv says the same
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

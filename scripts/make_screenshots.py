@@ -2,22 +2,24 @@
 
 python scripts/make_screenshots.py
 
-Runs `detect` and `compare` on data/sample and opens their pages in Chromium, without a window;
-needs ``chromium`` on the path.
+Runs `detect` and `compare` on data/sample, opens their pages in Chromium, without a window, and
+writes OUTPUT/run.jpg and OUTPUT/comparison.jpg; needs ``chromium`` on the path.
 """
 
 from __future__ import annotations
 
-import argparse
+import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import command_line
 import cv2
 
 from roottip.app import main as roottip
 
-SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample"
 WIDTH = 1000
 
 
@@ -35,19 +37,25 @@ def photograph(page: Path, height: int, output: Path) -> None:
     print(f"{output}: {output.stat().st_size / 1000:.0f} kB")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, default=Path("docs"))
+def main() -> int:
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="a folder")
     output = parser.parse_args().output
+    if shutil.which("chromium") is None:
+        parser.error("there is no chromium on the path; install it")
+    output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         run, report = Path(folder) / "results", Path(folder) / "report"
-        assert roottip(["detect", f"input={SAMPLE / 'images'}", f"output={run}"]) == 0
-        assert roottip(["compare", f"data={SAMPLE}", f"output={report}"]) == 0
+        for words in (
+            ["detect", f"input={SAMPLE / 'images'}", f"output={run}"],
+            ["compare", f"data={SAMPLE}", f"output={report}"],
+        ):
+            if code := roottip(words):  # which has said why
+                return code
         photograph(run / "report.html", 700, output / "run.jpg")
         photograph(report / "report.html", 1180, output / "comparison.jpg")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

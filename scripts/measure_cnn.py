@@ -3,29 +3,29 @@
 python scripts/measure_cnn.py ../shared/data/osr:10 ../shared/data/tillmore:20
 
 Each argument is a dataset folder and the tolerance in px. Prints, for the split `val`,
-precision, recall and F1 at the card's threshold, how far scores are from the share of tips, the
-median distance of the hits, the recall of tips that have a neighbour within 30 px and of those
-that have none, and how many single windows (half of them tips) are told right, the others drawn
-near something and anywhere.
+precision, recall and F1 at the card's threshold, average precision and the highest F1 of the
+curve, how far scores are from the share of tips, the median distance of the hits, the recall of
+tips that have a neighbour within 30 px and of those that have none, and what share of single
+windows (half of them tips) is told right, the others drawn near something and anywhere, by the
+threshold that does best on windows of the split `train`. What cannot be known is left empty.
 """
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Collection
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pandas as pd
+from measuring import all_finds
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
-from tqdm import tqdm
 
-from roottip import table
-from roottip.compare import FLOOR
 from roottip.detector import WindowDetector
+from roottip.errors import InputError
 from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
-from roottip.images import read_image
 from roottip.interchange import read_dataset
 from roottip.learning.patches import window_patches
 from roottip.learning.plates import Plate, read_plates
@@ -38,45 +38,63 @@ DRAWS = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    command_line.add_sets(parser)
+    parser.add_argument("--split", default="val", help="of the images to measure on")
+    parser.add_argument("--weights", type=Path, default=SHIPPED, help="model.onnx of a net")
+    parser.add_argument(
+        "--sizes",
+        type=command_line.factors,
+        help="to look at images in, such as 1,0.71; else the card's",
     )
-    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE")
-    parser.add_argument("--split", default="val")
-    parser.add_argument("--weights", type=Path, default=SHIPPED)
-    parser.add_argument("--sizes", help="to look at images in, such as 1,0.71; else the card's")
     arguments = parser.parse_args()
     scorer = CnnScorer(arguments.weights)
-    sizes = [*map(float, arguments.sizes.split(","))] if arguments.sizes else None
-    looking = detector(arguments.weights, sizes=sizes)
-    sets = [argument.rsplit(":", 1) for argument in arguments.data]
-    known = [single_windows(Path(folder), "train", scorer, "near") for folder, _ in sets]
+    looking = detector(arguments.weights, sizes=arguments.sizes)
+    for folder, _ in arguments.data:
+        refuse_tipless(folder, {"train", arguments.split})
+    known = [single_windows(folder, "train", scorer, "near") for folder, _ in arguments.data]
     threshold = most_right(*map(np.concatenate, zip(*known, strict=True)))
     rows, drawn = [], {"near": [], "anywhere": []}
-    for folder, tolerance in sets:
-        measured = whole_images(Path(folder), arguments.split, float(tolerance), looking)
-        row = {"dataset": Path(folder).name, **measured}
+    for folder, tolerance in arguments.data:
+        measured = whole_images(folder, arguments.split, tolerance, looking)
+        row = {"dataset": folder.name, **measured}
         for kind, all_sets in drawn.items():
-            scores, tip = single_windows(Path(folder), arguments.split, scorer, kind)
+            scores, tip = single_windows(folder, arguments.split, scorer, kind)
             all_sets.append((scores >= threshold) == tip)
-            row[f"patch_accuracy_{kind}"] = all_sets[-1].mean()
+            row[f"patch_accuracy_{kind}"] = share(all_sets[-1])
         rows.append({**row, "windows": len(tip) // DRAWS, "patch_threshold": threshold})
-    together = {f"patch_accuracy_{k}": np.concatenate(v).mean() for k, v in drawn.items()}
+    together = {f"patch_accuracy_{k}": share(np.concatenate(v)) for k, v in drawn.items()}
     rows.append({"dataset": "all windows", **together})
     print(pd.DataFrame(rows).set_index("dataset").T.to_string(float_format="%.4g", na_rep=""))
+
+
+def refuse_tipless(folder: Path, splits: Collection[str]) -> None:
+    """Say so where a split has no visible tip, before anything is measured.
+
+    Raises
+    ------
+    InputError
+        Names the folder and the split.
+    """
+    for split in sorted(splits):
+        if (read_dataset(folder, split).truth["ignore"] == 1).all():
+            raise InputError(
+                f"{folder} marks no visible tip in images of the split {split!r}, so nothing can "
+                "be measured there; give a dataset with some"
+            )
+
+
+def share(right: NDArray[np.bool_]) -> float:
+    """How many are right; NaN of none."""
+    return float(right.mean()) if len(right) else float("nan")
 
 
 def whole_images(
     folder: Path, split: str, tolerance: float, looking: WindowDetector
 ) -> dict[str, float]:
+    """Figures of all finds on the images of a split; NaN where there is nothing to tell from."""
     dataset = read_dataset(folder, split)
-    names = dataset.images["image"]
-    found = table.concat(
-        [
-            looking.detect(read_image(dataset.root / name), name, threshold=FLOOR)
-            for name in tqdm(names, desc=folder.name, disable=None)
-        ]
-    )
+    found = all_finds(looking, dataset, folder.name)
     result = evaluate(found, dataset.truth, dataset.groups, tolerance, looking.threshold)
     everything = evaluate(found, dataset.truth, dataset.groups, tolerance)
     wanted = ("threshold", "tolerance", "images", "truth", "precision", "recall", "f1")
@@ -85,7 +103,6 @@ def whole_images(
     keys = pd.MultiIndex.from_frame(visible[["image", "truth_x", "truth_y"]])
     close = keys.isin(crowded)
     hit = (visible["outcome"] == HIT).to_numpy()
-    best = result.curve.loc[result.curve["f1"].idxmax()]
     return {
         **{name: result.summary[name] for name in wanted},
         "f1_low": result.summary["f1_low"],
@@ -93,21 +110,24 @@ def whole_images(
         "average_precision": result.summary["average_precision"],
         "calibration_error": calibration_error(everything.matches),
         "median_distance": result.summary["distance_median"],
-        "highest_f1_of_curve": best["f1"],
+        "highest_f1_of_curve": float(result.curve["f1"].max()),
         "tips_with_neighbour": int(close.sum()),
-        "recall_with_neighbour": hit[close].mean(),
-        "recall_without": hit[~close].mean(),
+        "recall_with_neighbour": share(hit[close]),
+        "recall_without": share(hit[~close]),
     }
 
 
 def calibration_error(matches: pd.DataFrame) -> float:
     """How far a find's score is from the share of tips among finds of such scores, on average.
 
-    Ten bins of as many finds each (Nixon et al. 2019, https://arxiv.org/abs/1904.01685).
+    Ten bins of as many finds each (Nixon et al. 2019, https://arxiv.org/abs/1904.01685); NaN
+    without finds.
     """
     finds = matches[matches["outcome"].isin([HIT, FALSE_ALARM])]
     hits = (finds["outcome"] == HIT).to_numpy()
     scores = finds["score"].to_numpy(dtype=float)
+    if not len(scores):
+        return float("nan")
     share, score = calibration_curve(hits, scores, n_bins=10, strategy="quantile")
     return float(np.abs(share - score).mean())
 
@@ -149,4 +169,4 @@ def most_right(scores: NDArray[np.float32], tip: NDArray[np.bool_]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

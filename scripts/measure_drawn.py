@@ -4,22 +4,23 @@ python scripts/measure_drawn.py --output out/drawn
 
 Draws plates of all kinds, rows of young plants with fine roots and thick shoots, as on plates of
 agar, and the first of the plates of all kinds on ground as rough as soil, all as
-scripts/train_release.py does but with another seed (the extra synth). Prints, for finds within
-8 px, what scripts/measure_cnn.py does, and how the estimated width of roots compares with that of
-the thickest ones: the median of the ratio, and how many images are off by a factor of 1.7 or more,
-in whose scale no detector sees much.
+scripts/train_release.py does but with another seed (the extra synth). They stay in OUTPUT and are
+not drawn again. Prints, for finds within 8 px, what scripts/measure_cnn.py prints of whole images,
+and how the estimated width of roots compares with that of the thickest ones: the median of the
+ratio, and how many images are off by a factor of 1.7 or more, in whose scale no detector sees much.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pandas as pd
+from making import whole
 from measure_cnn import whole_images
-from train_release import ignore_faint, on_soil, some_rows, whole
+from train_release import ignore_faint, on_soil, some_rows
 
 from roottip import table
 from roottip.images import read_image
@@ -43,11 +44,9 @@ OFF = 1.7
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, default=Path("out/drawn"))
-    parser.add_argument("--weights", type=Path, default=SHIPPED)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--output", type=Path, default=Path("out/drawn"), help="a folder")
+    parser.add_argument("--weights", type=Path, default=SHIPPED, help="model.onnx of a net")
     parser.add_argument("--seed", type=int, default=SEED, help="of the plates")
     arguments = parser.parse_args()
     output = arguments.output / f"seed_{arguments.seed}"
@@ -86,4 +85,4 @@ def widths(folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -8,10 +8,9 @@ of the split `train` at which a window would be dropped: the shipped value must 
 
 from __future__ import annotations
 
-import argparse
 import inspect
-from pathlib import Path
 
+import command_line
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -25,11 +24,11 @@ CONTRASTS = (1.5, 2.0, 2.25, 2.5, 3.0, 4.0, 6.0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    parser.add_argument(
+        "data", nargs="+", type=command_line.folder, metavar="FOLDER", help="of a dataset"
     )
-    parser.add_argument("data", nargs="+", type=Path, help="dataset folders")
-    parser.add_argument("--split", default="train")
+    parser.add_argument("--split", default="train", help="of the images to measure on")
     arguments = parser.parse_args()
     rows = []
     for folder in arguments.data:
@@ -57,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -3,30 +3,28 @@
 python scripts/measure_generality.py ../shared/data/osr:10 ../shared/data/tillmore:20
 
 Each argument is a dataset folder and the tolerance in px. For each set in turn, or the one that
-`--only` names, a net is trained on the split `train` of the others and on half as many drawn
-plates, pages and plain and empty plates as train_release.py draws, shorter than the release; then
-its review is taught, on a quarter as many that it never saw. Without the review and with it, the
-net is measured with the settings that come on the images of the left-out set; then it is fitted to
-random groups of that set's split `train` that hold so many images (`--images`), as
-`roottip train start=NET trainer=finetune` does, and measured again. The images measured are the
-same each time, those in none of these groups. Nets and generality.csv of each set stay in OUTPUT;
-when stopped, run it again and it goes on. Some three hours for each set on 2 cores, less than two
-where they calculate in bfloat16.
+`--only` names, a net is trained on the split `train` of the others and on half as many of the
+pictures that train_release.py draws, shorter than the release; then its review is taught, on a
+quarter as many that it never saw. Without the review and with it, the net is measured with the
+settings that come on the images of the left-out set; then it is fitted to random groups of that
+set's split `train` that hold so many images (`--images`), as `roottip train start=NET
+trainer=finetune` does, and measured again. The images measured are the same each time, those in
+none of these groups. Nets and generality.csv of each set stay in OUTPUT; when stopped, run it again
+and it goes on. Some three hours for each set on 2 cores, less than two where they calculate in
+bfloat16.
 """
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+import command_line
 import pandas as pd
 from learning_curve import subset
+from measuring import all_finds, judged
 from train_release import SEED, SHARES, make_sets, trained
 
-from roottip import table
-from roottip.compare import FLOOR
-from roottip.evaluation import evaluate
-from roottip.images import read_image
 from roottip.interchange import read_dataset
 from roottip.scorers.cnn import detector
 from roottip.scorers.review import review_of
@@ -42,17 +40,17 @@ FITTING = {"rounds": 4, "steps": 100, "batch": 64, "rate": 5e-4}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE, two or more")
+    parser = command_line.parser(__doc__)
+    command_line.add_sets(parser)
     parser.add_argument("--only", help="the name of the one set to leave out")
-    parser.add_argument("--images", default="5,10,20", help="to fit to")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("out/generality"))
+    parser.add_argument(
+        "--images", type=command_line.counts, default="5,10,20", help="to fit to, numbers or all"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of trainings and groups")
+    parser.add_argument("--output", type=Path, default=Path("out/generality"), help="a folder")
     arguments = parser.parse_args()
     output: Path = arguments.output
-    sets = {Path(folder): float(px) for folder, px in (a.rsplit(":", 1) for a in arguments.data)}
+    sets = command_line.several(parser, arguments.data)
     seed: int = arguments.seed
     if arguments.only not in (None, *(folder.name for folder in sets)):
         parser.error(f"--only {arguments.only}: the sets are {', '.join(f.name for f in sets)}")
@@ -81,10 +79,10 @@ def main() -> None:
             print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"), flush=True)
 
 
-def subsets(folder: Path, output: Path, images: str, seed: int) -> dict[Path, list[str]]:
+def subsets(folder: Path, output: Path, images: Sequence[str], seed: int) -> dict[Path, list[str]]:
     """Dataset folders of ever more groups, and their images' names."""
     parts: dict[Path, list[str]] = {}
-    for wanted in images.split(","):
+    for wanted in images:
         part = output / f"first_{wanted}"
         if not (part / "images.csv").exists():
             subset(folder, part, wanted, seed)
@@ -99,12 +97,8 @@ def measure(net: Path, folder: Path, used: set[str], tolerance: float) -> dict[s
     looking = detector(net)
     dataset = read_dataset(folder)
     names = [name for name in dataset.images["image"] if name not in used]
-    found = table.concat(
-        [looking.detect(read_image(dataset.root / name), name, threshold=FLOOR) for name in names]
-    )
-    truth = dataset.truth[dataset.truth["image"].isin(names)]
-    groups = {name: group for name, group in dataset.groups.items() if name in names}
-    result = evaluate(found, truth, groups, tolerance, looking.threshold)
+    found = all_finds(looking, dataset, folder.name, names)
+    result = judged(found, dataset, tolerance, looking.threshold, names)
     wanted = ("images", "truth", "threshold", "precision", "recall", "f1", "f1_low", "f1_high")
     best = result.curve.loc[result.curve["f1"].idxmax()]
     return {
@@ -116,4 +110,4 @@ def measure(net: Path, folder: Path, used: set[str], tolerance: float) -> dict[s
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -4,17 +4,17 @@ python scripts/measure_glance.py ../shared/data/osr:10 ../shared/data/tillmore:2
 
 Each argument is a dataset folder and the tolerance in px. Every image is searched twice, as shipped
 and with every window scored in float32. Prints, for each set and split, F1 of both, how many points
-only one of the two found and how many of those are tips, how far the others moved, and how much
-less time the search takes. With --changed the images are searched grey, inverted, at half the size
+each search alone found and how many of those lost are tips, how far the others moved, and how many
+times as fast the search is. With --changed the images are searched grey, inverted, at half the size
 and so on too (measure_robustness.py), which glance and 8 bits have to bear as well.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pandas as pd
 from measure_robustness import CHANGES, changed
@@ -32,23 +32,20 @@ SAME = 4.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    command_line.add_sets(parser)
+    parser.add_argument(
+        "--splits", default="train,val", help="none: images of all splits, or of a set without"
     )
-    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE")
-    parser.add_argument("--splits", default="train,val", help="none for sets without a split")
-    parser.add_argument("--changed", action="store_true")
+    parser.add_argument("--changed", action="store_true", help="changed images too, see above")
     arguments = parser.parse_args()
     rows = []
-    for argument in arguments.data:
-        folder, tolerance = argument.rsplit(":", 1)
+    for folder, tolerance in arguments.data:
         for split in arguments.splits.split(","):
             for change in list(CHANGES) if arguments.changed else list(CHANGES)[:1]:
                 rows.append(
-                    {"dataset": Path(folder).name, "split": split, "images": change}
-                    | measure(
-                        Path(folder), None if split == "none" else split, float(tolerance), change
-                    )
+                    {"dataset": folder.name, "split": split, "images": change}
+                    | measure(folder, None if split == "none" else split, tolerance, change)
                 )
                 print(pd.DataFrame(rows[-1:]).to_string(index=False, float_format="%.4g"))
     print()
@@ -60,7 +57,9 @@ def measure(folder: Path, split: str | None, tolerance: float, change: str) -> d
     ways = {"every window": detector(glance=False, int8=False), "as shipped": detector()}
     found: dict[str, list[pd.DataFrame]] = {way: [] for way in ways}
     seconds = dict.fromkeys(ways, 0.0)
-    for name in tqdm(dataset.images["image"], desc=f"{folder.name} {split}", leave=False):
+    for name in tqdm(
+        dataset.images["image"], desc=f"{folder.name} {split}", leave=False, disable=None
+    ):
         for part in changed(read_image(dataset.root / name), change):
             for way, looking in ways.items():
                 begun = time.perf_counter()
@@ -104,4 +103,4 @@ def unmatched(
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

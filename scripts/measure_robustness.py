@@ -8,13 +8,12 @@ split `val` and the settings that come with each detector, precision, recall and
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
+import command_line
 import cv2
 import numpy as np
 import pandas as pd
@@ -112,30 +111,28 @@ def changed(image: Image, change: str) -> list[Part]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", nargs="+", help="FOLDER:TOLERANCE")
-    parser.add_argument("--detectors", default="cnn,baseline")
+    parser = command_line.parser(__doc__)
+    command_line.add_sets(parser)
+    parser.add_argument("--detectors", default="cnn,baseline", help="their names")
     arguments = parser.parse_args()
+    detectors = {name: load(name) for name in arguments.detectors.split(",")}
     rows = []
-    for argument in arguments.data:
-        folder, tolerance = argument.rsplit(":", 1)
-        dataset = read_dataset(Path(folder), "val")
+    for folder, tolerance in arguments.data:
+        dataset = read_dataset(folder, "val")
         for change in CHANGES:
-            for name in arguments.detectors.split(","):
-                detector, found = load(name), []
+            for name, detector in detectors.items():
+                found = []
                 for image in dataset.images["image"]:
                     parts = changed(read_image(dataset.root / image), change)
                     found += [part.as_before(detector.detect(part.image, image)) for part in parts]
                 summary = evaluate(
-                    table.concat(found), dataset.truth, dataset.groups, float(tolerance)
+                    table.concat(found), dataset.truth, dataset.groups, tolerance
                 ).summary
                 rates = {rate: summary[rate] for rate in ("precision", "recall", "f1")}
-                rows.append({"dataset": Path(folder).name, "photograph": change, name: rates})
+                rows.append({"dataset": folder.name, "photograph": change, name: rates})
     frame = pd.json_normalize(rows).groupby(["dataset", "photograph"], sort=False).first()
     print(frame.to_string(float_format="%.3f"))
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

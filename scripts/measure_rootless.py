@@ -5,15 +5,15 @@ python scripts/measure_rootless.py
 Runs detectors with their own settings over the pictures that come with scikit-image (bricks,
 coins, a cat, text, tissue …), over pages of print, rulers and grids, and over drawn plates without
 plants (dirt, fibres, scratches, writing; they need the extra synth), and prints how many tips each
-sees; every one is a false alarm.
+sees in them, and in all photographs together; every one is a false alarm.
 """
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from dataclasses import replace
 
+import command_line
 import numpy as np
 import pandas as pd
 import skimage.data
@@ -54,12 +54,12 @@ PAGES, PLATES, SEED = 30, 40, 5000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument("--weights", help="another net's model.onnx in place of the shipped one")
     parser.add_argument("--seed", type=int, default=SEED, help="of pages and plates")
-    parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
+    parser.add_argument(
+        "--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS), help="which"
+    )
     arguments = parser.parse_args()
     detectors = {
         name: load(name, weights=arguments.weights) if name == "cnn" else load(name)
@@ -75,7 +75,7 @@ def main() -> None:
             key: sum(len(detector.find(image)[0]) for image in images)
             for key, detector in detectors.items()
         }
-        for images in tqdm(kinds.values(), unit="kind")
+        for images in tqdm(kinds.values(), unit="kind", disable=None)
     ]
     table = pd.DataFrame(rows, index=list(kinds))
     table.loc["all photographs"] = table.loc[PICTURES].sum()
@@ -91,4 +91,4 @@ def photograph(name: str) -> Image:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

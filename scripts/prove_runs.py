@@ -14,7 +14,6 @@ plus detecting alone.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import signal
@@ -24,8 +23,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import command_line
 import cv2
 import numpy as np
+from watching import watch
 
 from roottip import batch, engine, images, table
 from roottip.detector import load
@@ -61,22 +62,6 @@ def command(source: Path, output: Path, detector: str) -> list[str]:
             f"detector={detector}", "overlays=false"]  # fmt: skip
 
 
-def peak_memory(process: subprocess.Popen[bytes]) -> float:
-    """The most memory that a run and its workers had together, MB; waits for its end."""
-    import psutil
-
-    peak = 0
-    while process.poll() is None:
-        try:
-            parent = psutil.Process(process.pid)
-            family = [parent, *parent.children(recursive=True)]
-            peak = max(peak, sum(member.memory_info().rss for member in family))
-        except psutil.Error:
-            pass
-        time.sleep(0.2)
-    return peak / 2**20
-
-
 def comparable(path: Path) -> bytes:
     """A table's bytes, without the measured column."""
     frame = table.read(path)
@@ -92,7 +77,7 @@ def resume(temporary: Path, count: int, kills: int, detector: str) -> None:
     bad = draw(temporary / "in", count)
     begun = time.monotonic()
     whole = subprocess.Popen(command(temporary / "in", temporary / "whole", detector))
-    memory = peak_memory(whole)
+    _, memory = watch(whole)
     undisturbed = time.monotonic() - begun
     assert whole.returncode == (3 if bad else 0)
     rng = random.Random(0)
@@ -159,7 +144,6 @@ def rate(temporary: Path, count: int, detector: str) -> None:
     detecting = time.monotonic() - begun
     print(f"alone: decoding {decoding / count:.3f}, detecting {detecting / count:.3f} s an image")
     for name, work in (("this process", engine.here), ("processes", engine.local())):
-        begun = time.monotonic()
         task = Task(found, root, overlays=False)
         results = work(task, names)
         next(results)  # the processes have started
@@ -173,15 +157,21 @@ def rate(temporary: Path, count: int, detector: str) -> None:
         )
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("what", choices=["resume", "engines", "rate"])
-    parser.add_argument("words", nargs="+", help="as above")
-    arguments = parser.parse_args()
-    what, words = arguments.what, arguments.words
-    numbers = [int(word) for word in words if word.isdigit()]
-    name = next((word for word in words if not word.isdigit()), "baseline")
+def main() -> None:
+    parser = command_line.parser(__doc__)
+    parts = parser.add_subparsers(dest="what", metavar="resume|engines|rate", required=True)
+    works = {"resume": resume, "engines": engines, "rate": rate}
+    for name in works:
+        part = parts.add_parser(name)
+        part.add_argument("count", type=command_line.positive, help="how many images")
+        if name == "resume":
+            part.add_argument("kills", type=command_line.positive, help="how often it is killed")
+        part.add_argument("detector", nargs="?", default="baseline", help="else baseline")
+    given = vars(parser.parse_args())
+    work = works[given.pop("what")]
     with tempfile.TemporaryDirectory() as folder:
-        {"resume": resume, "engines": engines, "rate": rate}[what](Path(folder), *numbers, name)
+        work(Path(folder), **given)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,26 +1,26 @@
 """What huge scans promise, tried: little memory, and the very tips of an untiled scan.
 
-    python scripts/prove_scan.py [WIDTH HEIGHT [FORMAT]]
+python scripts/prove_scan.py [WIDTH [HEIGHT [FORMAT]]]
 
 Draws plates with the repository's own `synth`, repeats and mirrors them into a file of 30,000 x
-20,000 px (or WIDTH x HEIGHT; FORMAT tif, png or jpg) that is written strip by strip, runs
-``roottip detect`` on it in a process of its own, and prints the peak memory of that process and
-its worker, each and together, and the seconds. Before that a part of the same scan, small enough
-to be read whole, is searched both ways and the tips are compared.
+20,000 px (or WIDTH x HEIGHT; FORMAT tif, png or jpg) that is written strip by strip, runs ``roottip
+detect`` on it in a process of its own, and prints the peak memory of that process and its worker,
+each (on Linux) and together, and the seconds; its exit code is that of `detect`. Before that a part
+of the same scan, small enough to be read whole, is searched both ways and the tips are compared.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import command_line
 import numpy as np
-import psutil
 import pyvips
+from watching import watch
 
 from roottip import bands, images, table
 from roottip.detector import load
@@ -49,28 +49,6 @@ def write(block: pyvips.Image, path: Path, width: int, height: int) -> None:
     scan.write_to_file(str(path), **options.get(path.suffix[1:], {}))
 
 
-def peak(pid: int) -> float:
-    """The most memory that a process has had, MB; Linux only."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-
-
-def watch(process: subprocess.Popen[bytes]) -> tuple[dict[int, float], float]:
-    """Peak memory of a process and its children, each and together, MB; waits for its end."""
-    each: dict[int, float] = {}
-    together = 0.0
-    while process.poll() is None:
-        try:
-            parent = psutil.Process(process.pid)
-            family = [parent, *parent.children(recursive=True)]
-            together = max(together, sum(one.memory_info().rss for one in family) / 2**20)
-            each |= {one.pid: peak(one.pid) for one in family}
-        except (psutil.Error, OSError, StopIteration):
-            pass  # it has just ended
-        time.sleep(0.1)
-    return each, together
-
-
 def compare(block: pyvips.Image, path: Path, width: int, height: int) -> None:
     """A part of the scan in pieces and whole, at the scale that pieces take."""
     write(block, path, width, height)
@@ -90,7 +68,14 @@ def compare(block: pyvips.Image, path: Path, width: int, height: int) -> None:
     print(flush=True)
 
 
-def main(width: int = 30_000, height: int = 20_000, form: str = "tif") -> None:
+def main() -> int:
+    parser = command_line.parser(__doc__)
+    positive = command_line.positive
+    parser.add_argument("width", nargs="?", type=positive, default=30_000, help="px")
+    parser.add_argument("height", nargs="?", type=positive, default=20_000, help="px")
+    parser.add_argument("format", nargs="?", choices=["tif", "png", "jpg"], default="tif")
+    arguments = parser.parse_args()
+    width, height, form = arguments.width, arguments.height, arguments.format
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         block = drawn(folder / "plates")
@@ -111,12 +96,8 @@ def main(width: int = 30_000, height: int = 20_000, form: str = "tif") -> None:
         print(f"exit code {process.returncode}, {took:.0f} s; peak memory "
               + ", ".join(f"{value:.0f}" for value in each.values())
               + f" MB of each process, {together:.0f} MB together")  # fmt: skip
+        return int(process.returncode)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("size", nargs="*", help="WIDTH HEIGHT [FORMAT]")
-    *sides, form = [*parser.parse_args().size, "tif"][:3]
-    main(*map(int, sides), form)
+    command_line.run(main)

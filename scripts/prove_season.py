@@ -13,11 +13,11 @@ and it goes on.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+import command_line
+from making import whole
 from measure_cnn import most_right, one_draw
-from train_release import whole
 
 from roottip import app, table
 from roottip.learning.plates import read_plates
@@ -48,10 +48,8 @@ RECIPE = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, default=Path("out/season"))
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--output", type=Path, default=Path("out/season"), help="a folder")
     arguments = parser.parse_args()
     output: Path = arguments.output
     known, unknown = output / "train", output / "val"
@@ -82,4 +80,4 @@ def draw(folder: Path, count: int, seed: int, split: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -2,27 +2,26 @@
 
 python scripts/study_errors.py ../shared/data/tillmore:20 --split train --output out/errors
 
-FOLDER:TOLERANCE. Prints how many misses have a find beyond the tolerance but within twice of it
-(the mark and the find are one tip), a find below the threshold, a neighbour that is hit, or
-nothing; and how many false alarms are the other half of such a pair, lie near an ignored point,
-or neither. Where the dataset says where roots really end (``x_end, y_end``) it prints precision and
-recall measured there, too. Writes the errors as OUTPUT/errors.csv and a sheet of crops of each
-kind as OUTPUT/KIND.png: green rings are marks, grey ones ignored, red crosses finds, pink ones
-candidates below the threshold.
+The argument is a dataset folder and the tolerance in px. Prints how many misses have a find beyond
+the tolerance but within twice of it (the mark and the find are one tip), a find below the
+threshold, a neighbour that is hit, or nothing; and how many false alarms are the other half of such
+a pair, lie near an ignored point, or neither. Where the dataset says where roots really end
+(``x_end, y_end``) it prints precision and recall measured there, too. Writes the errors as
+OUTPUT/errors.csv and a sheet of crops of each kind as OUTPUT/KIND.png: green rings are marks, grey
+ones ignored, red crosses finds, pink ones candidates below the threshold.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+import command_line
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
+from measuring import all_finds
 
 from roottip import table
-from roottip.compare import FLOOR
 from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
 from roottip.images import read_image
 from roottip.interchange import Dataset, read_dataset
@@ -33,34 +32,27 @@ SIDE, SHOWN, COLUMNS = 110, 220, 8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", help="FOLDER:TOLERANCE")
-    parser.add_argument("--split", default="val")
-    parser.add_argument("--weights", type=Path, default=SHIPPED)
-    parser.add_argument("--output", type=Path, default=Path("out/errors"))
+    parser = command_line.parser(__doc__)
+    command_line.add_sets(parser, nargs=None)
+    parser.add_argument("--split", default="val", help="of the images to look at")
+    parser.add_argument("--weights", type=Path, default=SHIPPED, help="model.onnx of a net")
+    parser.add_argument("--output", type=Path, default=Path("out/errors"), help="a folder")
     arguments = parser.parse_args()
-    folder, _, tolerance = arguments.data.rpartition(":")
-    dataset = read_dataset(Path(folder), arguments.split)
+    folder, tolerance = arguments.data
+    dataset = read_dataset(folder, arguments.split)
     looking = detector(arguments.weights)
-    found = table.concat(
-        [
-            looking.detect(read_image(dataset.root / name), name, threshold=FLOOR)
-            for name in tqdm(dataset.images["image"], disable=None)
-        ]
-    )
-    result = evaluate(found, dataset.truth, dataset.groups, float(tolerance), looking.threshold)
+    found = all_finds(looking, dataset, folder.name)
+    result = evaluate(found, dataset.truth, dataset.groups, tolerance, looking.threshold)
     say("at the marks", result.summary)
     if "x_end" in dataset.truth:
         ends = dataset.truth.assign(
             x=dataset.truth["x_end"].fillna(dataset.truth["x"]),
             y=dataset.truth["y_end"].fillna(dataset.truth["y"]),
         )
-        there = evaluate(found, ends, dataset.groups, float(tolerance), looking.threshold)
+        there = evaluate(found, ends, dataset.groups, tolerance, looking.threshold)
         say("at the very ends", there.summary)
     below = found[found["score"] < looking.threshold]
-    errors = sorted_errors(result.matches, dataset.truth, below, float(tolerance))
+    errors = sorted_errors(result.matches, dataset.truth, below, tolerance)
     if errors.empty:
         print("no misses and no false alarms")
         return
@@ -139,4 +131,4 @@ def crops(errors: pd.DataFrame, dataset: Dataset, found: pd.DataFrame, threshold
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -10,9 +10,9 @@ the other and prints F1 on the groups held out for each.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+import command_line
 import cv2
 import pandas as pd
 
@@ -24,15 +24,19 @@ from roottip.scorers.features import SHIPPED
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    parser.add_argument(
+        "data", nargs="+", type=command_line.folder, metavar="FOLDER", help="of a dataset"
     )
-    parser.add_argument("data", nargs="+", type=Path, help="dataset folders")
-    parser.add_argument("--output", type=Path, default=SHIPPED, help="NAME.npz")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--length", type=int, default=6000, help="samples a round")
-    parser.add_argument("--ablate", action="store_true")
+    parser.add_argument(
+        "--output", type=Path, default=SHIPPED, help="NAME.npz, else what ships is replaced"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
+    parser.add_argument("--rounds", type=command_line.positive, default=4, help="of training")
+    parser.add_argument(
+        "--length", type=command_line.positive, default=6000, help="samples a round"
+    )
+    parser.add_argument("--ablate", action="store_true", help="what features bring, see above")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)  # tiles are small: threads would wait for each other
     settings = {"rounds": arguments.rounds, "length": arguments.length}
@@ -59,4 +63,4 @@ def ablate(data: list[Path], seed: int, settings: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -3,13 +3,13 @@
 python scripts/train_release.py ../shared/data/osr ../shared/data/tillmore --output release
 
 It learns from the photographs of the train split, all groups, from plates that it draws, grown,
-plain and empty ones, and from pages of print. The threshold is the highest whose F1 is about
-the best (`learning.choice`) on the photographs trained with and on plates drawn anew. The split
-val is never read. From nothing it wants a graphics card: some ten
-minutes on an H100, a day and a half on 2 processors. --onward goes on from the net that ships
-instead, or from the mean of the weights of nets that went on from one another, with plates drawn
-anew (give another --seed): an hour on 2 processors. When stopped, run it again and it goes on.
-With --onward --rounds 0 the net stays, and its review is taught on plates that it never saw.
+plain, empty and on soil, and from pages of print. The threshold is the highest whose F1 is about
+the best (`learning.choice`) on the photographs trained with and on plates drawn anew. The split val
+is never read. From nothing it wants a graphics card: some ten minutes on an H100, a day and a half
+on 2 processors. --onward goes on from the net that ships instead, or from the mean of the weights
+of nets that went on from one another, with plates drawn anew (give another --seed): an hour on 2
+processors. When stopped, run it again and it goes on. With --onward --rounds 0 the net stays, and
+its review is taught on plates that it never saw.
 
 The net, its twin in 8 bits, and its review, with their cards, are written to roottip/weights/; the
 glance that lies there was distilled from a net that shipped before and serves the new one with
@@ -18,26 +18,26 @@ another threshold. Then scripts/measure_cnn.py prints the figures for MODEL_CARD
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import command_line
 import numpy as np
 import onnx
 from draw_pages import draw_pages
 from draw_plain import draw_plain
+from making import same, whole
 from onnx import numpy_helper
 
 from roottip import table
-from roottip.errors import InputError
 from roottip.learning.glance import adopt
 from roottip.learning.plates import read_plates
 from roottip.learning.train import train
-from roottip.places import file_hash, write_whole
+from roottip.places import file_hash
 from roottip.scorers import card
 from roottip.scorers.cnn import SHIPPED, glance_of, int8_of
 from roottip.scorers.review import review_of
@@ -81,15 +81,15 @@ SEEDLINGS = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    parser.add_argument(
+        "data", nargs=2, type=command_line.folder, help="the dataset folders osr and tillmore"
     )
-    parser.add_argument("data", nargs=2, type=Path, help="the folders of osr and tillmore")
-    parser.add_argument("--output", type=Path, default=Path("release"))
+    parser.add_argument("--output", type=Path, default=Path("release"), help="a folder")
     parser.add_argument(
         "--onward",
         nargs="*",
-        type=Path,
+        type=command_line.file,
         metavar="MODEL",
         help="start from the net that ships, or from the mean of these, model.onnx each",
     )
@@ -103,6 +103,11 @@ def main() -> None:
         "taught and its threshold chosen",
     )
     arguments = parser.parse_args()
+    if arguments.rounds == 0 and arguments.onward is None:
+        parser.error("--rounds 0 would ship a net that has learnt nothing; give --onward too")
+    for folder in arguments.data:
+        if folder.name not in SHARES:  # else this would show after hours of drawing
+            parser.error(f"{folder} is neither osr nor tillmore: SHARES says what each brings")
     output: Path = arguments.output
     data = [*arguments.data, *make_sets(output, arguments.seed)]
     start: Path | None = None if arguments.onward is None else SHIPPED
@@ -269,37 +274,5 @@ def make_sets(output: Path, seed: int, part: int = 1) -> list[Path]:
     return folders
 
 
-def same(output: Path, recipe: dict[str, Any]) -> None:
-    """Write down how what lies in a folder is made; refuse to go on with what was made otherwise.
-
-    Raises
-    ------
-    InputError
-        Says what differs.
-    """
-    told = json.loads(json.dumps(recipe))
-    path = output / "recipe.json"
-    if not path.is_file() and output.is_dir() and any(output.iterdir()):
-        raise InputError(f"{output} does not say how it was made; give another --output")
-    before = json.loads(path.read_text()) if path.is_file() else told
-    for key in sorted({*told, *before}):
-        if told.get(key) != before.get(key):
-            raise InputError(
-                f"{output} was begun with {key}={before.get(key)}, not {told.get(key)}; give "
-                "another --output"
-            )
-    write_whole(path, (json.dumps(told, indent=2) + "\n").encode())
-
-
-def whole(folder: Path, make: Callable[..., object], *given: Any) -> Path:
-    """The folder, made by ``make(folder, *given)`` if it is not there: all of it, or nothing."""
-    if not folder.exists():
-        part = folder.parent / ".part" / folder.name
-        shutil.rmtree(part, ignore_errors=True)
-        make(part, *given)
-        part.rename(folder)
-    return folder
-
-
 if __name__ == "__main__":
-    main()
+    command_line.run(main)
