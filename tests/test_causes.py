@@ -137,3 +137,8 @@ def test_what_lies_on_a_bound_is_within_it():
     # both are 10 px off; the last is a duplicate although it is at the border too
     alarms = [of[xy][1] for xy in ((110, 100), (220, 200), (5, 12))]
     assert alarms == ["duplicate", "dirt", "duplicate"]
+
+
+def test_tips_just_over_30_px_apart_are_no_close_pair():
+    truth = points([("a", 100, 100), ("a", 130.01, 100)])
+    assert evaluate(truth, truth, ["a"], 10).matches["cause"].tolist() == ["free", "free"]

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import roottip
-from roottip import bands, detector
+from roottip import bands, detector, windows
 from roottip.detector import WindowDetector, load
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.looks import doubted
-from roottip.scale import REFERENCE_WIDTH
+from roottip.scale import REFERENCE_WIDTH, adjustment
 from roottip.scorers import cnn, features
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
@@ -89,6 +89,15 @@ def test_two_tips_that_windows_point_to_are_two_points(monkeypatch, large):
     finder = WindowDetector(Pointing(), radius=4, root_width=REFERENCE_WIDTH)
     points, _ = finder.find(image)
     assert sorted(map(tuple, points.round(6).tolist())) == sorted(tips)
+
+
+@pytest.mark.parametrize(("apart", "count"), [(7, 1), (8, 1), (9, 2)])
+def test_tips_within_the_radius_are_one(apart, count):
+    image = np.zeros((90, 128, 3), np.uint8)
+    image[26:35, 56 : 65 + apart, 1] = 200  # no empty ground
+    image[30, [60, 60 + apart], 0] = 255
+    finder = WindowDetector(Pointing(), radius=8, root_width=REFERENCE_WIDTH)
+    assert len(finder.find(image)[0]) == count
 
 
 @pytest.mark.parametrize("factor", [0.25, 0.5, 2.0])
@@ -172,6 +181,24 @@ def test_settings_that_cannot_work_are_refused(setting, said):
 def test_sizes_that_cannot_work_are_refused(sizes):
     with pytest.raises(InputError, match=r"sizes=.* must be a list of numbers above 0"):
         load("cnn", sizes=sizes)
+
+
+@pytest.mark.parametrize(("faint", "counted"), [(0.02, True), (0.012, True), (0.008, False)])
+def test_a_find_of_one_percent_or_more_in_another_look_counts(faint, counted):
+    class Two:
+        def __call__(self, image, centres):
+            return self.look(image, centres)[0]
+
+        def look(self, image, centres):
+            factor, score = (1.0, 0.8) if image.shape[0] == 120 else (0.8, faint)
+            at = factor * np.array([50.0, 40.0])
+            near = np.linalg.norm(centres - at, axis=1) < 4
+            return np.where(near, score, 0).astype(np.float32), np.tile(at, (len(centres), 1))
+
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[36:45, 46:55] = 200
+    finder = WindowDetector(Two(), root_width=REFERENCE_WIDTH, sizes=[1, 0.8], threshold=0.1)
+    assert finder.find(image)[1] == pytest.approx([0.4 + counted * faint / 2])
 
 
 def test_a_review_may_raise_what_a_single_look_hardly_sees():
@@ -304,6 +331,12 @@ def test_the_margin_is_as_wide_on_every_side(left, top, margin, count):
     assert len(found.find(image)[0]) == count
 
 
+@pytest.mark.parametrize(("left", "count"), [(3, 0), (4, 1)])
+def test_unless_told_points_are_4_px_from_the_border(left, count):
+    image = marked((120, 160), left, 60, 1)
+    assert len(WindowDetector(Marked(), root_width=REFERENCE_WIDTH).find(image)[0]) == count
+
+
 class Corner:
     def __call__(self, image, centres):
         return self.look(image, centres)[0]
@@ -344,6 +377,24 @@ def test_looks_are_one_tip_within_px_of_the_resized_image():
     assert scores[0] == pytest.approx(0.8)
 
 
+@pytest.mark.parametrize(("apart", "count"), [(7.6, 1), (8.4, 2)])
+def test_finds_of_two_looks_within_8_px_are_one_tip(apart, count):
+    class Off:
+        def __call__(self, image, centres):
+            return self.look(image, centres)[0]
+
+        def look(self, image, centres):
+            # half of the size, so that half a pixel more is in the middle of a pixel
+            at = (50, 40) if image.shape[0] == 120 else (24.75 + apart / 2, 19.75)
+            far = np.linalg.norm(centres - np.array(at), axis=1)
+            return np.where(far < 4, 0.8, 0).astype(np.float32), np.tile(at, (len(centres), 1))
+
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[34:47, 44:68] = 200
+    finder = WindowDetector(Off(), root_width=REFERENCE_WIDTH, sizes=[1, 0.5], threshold=0.1)
+    assert finder.find(image)[1] == pytest.approx([0.8 / count] * count)
+
+
 def test_what_a_review_leaves_without_a_sure_find_is_doubted():
     class Against:
         card: ClassVar = {"window": 16, "sizes": [1.0]}
@@ -379,6 +430,34 @@ def test_the_halo_reaches_as_far_as_the_scorer(monkeypatch):
     pieces = finder.find(image)[0]
     assert len(whole)
     assert pieces == pytest.approx(whole, abs=1e-6)
+
+
+def test_faint_and_noisy_images_are_seen_smoothed_and_raised_in_pieces(monkeypatch):
+    class Watching:
+        reach = 8
+
+        def __call__(self, image, centres):
+            self.image, self.centres = image, centres
+            return np.zeros(len(centres), np.float32)
+
+    rng = np.random.default_rng(0)
+    image = 100 + 8 * cv2.GaussianBlur(rng.normal(0, 1, (512, 512)), (0, 0), 3)
+    for x in range(25, 30):
+        image[:, x::60] += 16
+    image = np.clip(np.round(image + rng.normal(0, 8, image.shape)), 0, 255).astype(np.uint8)
+    monkeypatch.setattr(bands, "WHOLE", 0)
+    watching = Watching()
+    WindowDetector(watching, root_width=REFERENCE_WIDTH).find(image)
+    crops = bands.crops(image)
+    adjusting = adjustment(crops, REFERENCE_WIDTH)
+    assert adjusting.gain > 1
+    assert adjusting.blur > 0
+    assert np.array_equal(watching.image, adjusting(image))
+    level = windows.typical([windows.structures(adjusting(crop)) for crop in crops])
+    centres = windows.grid(image.shape, 4)
+    kept = windows.foreground(adjusting(image), centres, noise=level)
+    assert np.array_equal(watching.centres, centres[kept])
+    assert 0.5 < kept.mean() < 0.95
 
 
 @pytest.mark.parametrize(

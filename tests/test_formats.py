@@ -386,3 +386,54 @@ def test_rois_of_other_kinds_beside_points_and_names_in_capitals(tmp_path):
 def test_napari_says_false_in_words(tmp_path):
     text = "index,axis-0,axis-1,ignore\n0,4,10,False\n1,5,11,True\n"
     assert one(tmp_path, "p.csv", text)["ignore"].tolist() == [0, 1]
+
+
+def test_finds_go_to_label_studio_as_predictions_and_truth_as_annotations():
+    images = pd.DataFrame({"image": ["p.png"], "width": [40], "height": [20]})
+    truth = pd.DataFrame({"image": ["p.png"], "x": [10.0], "y": [4.0], "ignore": [0]})
+    for points, kind in ((truth, "annotations"), (truth.assign(score=0.5), "predictions")):
+        (task,) = json.loads(FORMATS["labelstudio"].write(points, images)[""])
+        assert {"annotations", "predictions"} & task.keys() == {kind}
+        (mark,) = task[kind][0]["result"]
+        assert (mark["value"]["x"], mark["value"]["y"]) == (26.25, 22.5)
+
+
+def test_other_programs_predictions_are_no_marks(tmp_path):
+    (task,) = json.loads(LABEL_STUDIO)
+    (made,) = task.pop("annotations")
+    task["predictions"] = [made | {"model_version": "another"}]
+    (tmp_path / "a.json").write_text(json.dumps([task]))
+    gallery = Gallery(["p.png"])
+    assert len(FORMATS["labelstudio"].read(tmp_path / "a.json", gallery, None).points) == 0
+    task["predictions"] += [made | {"model_version": "roottip"}]
+    (tmp_path / "a.json").write_text(json.dumps([task]))
+    assert len(FORMATS["labelstudio"].read(tmp_path / "a.json", gallery, None).points) == 2
+
+
+def test_labels_say_which_points_of_cvat_are_tips(tmp_path):
+    seed = '<points label="seed" occluded="0" points="3.50,2.50"></points></image>'
+    (tmp_path / "a.xml").write_text(CVAT.replace("</image>", seed))
+    read = FORMATS["cvat"].read
+    points = read(tmp_path / "a.xml", Gallery(["p.png"]), "seed").points
+    assert points[["x", "y"]].to_numpy().tolist() == [[3, 2]]
+    with pytest.raises(InputError, match=r"labelled seed \(1\), tip \(2\); say which are tips"):
+        read(tmp_path / "a.xml", Gallery(["p.png"]), None)
+
+
+def test_napari_s_zeros_beside_a_blank_are_no_ignored_tips(tmp_path):
+    text = "index,axis-0,axis-1,ignore\n0,4,10,0\n1,5,11,\n2,6,12,1\n"  # floats, to pandas
+    assert one(tmp_path, "p.csv", text)["ignore"].tolist() == [0, 0, 1]
+
+
+def test_of_photos_of_one_name_folders_say_which():
+    longer = Gallery(["x/day1/p.jpg", "x/day2/p.jpg"])
+    assert longer.find("day2/p.jpg", "a row") == "x/day2/p.jpg"
+    shorter = Gallery(["day1/p.jpg", "day2/p.jpg"])
+    assert shorter.find("photos/day2/p.jpg", "a row") == "day2/p.jpg"
+    with pytest.raises(InputError, match="2 images are called so"):
+        shorter.find("y2/p.jpg", "a row")
+
+
+def test_imagej_holds_points_as_far_as_32000_px():
+    far = pd.DataFrame({"image": ["p.png"], "x": [31999.0], "y": [3.0], "ignore": [0]})
+    assert FORMATS["imagej"].write(far, SMALL).keys() == {"p.zip"}

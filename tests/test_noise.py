@@ -11,6 +11,7 @@ from cut import Cut
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.ndimage import gaussian_filter
 
 from roottip import noise
 from roottip.detector import load
@@ -90,6 +91,15 @@ def test_stronger_noise_is_smoothed_more_and_weak_noise_not_at_all(deviation, le
     )
     if deviation * min(scale, 1) <= least:
         assert width == 0
+
+
+@pytest.mark.parametrize("width", [0.4, 1.0, 2.3])
+def test_smoothing_is_scipys_gaussian_of_four_widths(width):
+    image = np.zeros((40, 50), np.uint8)
+    image[:, 25:] = image[:7] = 255  # edges show how far it reaches
+    ours = noise.smoothed(image, width)
+    truly = gaussian_filter(image.astype(float), width, mode="mirror", truncate=4)
+    assert np.abs(ours - truly).max() < 1.5
 
 
 def test_an_image_without_noise_is_left_as_it_is():

@@ -24,7 +24,7 @@ def test_wide_roots_become_the_reference_width(width):
     assert measured([scaled]).width == pytest.approx(REFERENCE_WIDTH, rel=0.25)
 
 
-@pytest.mark.parametrize("width", [40, 60, 80])
+@pytest.mark.parametrize("width", [22, 30, 40, 60, 80])
 def test_roots_wider_than_their_backgrounds_window_become_the_reference_width(width):
     image = np.full((1600, 1600, 3), (40, 60, 150), np.uint8)
     for x in range(300, 1300, 400):
@@ -156,3 +156,38 @@ def test_uneven_light_does_not_make_faint_roots_fainter(low, high):
     found = adjustment(np.round(image).astype(np.uint8))
     assert found.gain == pytest.approx(PLAIN / 12, rel=0.05)
     assert found.scale == pytest.approx(REFERENCE_WIDTH / 9, rel=0.35)
+
+
+@pytest.mark.parametrize(("width", "scale"), [(6.8, 1.0), (7.0, 0.78)])
+def test_only_what_is_within_a_fifth_of_its_size_is_left_as_it_is(width, scale):
+    fine = np.full((1, 7000), 80, np.uint8)  # ten times as wide, for parts of a pixel
+    for x in range(800, 6200, 1000):
+        fine[:, x : x + round(10 * width)] = 210
+    row = cv2.resize(fine, (700, 1), interpolation=cv2.INTER_AREA)
+    image = cv2.copyMakeBorder(np.tile(row, (580, 1)), 60, 60, 0, 0, cv2.BORDER_CONSTANT, value=80)
+    assert adjustment(image).scale == pytest.approx(scale, abs=0.015)
+
+
+@pytest.mark.parametrize(("long", "seen"), [(81, False), (99, True)])
+def test_a_root_is_ten_times_longer_than_wide(long, seen):
+    image = np.full((600, 900), 80, np.uint8)
+    for x in range(100, 820, 120):
+        image[200 : 200 + long, x : x + 9] = 210
+    assert (measured([image]) is not None) == seen
+
+
+@pytest.mark.parametrize(("long", "seen"), [(38, False), (54, True)])
+def test_what_is_shorter_than_40_px_is_no_root(long, seen):
+    image = np.full((600, 900), 80, np.uint8)
+    for x in range(100, 820, 120):  # slanted: what lies straight above and below is ground
+        cv2.line(image, (x, 200), (x + long, 200 + long), 210, 3)
+    assert (measured([image]) is not None) == seen
+
+
+@pytest.mark.parametrize(("wide", "counted"), [(7, True), (11, False)])
+def test_what_is_over_three_times_as_wide_as_most_is_no_root(wide, counted):
+    image = np.full((900, 900), 80, np.uint8)
+    for n, x in enumerate(range(80, 820, 100)):
+        image[90:810, x : x + (wide if n % 4 == 3 else 3)] = 210
+    expected = np.sqrt((3 * 3**2 + wide**2) / 4) if counted else 3
+    assert measured([image]).width == pytest.approx(expected / 0.95, rel=0.03)

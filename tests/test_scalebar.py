@@ -72,6 +72,54 @@ def test_no_bar_and_what_is_none():
         assert scale_bar(one) is None
 
 
+def barred(length: int, height: int, level: int = 255, ground: int = 120) -> np.ndarray:
+    image = np.full((400, 600), ground, np.uint8)
+    image[340 : 340 + height, 40 : 40 + length] = level
+    return image
+
+
+@pytest.mark.parametrize(
+    ("length", "height", "level", "ground"),
+    [
+        (24, 4, 255, 120),  # 4 % of the width
+        (400, 6, 255, 120),  # two thirds of it
+        (100, 17, 255, 120),  # nearly six times as long as high
+        (100, 2, 255, 120),
+        (100, 6, 222, 120),  # 33 grey levels from white
+        (100, 6, 33, 120),
+        (100, 6, 255, 180),  # 75 grey levels brighter than the ground
+    ],
+)
+def test_bars_near_the_limits_are_found(length, height, level, ground):
+    assert scale_bar(barred(length, height, level, ground)) == pytest.approx(length, abs=0.5)
+
+
+def test_what_is_just_beyond_the_limits_is_no_bar():
+    assert scale_bar(barred(100, 24)) is None  # four times as long as high
+    assert scale_bar(barred(100, 6, 205)) is None  # 50 grey levels from white
+    assert scale_bar(barred(100, 6, 255, 205)) is None
+    slanted = np.full((400, 600), 120, np.uint8)
+    cv2.fillPoly(slanted, [np.array([(40, 340), (160, 340), (136, 351), (40, 351)])], 255)
+    assert scale_bar(slanted) is None  # it fills nine tenths of its box
+
+
+def test_a_high_bar_stands_free_for_half_its_height():
+    bar = barred(200, 20)
+    bar[368:372, 60:220] = 210  # eight px below it
+    assert scale_bar(bar) is None
+    thin = barred(200, 4)
+    thin[347, 60:220] = 210  # three px below it
+    assert scale_bar(thin) is None
+
+
+def test_two_bars_a_few_px_apart_in_length_say_nothing_and_alike_ones_their_mean():
+    bars = barred(100, 6)
+    bars[370:376, 40:143] = 255
+    assert scale_bar(bars) is None
+    bars[370:376, 141:143] = 120
+    assert scale_bar(bars) == pytest.approx(100.5, abs=0.1)
+
+
 def test_grain_as_bright_as_a_bar_takes_no_time_and_hides_no_dark_bar():
     rng = np.random.default_rng(0)
     for level, spread in ((216, 4), (224, 6), (228, 6), (232, 5)):

@@ -118,6 +118,14 @@ def test_a_review_changes_the_odds_of_what_is_worth_it() -> None:
     assert sum(len(squares) for squares in review.seen) == 2
 
 
+def test_finds_of_two_percent_are_worth_a_review_and_fainter_ones_are_not() -> None:
+    image = np.full((40, 40, 3), 255, np.uint8)
+    points, scores = np.full((2, 2), 20.0), np.array([0.021, 0.019], np.float32)
+    _, changed = reviewed(Bright(), image, points, scores, Adjustment(1.0))
+    odds = 0.021 / 0.979 * np.exp(2)
+    np.testing.assert_allclose(changed, [odds / (1 + odds), 0.019], rtol=1e-5)
+
+
 def test_certain_scores_stay_numbers() -> None:
     image = np.full((40, 40, 3), 255, np.uint8)
     points = np.array([(15.0, 20.0), (25.0, 20.0)])

@@ -6,7 +6,7 @@ import pytest
 from roottip.compare import tables
 from roottip.errors import InputError
 from roottip.evaluation import Evaluation, evaluate
-from roottip.verdict import differences, judge
+from roottip.verdict import _sentences, differences, judge
 
 IMAGES = [f"{n}" for n in range(12)]
 TRUTH = pd.DataFrame(
@@ -164,3 +164,24 @@ def test_fewer_in_one_group_are_fewer():
     one = dict.fromkeys(IMAGES, "plate")
     told = judge({"a": finding(5, images=one), "b": finding(6, alarms=9, images=one)})
     assert "Of 100 tips 10 fewer are found with a than with b; these groups" in str(told)
+
+
+def test_a_bound_near_0_has_a_digit_that_says_on_which_side_it_is():
+    one, two = finding(9, 9, 8), finding(8, 8, 8)
+    told = judge({"a": one, "b": two}).differences
+    told.loc[told["rate"] == "recall", ["difference", "low", "high"]] = 0.03, 0.004, 0.06
+    said = " ".join(_sentences({"a": one, "b": two}, told))
+    assert "a finds 3.0 more of 100 tips than b (95 % interval 0.4 to 6.0)." in said
+
+
+def test_that_one_group_is_too_few_is_said_once():
+    groups = {"a": "g", "b": "g"}
+    few = pd.concat([ONE, ONE.assign(x=50.0)])
+    assert "nothing can be said of chance" in said_of({"all": of(ALL, groups)})
+    assert "can be said of chance" not in said_of({"all": of(ALL, groups), "few": of(few, groups)})
+
+
+def test_finds_that_are_all_false_alarms_are_no_nothing():
+    said = said_of({"a": finding(9, 8), "b": finding(0, alarms=1)})
+    assert "Of 100 finds 100 more are tips than with b" in said
+    assert "b finds nothing" not in said

@@ -224,3 +224,38 @@ def test_what_scores_nothing_is_refined_to_where_it_is():
     kept = np.array([4])
     refined = windows.refine(centres, centres.astype(float), np.zeros(9, np.float32), kept, 4)
     assert refined.tolist() == [centres[4].tolist()]
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_structures_are_scipys_difference_of_gaussians(grey):
+    image = np.random.default_rng(0).integers(
+        0, 256, (160, 200) if grey else (160, 200, 3), np.uint8
+    )
+    blocks = image.reshape(40, 4, 50, 4, -1).mean(axis=(1, 3))
+    fine, coarse = (
+        ndimage.gaussian_filter(blocks, px / 4, mode="mirror", truncate=4, axes=(0, 1))
+        for px in (2, 8)
+    )
+    expected = np.abs(fine - coarse).max(axis=2)
+    assert windows.structures(image) == pytest.approx(expected, abs=0.6)  # blocks are rounded
+
+
+@pytest.mark.parametrize(("brightness", "kept"), [(3, False), (5, True)])
+def test_what_is_12_px_off_is_in_a_windows_middle_and_what_is_16_is_not(brightness, kept):
+    image = np.zeros((120, 160), np.uint8)
+    image[60:64, 80:84] = brightness  # a block, 0.54 times as bright under the filter
+    y, x = np.mgrid[:120, :160].reshape(2, -1).astype(np.int32)
+    found = windows.foreground(image, np.stack([x, y], axis=1))
+    near = (np.abs(x // 4 - 20) <= 3) & (np.abs(y // 4 - 15) <= 3)
+    assert np.array_equal(found, near & kept)
+
+
+def test_nothing_beyond_its_reach_changes_a_windows_foreground():
+    image = np.zeros((40, 400), np.uint8)
+    image[:, 200:] = 255
+    reach = windows.FOREGROUND_REACH
+    for x in range(100, 300, 4):
+        (whole,) = windows.foreground(image, np.array([[x, 20]], np.int32), noise=0.01)
+        piece = image[:, x - reach : x + reach + 4]
+        (alone,) = windows.foreground(piece, np.array([[reach, 20]], np.int32), noise=0.01)
+        assert alone == whole == (160 <= x < 240)

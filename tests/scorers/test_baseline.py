@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from roottip import compare, windows
 from roottip.detector import load
@@ -140,3 +143,28 @@ def test_it_finds_most_tips_of_photographs(shared, name, tolerance, floor):
     few = Dataset(data.root, images, truth)
     evaluations, _ = compare.compare(few, {"baseline": load("baseline")}, tolerance)
     assert evaluations["baseline"].summary["f1"] >= floor
+
+
+@pytest.mark.parametrize(("gap", "seen"), [(7, 1), (10, 2), (14, 2)])
+def test_of_ends_within_8_px_only_the_best_is_painted(gap, seen):
+    lines = [((60, y), (230, y)) for y in (150, 150 + gap)]
+    response = SCORER.response(plate(lines, width=3))[[150, 150 + gap], 231]
+    assert (response > 0.9).sum() == seen
+    assert (response < 0.3).sum() == 2 - seen
+
+
+def test_settings_of_the_file_are_those_of_the_code():
+    file = Path(__file__).parents[2] / "conf" / "detector" / "baseline.yaml"
+    told = yaml.safe_load(file.read_text())
+    assert load(told.pop("name"), **told) == load("baseline")
+
+
+def test_beyond_an_end_there_is_less_than_on_it():
+    points, measures = ridge_ends(LINE)
+    for end in ((57.5, 150), (232.5, 170)):
+        row = measures[np.linalg.norm(points - end, axis=1).argmin()]
+        told = dict(zip(MEASURES, row, strict=True))
+        assert told["ridge_ahead"] < 0.3 * told["ridge"]
+        assert told["surroundings_ahead"] < told["surroundings"]
+        assert told["cone_far"] < 0.3 * told["ridge"]
+        assert told["length"] == 1

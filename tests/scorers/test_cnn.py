@@ -149,6 +149,26 @@ def test_places_without_windows_are_not_computed(
     assert sum(computed) == pixels
 
 
+@pytest.mark.parametrize("count", [1, 20, 200, 900])
+@pytest.mark.parametrize("aside", [0, 1])
+def test_each_window_gets_its_own_answer_and_place(
+    scorer: CnnScorer, count: int, aside: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(images: np.ndarray) -> list[np.ndarray]:
+        middle = slice(WINDOW // 2, 1 - WINDOW // 2, STRIDE)
+        inside = images[:, middle, middle] / np.float32(255)
+        return [inside[..., 0], inside[..., 1:]]
+
+    monkeypatch.setattr(scorer, "_net", told)  # it answers with the pixel in the middle
+    image = np.random.default_rng(2).integers(0, 256, (150, 130, 3), dtype=np.uint8)
+    centres = np.random.default_rng(3).permutation(windows.grid(image.shape, STRIDE))[:count]
+    centres[0, 0] ^= aside  # off the grid: all are cut
+    scores, places = scorer.look(image, centres)
+    own = image[centres[:, 1], centres[:, 0]] / np.float32(255)
+    assert np.array_equal(scores, own[:, 0])
+    assert np.array_equal(places, centres + own[:, 1:].astype(float))
+
+
 def test_no_windows(scorer: CnnScorer) -> None:
     scores = scorer(np.zeros((9, 9, 3), np.uint8), np.empty((0, 2), np.int32))
     assert scores.shape == (0,)

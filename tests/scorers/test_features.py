@@ -287,3 +287,37 @@ def test_rings_say_whether_a_root_ends_and_colour_what_is_no_root() -> None:
     near, *_, around = groups_of(describe(image, middle))["colour"][0]
     assert near == pytest.approx(100 / 64 - around, abs=0.02)
     assert around == pytest.approx(81 * 100 / 65**2 / 64, rel=0.1)
+
+
+def test_a_net_is_ramps_between_matrix_products() -> None:
+    net = random_net(inputs=5)
+    features = np.random.default_rng(1).normal(0, 2, (9, 5)).astype(np.float32)
+    (first, bias), (last, end) = net.layers
+    for row, score in zip(features, net(features), strict=True):
+        hidden = [max(0.0, float(row @ first[:, i] + bias[i])) for i in range(8)]
+        expected = 1 / (1 + np.exp(-float(hidden @ last[:, 0] + end[0])))
+        assert score == pytest.approx(expected, rel=1e-4)
+
+
+def test_features_stay_those_that_weights_of_this_version_learnt() -> None:
+    """Where these numbers change so must `DEFINITION`, or old weights are no more refused."""
+    image = np.full((120, 120, 3), (60, 70, 90), np.uint8)
+    cv2.line(image, (60, 62), (75, 119), (210, 200, 190), 5, cv2.LINE_AA)
+    cv2.line(image, (20, 0), (0, 80), (190, 205, 150), 4, cv2.LINE_AA)
+    cv2.circle(image, (85, 40), 6, (150, 60, 40), -1, cv2.LINE_AA)
+    grain = np.random.default_rng(0).normal(0, 4, image.shape)
+    image = np.clip(image + grain, 0, 255).astype(np.uint8)
+    found = describe(image, np.array([[58, 60], [62, 64], [66, 78], [44, 50]], np.int32))
+    assert DEFINITION["version"] == 1
+    expected = {  # mean and standard deviation
+        "ridge": (0.0184, 0.8219),
+        "ring": (0.4437, 0.7668),
+        "coarse": (-0.0403, 1.1375),
+        "hog": (-0.0591, 0.5608),
+        "tensor": (0.3103, 1.2048),
+        "lbp": (0.1, 0.0923),
+        "grey": (0.3314, 1.2505),
+        "colour": (-0.0182, 0.1368),
+    }
+    for name, group in groups_of(found).items():
+        assert (group.mean(), group.std()) == pytest.approx(expected[name], abs=0.003)

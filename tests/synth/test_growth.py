@@ -32,7 +32,7 @@ def test_every_species_grows_inside_its_layer(species):
     # a lateral begins on the root it grows from
     known = {root.id: root for root in roots}
     for root in roots:
-        assert root.radius > 0
+        assert 0.09 < root.radius < 2.1  # mm
         if root.parent >= 0:
             above = known[root.parent]
             assert root.order == above.order + 1

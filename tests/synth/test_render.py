@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from roottip.synth.ground import noise
 from roottip.synth.growth import SPECIES
 from roottip.synth.plate import Plate, varied
 from roottip.synth.render import draw, picture, plant
@@ -133,3 +134,23 @@ def test_a_plate_without_roots_has_no_tips_but_dirt():
     assert len(made.tips) == 0
     assert list(made.tips) == list(draw(BUSY, 1).tips)
     assert len(made.distractors) > 3
+
+
+def test_each_day_has_a_noise_of_its_own_as_strong_as_asked_for(clean):
+    made = []
+    for day in (3.0, 4.0, 4.0):
+        scene = np.zeros((3, clean.height, clean.width), np.float32)
+        noise(replace(clean, noise=6.0, day=day), 1, scene)
+        made.append(scene)
+    assert np.array_equal(made[1], made[2])
+    assert abs(np.corrcoef(made[0].ravel(), made[1].ravel())[0, 1]) < 0.02
+    assert made[0].std() == pytest.approx(6, rel=0.1)
+
+
+def test_what_grows_from_a_lateral_left_out_is_left_out_too():
+    plate = replace(BUSY, species="lupin", day=11.0, laterals=0.5, pairs=0.0)
+    for seed in range(3):
+        roots = plant(plate, seed, 11.0)
+        known = {root.id for root in roots}
+        assert {root.order for root in roots} >= {0, 1, 2}
+        assert all(root.parent in known for root in roots if root.order)

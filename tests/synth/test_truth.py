@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from roottip.synth.clutter import LABEL, scatter, value_at
+from roottip.synth.clutter import DIRT, DROP, LABEL, SEED, scatter, value_at
 from roottip.synth.render import picture
-from roottip.synth.truth import _exits
+from roottip.synth.roots import Hairs, strokes
+from roottip.synth.shapes import disc
+from roottip.synth.truth import Scene, _exits, find_tips
 
 GREYS = {"bright on dark": (40.0, 210.0), "dark on bright": (220.0, 60.0)}
 
@@ -82,6 +84,72 @@ def test_tips_at_and_beyond_the_border(clean, straight):
     found = [tips(clean, straight(end=end)).loc[1] for end in ends]
     assert [row["ignore"] for row in found] == [0, 1, 1]
     assert all("border" in row["cause"] for row in found)
+
+
+def test_a_tip_is_at_the_border_within_12_px_and_lost_within_4(clean, straight):
+    for px in (1, 3, 3.7, 4.5, 5, 9, 11, 11.7, 12.6, 13, 17):
+        found = tips(clean, straight(end=(13.75, 27.5 - px / clean.px_per_mm))).loc[1]
+        left = clean.height - 1 - found["y"]
+        assert left == pytest.approx(px, abs=1)
+        assert found["ignore"] == (left < 4)
+        assert found["cause"] == ("border" if left < 12 else "")
+
+
+@pytest.mark.parametrize(("px", "pair"), [(29, True), (31, False)])
+def test_tips_within_30_px_are_a_close_pair(clean, straight, px, pair):
+    found = tips(clean, straight(end=(10, 18)), straight(end=(10 + px / 8, 18), root=2))
+    assert found["cause"].tolist() == ["close pair" if pair else ""] * 2
+
+
+def test_small_is_narrower_than_2_5_px_or_shorter_than_five_of_these(clean, straight):
+    seen = set()
+    for width, length in ((1.8, 9), (2.3, 9), (2.8, 9), (3.2, 9), (5, 1.4), (5, 1.5), (5, 1.7)):
+        found = tips(replace(clean, root_width=width), straight(length=length)).loc[1]
+        small = found["width"] < 2.5 or found["length"] < 12.5
+        assert found["cause"] == ("small" if small else "")
+        seen.add((small, length == 9))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize(("gap", "hidden"), [(0.6, True), (2.5, False)])
+def test_a_tip_just_before_another_root_can_be_seen(clean, straight, gap, hidden):
+    plate = replace(clean, root_width=6.0, taper=1.0, sharpness=1.0)
+    across = straight(0, end=(26, 20), length=24, root=2)
+    found = tips(plate, straight(end=(14, 20 - (3 + gap) / 8)), across).loc[1]
+    assert (found["ignore"], "crossing" in found["cause"]) == (hidden, True)
+
+
+@pytest.mark.parametrize(("gap", "hidden"), [(1.9, True), (3.4, False)])
+def test_a_tip_close_along_another_root_melts_into_it(clean, straight, gap, hidden):
+    plate = replace(clean, root_width=6.0, taper=1.0, sharpness=1.0)
+    along = straight(end=(12 + (3 + gap) / 8, 24), root=2, length=22)
+    found = tips(plate, straight(end=(12, 14)), along).loc[1]
+    assert (found["ignore"], "bundle" in found["cause"]) == (hidden, True)
+
+
+def test_contrast_counts_shade_faintness_and_blur(clean, straight):
+    pale = replace(coloured(clean, 100.0, 116.0), shading=0.0, faint=0.6)
+    assert tips(pale, straight()).loc[1, "ignore"] == 0
+    assert tips(pale, straight(order=1)).loc[1, "ignore"] == 1
+    assert tips(replace(pale, shading=0.2), straight()).loc[1, "ignore"] == 1
+    for width, lost in ((9.0, 0), (3.0, 1)):
+        blurred = replace(pale, root_width=width, defocus=3.0)
+        assert tips(blurred, straight()).loc[1, "ignore"] == lost
+
+
+@pytest.mark.parametrize(("degrees", "listed"), [(12, 0), (30, 1), (90, 1)])
+def test_roots_cross_by_20_degrees_or_more_unless_one_grows_from_the_other(
+    clean, straight, degrees, listed
+):
+    def crossings(parent):
+        way = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+        level = straight(0, end=(40, 14), length=60)
+        other = straight(degrees, end=(13, 14) + 40 * way, length=80, root=2)
+        places = picture(clean, [level, replace(other, parent=parent)], 1).distractors
+        return places[places["cause"] == "crossing"]
+
+    assert bool(len(crossings(-1))) == bool(listed)
+    assert len(crossings(1)) == 0
 
 
 def test_what_covers_a_tip_hides_it(clean, straight):
@@ -205,3 +273,109 @@ def test_a_clamp_and_what_is_drawn_on_it_let_nothing_through(clean):
     assert made.hidden[:40].all()
     assert opaque(made)
     assert len(np.unique(made.paint[:40, 100, 0])) > 1  # the strips of light are on it
+
+
+def test_a_seed_has_two_ends_and_its_shoot_one(clean):
+    plate = replace(clean, seeds=1.0, plants=1, px_per_mm=2.0)
+    for seed in range(5):
+        made = scatter(plate, seed, np.array([[110.0, 180.0]]))
+        assert [cause for *_, cause in made.places] == ["seed"] * 3
+        shoot, *ends = (np.array(place[:2]) for place in made.places)
+        assert (ends[0] + ends[1]) / 2 == pytest.approx([110, 180])
+        assert shoot[1] < 180 - np.linalg.norm(ends[0] - ends[1])
+        inside = cv2.distanceTransform((made.kind == SEED).astype(np.uint8), cv2.DIST_L2, 5)
+        outside = cv2.distanceTransform((made.kind != SEED).astype(np.uint8), cv2.DIST_L2, 5)
+        for x, y in np.round([shoot, *ends]).astype(int):
+            assert max(inside[y, x], outside[y, x]) < 4  # at the border of what is drawn
+
+
+@pytest.mark.parametrize(("knob", "cause"), [("fibres", "hair"), ("scratches", "scratch")])
+def test_each_thread_and_scratch_has_two_ends(clean, knob, cause):
+    alone = 0
+    for seed in range(60):
+        made = scatter(replace(clean, **{knob: 30.0}), seed, np.empty((0, 2)))
+        drawn = (made.kind == DIRT).astype(np.uint8)
+        whole = not (drawn[[0, -1]].any() or drawn[:, [0, -1]].any())
+        if whole and cv2.connectedComponents(drawn)[0] == 2:
+            alone += 1
+            (*one, first), (*two, second) = made.places
+            assert (first, second) == (cause, cause)
+            near = cv2.dilate(drawn, np.ones((3, 3)))
+            assert value_at(near, np.array([one, two]), 0).all()
+            y, x = np.nonzero(drawn)
+            if knob == "scratches":
+                box = np.ptp(x), np.ptp(y)
+                assert np.hypot(*np.subtract(one, two)) == pytest.approx(np.hypot(*box), abs=6)
+    assert alone > 3
+
+
+def test_each_tick_of_a_ruled_line_has_two_ends(clean):
+    for seed in range(20):
+        made = scatter(replace(clean, ruled=1.0), seed, np.empty((0, 2)))
+        rows = np.count_nonzero(made.kind == DIRT, axis=1)
+        if np.count_nonzero(rows > 110) in (1, 2, 3):  # one line, level
+            break
+    ends = np.array([place[:2] for place in made.places]).reshape(-1, 2, 2)
+    assert (ends[:, 1] - ends[:, 0] == (0, 14)).all()
+    above = round(ends[:, 0, 1].mean()) + 3  # four px above the line there are ticks only
+    _, labels = cv2.connectedComponents((made.kind[above] == DIRT).astype(np.uint8)[None])
+    assert len(ends) == labels.max() > 1
+    assert {cause for *_, cause in made.places} == {"scratch"}
+
+
+def test_letters_are_listed_in_their_middle(clean):
+    off = []
+    for seed in range(40):
+        made = scatter(replace(clean, labels=20.0), seed, np.empty((0, 2)))
+        y, x = np.nonzero(made.kind == LABEL)
+        inside = len(x) and min(x.min(), y.min()) > 0 and max(x.max(), y.max()) < 219
+        if inside and len(made.places) < 9 and not made.hidden.any():  # a single word
+            places = np.array([place[:2] for place in made.places])
+            size = np.array([np.ptp(x) / len(places), np.ptp(y)])
+            middle = np.array([x.min() + x.max(), y.min() + y.max()]) / 2
+            off.append((places.mean(axis=0) - middle) / size)
+    assert len(off) > 3
+    assert np.abs(np.mean(off, axis=0)).max() < 0.25
+
+
+def under(plate, root, fuzz=0.0, wet=0.0, cover=0.0, kind=0):
+    """The tip of a root under hairs, water and paint that are the same everywhere."""
+    clutter = scatter(plate, 1, np.empty((0, 2)))
+    clutter.paint[..., 3] = round(255 * cover)
+    clutter.kind[:] = kind
+    level = np.ones((plate.height, plate.width), np.float32)
+    hairs = Hairs(np.float32(fuzz) * level, np.empty((0, 2)), np.empty((0, 4, 2)))
+    drawn = strokes(plate, [root], 0.4, 1)
+    water = np.float32(wet) * level
+    return tuple(find_tips(Scene(plate, drawn, hairs, clutter, water)).loc[0, ["cause", "ignore"]])
+
+
+def test_hairs_water_and_paint_hide_a_tip_where_there_is_much_of_them(clean, straight):
+    root, pale = straight(), replace(coloured(clean, 100.0, 118.0), shading=0.0)
+    assert [under(clean, root, fuzz) for fuzz in (0.06, 0.1, 0.42, 0.48)] == [
+        ("", 0),
+        ("hair", 0),
+        ("hair", 0),
+        ("hair", 1),
+    ]
+    assert [under(pale, root, wet=wet) for wet in (0.1, 0.2, 0.4, 0.6)] == [
+        ("", 0),
+        ("film", 0),
+        ("film", 0),
+        ("film", 1),
+    ]
+    assert [under(clean, root, cover=cover)[1] for cover in (0.45, 0.55)] == [0, 1]
+    kinds = (DIRT, LABEL, SEED, DROP)
+    causes = ["dirt", "label", "border", "film"]
+    assert [under(clean, root, kind=kind)[0] for kind in kinds] == causes
+
+
+def test_what_a_sticker_covers_is_neither_listed_nor_named(clean):
+    made = scatter(clean, 1, np.empty((0, 2)))
+    made.lay([disc(60, 60, 9, (9, 9, 9)), disc(150, 60, 9, (9, 9, 9))], 1.0, DIRT)
+    made.places += [(60.0, 60.0, "dirt"), (150.0, 60.0, "dirt")]
+    made.cover([disc(20, 20, 5, (200, 200, 200))])
+    made.cover([disc(60, 60, 20, (200, 200, 200))])
+    assert (made.kind[60, 60], made.kind[60, 150]) == (0, DIRT)
+    assert made.hidden[[60, 20, 60], [60, 20, 150]].tolist() == [True, True, False]
+    assert made.places == [(150.0, 60.0, "dirt")]
