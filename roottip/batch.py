@@ -129,6 +129,7 @@ def run(
     traits.measure(*empty, **of_traits)  # refuses what cannot be
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
     record |= {"weights": weights(detector), "card": _on_card(detector), "roottip": __version__}
+    record = json.loads(json.dumps(record, default=str))  # as it will be read again
     with folder.lock(f"{ledger.WORK}/lock"):
         same = ledger.claim(folder, record, overwrite)
         book = Ledger(folder)

@@ -104,13 +104,14 @@ def connect(
                 )
             )
         try:
-            yield stack.enter_context(Client(target))
+            client = Client(target)
         except (OSError, TimeoutError, ValueError) as error:
             if address is None:
                 raise
             raise InputError(
                 f"engine.address={address}: no Dask scheduler answers there ({error})"
             ) from error
+        yield stack.enter_context(client)
 
 
 def queue_cluster(queue: str, job: dict[str, Any]) -> Any:
@@ -143,16 +144,47 @@ def run(client: Client, task: Task, names: Sequence[str], time_limit: float) -> 
 
     Dask gives the images of a worker that ended to others. One that ends several workers in a
     row is given up, and says so in its row.
+
+    Raises
+    ------
+    InputError
+        A worker cannot open the detector.
     """
+    with _held(client, task) as plugin:
+        yield from _answers(client, task, plugin, names, time_limit)
+
+
+@contextmanager
+def _held(client: Client, task: Task) -> Iterator[str]:
+    """The task in each worker, by the name of the plugin that holds it."""
     holder = _Holder(task)
-    client.register_plugin(holder)
+    try:
+        _register(client, holder)
+        yield holder.name
+    finally:  # late workers would fail with it too
+        client.unregister_worker_plugin(holder.name)
+
+
+def _register(client: Client, holder: _Holder) -> None:
+    try:
+        client.register_plugin(holder)
+    except Exception as error:  # whatever a worker raises that has other packages than here
+        raise InputError(
+            f"a worker cannot open the detector ({type(error).__name__}: {error}); install there "
+            "what is installed here"
+        ) from error
+
+
+def _answers(
+    client: Client, task: Task, plugin: str, names: Sequence[str], time_limit: float
+) -> Results:
     pending = iter(names)
     asked = {}
 
     def ask(count: int) -> list[Any]:
         futures = []
         for name in islice(pending, count):
-            future = client.submit(_work, holder.name, name, time_limit, pure=False)
+            future = client.submit(_work, plugin, name, time_limit, pure=False)
             asked[future.key] = name
             futures.append(future)
         return futures
@@ -164,17 +196,14 @@ def run(client: Client, task: Task, names: Sequence[str], time_limit: float) -> 
         return max(0, 2 * max(threads, 4) - len(asked))
 
     answers = as_completed(ask(missing()), raise_errors=False)
-    try:
-        for future in answers:
-            name = asked.pop(future.key)
-            if future.status == "finished":
-                yield future.result()
-            else:
-                yield task.failure(name, f"{name}: {future.exception()}")
-            for following in ask(missing()):
-                answers.add(following)
-    finally:
-        client.unregister_worker_plugin(holder.name)
+    for future in answers:
+        name = asked.pop(future.key)
+        if future.status == "finished":
+            yield future.result()
+        else:
+            yield task.failure(name, f"{name}: {future.exception()}")
+        for following in ask(missing()):
+            answers.add(following)
 
 
 def _work(plugin: str, name: str, time_limit: float) -> Result:

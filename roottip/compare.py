@@ -16,7 +16,7 @@ from roottip.batch import progress, provenance, weights
 from roottip.detector import Detector
 from roottip.errors import InputError, check_number
 from roottip.evaluation import Evaluation, evaluate
-from roottip.images import read_ahead, read_file
+from roottip.images import read_ahead
 from roottip.interchange import Dataset
 from roottip.meter import Meter
 from roottip.page import write_page
@@ -74,10 +74,11 @@ def compare(
     meters = {name: Meter() for name in detectors}
     rows: list[dict[str, object]] = []
     read = read_ahead(dataset.root, names) if detectors else ()
-    for name, image in progress(read, len(names), "compare"):
-        if isinstance(image, InputError):
-            rows.append({"image": name, "status": "failed", "error": str(image)})
+    for name, got in progress(read, len(names), "compare"):
+        if isinstance(got, InputError):
+            rows.append({"image": name, "status": "failed", "error": str(got)})
             continue
+        image, sha256 = got
         for key, detector in detectors.items():
             with meters[key]:
                 points, scores = detector.find(image, threshold=min(FLOOR, detector.threshold))
@@ -88,7 +89,7 @@ def compare(
                 "status": "ok",
                 "width": image.shape[1],
                 "height": image.shape[0],
-                "sha256": hashlib.sha256(read_file(dataset.root / name)).hexdigest(),
+                "sha256": sha256,
             }
         )
     images = table.images(rows)

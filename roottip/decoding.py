@@ -152,7 +152,35 @@ def _turned(values: NDArray[np.generic], orientation: int) -> NDArray[np.generic
     return values
 
 
+def levels(counts: NDArray[np.int64]) -> Image:
+    """What becomes of each value of 16 bits, ``(65536,)``, where there are so many pixels of each.
+
+    From the 0.1th to the 99.9th percentile (as `numpy.percentile`) of what there is to 0 to 255.
+    """
+    values = np.flatnonzero(counts)
+    upto = np.cumsum(counts[values])
+    ranks = np.array([0.001, 0.999]) * (upto[-1] - 1)
+    share = ranks - np.floor(ranks)
+    below, above = (
+        values[np.searchsorted(upto, rank, "right")] for rank in (np.floor(ranks), np.ceil(ranks))
+    )
+    step = above - below
+    # numpy interpolates from the nearer end
+    low, high = np.where(share < 0.5, below + step * share, above - step * (1 - share))
+    if high <= low:
+        low, high = values[[0, -1]]
+    if not high > low:
+        return np.zeros(2**16, dtype=np.uint8)
+    scaled = (np.arange(2**16) - low) * (255 / (high - low))
+    return np.asarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)
+
+
 def _stretched(values: NDArray[np.generic]) -> Image:
+    if values.dtype == np.uint16:  # by how many there are of each value: a twentieth of the time
+        counts = np.zeros(2**16, dtype=np.int64)
+        for top in range(0, len(values), _PART):
+            counts += np.bincount(values[top : top + _PART].ravel(), minlength=2**16)
+        return np.ascontiguousarray(levels(counts)[values])
     deep = np.array(values, dtype=np.float64)
     deep[~np.isfinite(deep)] = np.nan  # a division by 0 on the way here has no brightness
     if np.isnan(deep).all():

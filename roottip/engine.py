@@ -29,6 +29,8 @@ from roottip.task import Result, Results, Task
 
 Engine = Callable[[Task, Sequence[str]], Results]
 
+_MOST = 60 if sys.platform == "win32" else sys.maxsize  # connections that Windows waits for
+
 
 def load(name: str, **settings: Any) -> Engine:
     """Make an engine by name: ``local`` or ``dask``; `settings` are its function's arguments.
@@ -74,7 +76,7 @@ def local(workers: int | None = None, time_limit: float = 300.0) -> Engine:
     check_limits(workers, time_limit, least=0)
     if workers == 0:
         return here
-    wanted = workers or processors()
+    wanted = min(workers or processors(), _MOST)
     return lambda task, names: _processes(task, names, wanted, time_limit)
 
 
@@ -187,7 +189,10 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
                 crew.remove(worker)
                 code = worker.end()
                 if worker.begun is None and (worker.given or not worker.listens):
-                    raise RuntimeError(f"a worker process could not start (exit code {code})")
+                    raise InputError(
+                        f"a worker process could not start (exit code {code}), mostly for want of "
+                        f"memory; give fewer, engine.workers={max(1, workers // 2)}"
+                    )
                 if len(worker.given) == 1:
                     yield task.failure(worker.given[0], f"{worker.given[0]} {reason}")
                 else:

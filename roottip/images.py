@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import glob
+import hashlib
 import io
 import os
 import re
@@ -201,6 +202,13 @@ def decode(data: bytes, path: Place) -> Picture:
             f"{path} is larger than {most} megapixels, which only roottip detect and "
             "roottip.Scan take, of a local file; cut it into parts"
         ) from error
+    except InputError as error:  # it is whole, but of a kind that cannot be had
+        raise InputError(f"{path} cannot be read: {error}") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{path} does not fit into memory; work on fewer at a time (engine.workers=), or cut "
+            "it into parts"
+        ) from error
     # decoders raise all sorts on damaged data: SyntaxError (PNG), struct.error, EOFError …
     except Exception as error:
         raise InputError(
@@ -208,19 +216,23 @@ def decode(data: bytes, path: Place) -> Picture:
         ) from error
 
 
-def read_ahead(root: Place, names: Iterable[str]) -> Iterator[tuple[str, Image | InputError]]:
+def read_ahead(
+    root: Place, names: Iterable[str]
+) -> Iterator[tuple[str, tuple[Image, str] | InputError]]:
     """Read images in order while the caller works on earlier ones.
 
     Yields
     ------
     name : str
-    image : Image or InputError
-        The error in place of an image that cannot be read. At most two images wait in memory.
+    (Image, str) or InputError
+        An image and its file's SHA-256, or why it cannot be read. At most two wait in memory.
     """
 
-    def attempt(name: str) -> Image | InputError:
+    def attempt(name: str) -> tuple[Image, str] | InputError:
+        path = places.join(root, name)
         try:
-            return read_image(places.join(root, name))
+            data = read_file(path)
+            return decode(data, path).image, hashlib.sha256(data).hexdigest()
         except InputError as error:
             return error
 
@@ -240,7 +252,7 @@ def in_order(work: Callable[[str], T], names: Iterable[str], ahead: int) -> Iter
             for name, future in waiting:
                 yield name, future.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 _ENDINGS = "JPEG, PNG, TIFF, BMP and WebP"

@@ -32,6 +32,7 @@ from roottip.lookfigures import OUTCOMES, ZONES
 from roottip.places import check_own
 from roottip.scale import REFERENCE_WIDTH, adjustment, rescaled
 from roottip.scorers import cnn
+from roottip.scorers.card import read_card
 from roottip.windows import Centres, Image
 
 TABLES = ("kernels", "layers", "features", "windows", "zones")
@@ -135,7 +136,7 @@ def explain(
     readable = images.loc[images["status"] == "ok", "image"]
     matches = matches[matches["image"].isin(readable)]
     chosen, followed = _choose(matches, image, count, seed)
-    card = cnn.CnnScorer(weights).card
+    card = read_card(weights, cnn.CARD_VERSION)
     seen = _look(dataset, list(readable), chosen, net, card, seed)
 
     if not seen.sample:

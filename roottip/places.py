@@ -8,11 +8,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 
 from roottip.errors import InputError
 
@@ -77,9 +77,11 @@ def write_whole(
                 os.fsync(file.fileno())
         unfinished.replace(path)
     except BaseException as error:
-        unfinished.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # of a full disk Python does not say where
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        # of a full disk Python does not say where, else it says what the user never named
+        if isinstance(error, OSError) and error.filename in (None, str(unfinished)):
+            error.filename = str(path)
         raise
 
 
@@ -243,8 +245,8 @@ class Folder:
         else:
             Path(self.place, name).unlink(missing_ok=True)
 
-    def lock(self, name: str) -> BaseFileLock:
-        """Exclude all others from this folder until the lock is released or its holder ends.
+    def lock(self, name: str) -> AbstractContextManager[object]:
+        """Exclude all others from this folder within a ``with``, or until its holder ends.
 
         Of an address only others on this machine are excluded: object stores have no locks.
 
@@ -260,11 +262,9 @@ class Folder:
             path = Path(self.place, name)
             path.parent.mkdir(parents=True, exist_ok=True)
         # the operating system's own lock, which ends with the process, kill -9 included
-        held = FileLock(path)
         try:
-            held.acquire(timeout=0)
+            return FileLock(path).acquire(timeout=0)
         except Timeout as error:
             raise InputError(
                 f"another run is writing to {self}; wait for it, or give another output="
             ) from error
-        return held

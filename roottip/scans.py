@@ -237,15 +237,4 @@ def _levels(strips: Iterator[NDArray[Any]]) -> Image:
     counts = np.zeros(2**16, dtype=np.int64)
     for strip in strips:
         counts += np.bincount(strip.ravel(), minlength=2**16)
-    values = np.flatnonzero(counts)
-    upto = np.cumsum(counts[values])
-    ranks = np.array([0.001, 0.999]) * (upto[-1] - 1)
-    below, above = (values[np.searchsorted(upto, part, "right")] for part in (
-        np.floor(ranks), np.ceil(ranks)))  # fmt: skip
-    low, high = below + (above - below) * (ranks - np.floor(ranks))
-    if high <= low:
-        low, high = values[[0, -1]]
-    if not high > low:
-        return np.zeros(2**16, dtype=np.uint8)
-    scaled = (np.arange(2**16) - low) * (255 / (high - low))
-    return np.asarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)
+    return decoding.levels(counts)

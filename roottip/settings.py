@@ -56,7 +56,7 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
     from omegaconf.errors import OmegaConfBaseException
 
     name = command.__name__
-    paths: dict[str, list[str]] = {}
+    verbatim: dict[str, list[str]] = {}
     others: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -67,7 +67,7 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
             )
         _check_form(key, value)
         if key in PATH_KEYS | TEXT_KEYS:
-            paths.setdefault(key, []).append(value)
+            verbatim.setdefault(key, []).append(value)
         else:
             others[key] = value
 
@@ -84,7 +84,7 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
         try:
             defaults = OmegaConf.to_container(compose(name, chosen))
             known = _keys(defaults)
-            for key in [*paths, *others]:
+            for key in [*verbatim, *others]:
                 if key not in known:
                     raise InputError(
                         f"{key} is no setting of {name}{near(key, known)}; "
@@ -99,7 +99,7 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
             ) from error
     assert isinstance(config, dict)
     settings: dict[str, Any] = {str(key): value for key, value in config.items()}
-    for key, given in paths.items():
+    for key, given in verbatim.items():
         *groups_above, last = key.split(".")
         inner = settings
         for group in groups_above:

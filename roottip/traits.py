@@ -113,7 +113,8 @@ def measure(
         for name, px, power in zip(_SPREAD_MM, _SPREAD, (2, 1, 1), strict=True):
             spread[name] = spread[px] / scale**power
     images = pd.concat([images, fields, spread], axis=1)
-    folder = pd.Series([name.rpartition("/")[0] for name in images["image"]], dtype=object)
+    folders = [name.rpartition("/")[0] for name in images["image"]]
+    folder = pd.Series(folders, index=images.index, dtype=object)
     labels = images[list(group)].fillna("") if group else folder.to_frame("group")
     keys = labels.map(table.utf8)
     images["note"] = _notes(images, keys, fields, scale_bar_mm is not None)

@@ -88,6 +88,22 @@ def test_an_address_without_a_port_is_said(task):
         list(engine.load("dask", address="localhost")(*task))
 
 
+class Unfit:
+    """What cannot be opened on a worker."""
+
+    threshold = 0.5
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+def test_why_a_worker_cannot_open_the_detector_is_said(workers, task):
+    unfit = Task(Unfit(), task[0].root, overlays=False)
+    work = engine.load("dask", address=workers.scheduler_address)
+    with pytest.raises(InputError, match=r"a worker cannot open the detector \(ValueError: inv"):
+        list(work(unfit, task[1]))
+
+
 class Packed:
     """Counts how often it is packed to be sent."""
 

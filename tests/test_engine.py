@@ -104,6 +104,28 @@ def test_why_a_worker_cannot_start_is_said(nasty):
         list(engine.local(1)(Task(Unfit(), task.root), names))
 
 
+class Fatal(Nasty):
+    """What ends the process that opens it, as the system does where memory is short."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+def test_a_worker_that_ends_while_it_starts_is_the_users_to_mend(nasty):
+    task, names = nasty
+    with pytest.raises(InputError, match=r"exit code 9\), mostly for want of memory; .*workers=1$"):
+        list(engine.local(2)(Task(Fatal(), task.root), names))
+
+
+def test_no_more_workers_than_the_system_can_wait_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(engine, "_processes", lambda *given: asked.append(given[2]))
+    monkeypatch.setattr(engine, "_MOST", 60)
+    for workers in (100, 60, 3):
+        engine.local(workers)(None, [])
+    assert asked == [60, 60, 3]
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files on this system")
 def test_a_pipe_costs_its_own_row(nasty):
     task, _ = nasty

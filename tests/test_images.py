@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import time
@@ -11,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import ExifTags, Image, ImageOps
 
 from roottip.errors import InputError
@@ -252,7 +255,7 @@ def test_linked_folders_are_searched_and_links_to_nothing_are_missing_images(tmp
     assert names == ["day1/b.png", "gone.jpg", "real/a.png"]
     read = dict(read_ahead(root, names))
     assert "there is no file" in str(read["gone.jpg"])
-    assert read["day1/b.png"].shape == COLOUR.shape
+    assert read["day1/b.png"][0].shape == COLOUR.shape
 
 
 def test_what_a_folder_holds_besides_is_said(tmp_path):
@@ -348,11 +351,12 @@ def test_images_come_in_order_with_errors_in_their_place(tmp_path):
     (tmp_path / "3.png").write_text("no")
     results = list(read_ahead(tmp_path, [f"{n}.png" for n in range(7)]))
     assert [name for name, _ in results] == [f"{n}.png" for n in range(7)]
-    for n, (_, image) in enumerate(results):
+    for n, (name, got) in enumerate(results):
         if n == 3:
-            assert isinstance(image, InputError)
+            assert isinstance(got, InputError)
         else:
-            assert image.tolist() == [[n] * 4] * 4
+            assert got[0].tolist() == [[n] * 4] * 4
+            assert got[1] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
 
 
 def picture_of(path):
@@ -422,8 +426,31 @@ def test_channels_that_are_no_alpha_are_no_transparency(tmp_path):
 def test_deep_planes_that_nothing_here_reads_are_refused(tmp_path):
     planes = np.full((3, 30, 40), 9, np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
-    with pytest.raises(InputError, match="16 bits a channel in separate planes; save it"):
+    with pytest.raises(InputError, match="16 bits a channel in separate planes; save it") as said:
         read_image(tmp_path / "a.tif")
+    assert "damaged" not in str(said.value)  # it is whole
+
+
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    def full(*_):
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    Image.fromarray(COLOUR).save(tmp_path / "a.png")
+    monkeypatch.setattr("roottip.decoding.displayed", full)
+    with pytest.raises(InputError, match=r"a\.png does not fit into memory; .*engine\.workers="):
+        read_image(tmp_path / "a.png")
+
+
+@settings(deadline=None)
+@given(arrays(np.uint16, array_shapes(min_dims=2, max_dims=2, max_side=40)))
+def test_16_bits_are_stretched_between_percentiles(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("deep") / "a.png"
+    cv2.imwrite(str(path), values)
+    low, high = np.percentile(values, [0.1, 99.9])
+    if high <= low:
+        low, high = float(values.min()), float(values.max())
+    span = (values - low) * (255 / (high - low)) if high > low else np.zeros(values.shape)
+    assert np.array_equal(read_image(path), np.clip(np.round(span), 0, 255))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])

@@ -205,3 +205,14 @@ def test_distractors_of_the_images_of_a_split(tmp_path):
     (tmp_path / "distractors.csv").write_text("image,x,y\na.jpg,5,6\n")
     with pytest.raises(InputError, match="has no column cause; it has image, x, y"):
         read_dataset(tmp_path)
+
+
+def test_roots_may_be_nested_deeper_than_functions(tmp_path):
+    line = "<geometry><polyline><point x='1' y='{n}'/></polyline></geometry>"
+    roots = [f"<root>{line.format(n=n)}" for n in range(3000)]
+    path = tmp_path / "deep.rsml"
+    path.write_text(
+        f"<rsml><scene><plant>{''.join(roots)}{'</root>' * 3000}</plant></scene></rsml>"
+    )
+    tips = read_truth(tmp_path, ["deep.png"])
+    assert tips["y"].tolist() == tips["root_order"].tolist() == list(range(3000))

@@ -458,3 +458,29 @@ def test_quick_images_are_kept_every_few_seconds(tmp_path, monkeypatch):
         book.add(Result(_row(name) | {"status": "ok", "seconds": 0.1}))
         kept.append("".join(ledger.Ledger(Folder(tmp_path)).read()["image"]))
     assert kept == ["", "ab", "ab", "abcd"]
+
+
+def test_settings_are_compared_as_they_are_written(source, tmp_path):
+    told = {"sizes": (1.0, 0.7), "weights": Path("a.onnx")}
+    for _ in range(2):  # as lists and text they come back
+        batch.run(source, tmp_path / "out", load("baseline"), told, overlays=False)
+    told["sizes"] = (1.0,)
+    with pytest.raises(InputError, match="another run"):
+        batch.run(source, tmp_path / "out", load("baseline"), told, overlays=False)
+
+
+def test_a_lock_ends_with_its_with(tmp_path):
+    folder = places.Folder(tmp_path)
+    for _ in range(2):
+        held = folder.lock("lock")
+        with pytest.raises(InputError, match="another run is writing"):
+            folder.lock("lock")
+        with held:
+            pass
+
+
+def test_a_file_that_cannot_be_written_is_called_by_its_own_name(tmp_path):
+    (tmp_path / "tips.csv.part").mkdir()
+    with pytest.raises((IsADirectoryError, PermissionError)) as said:
+        places.write_whole(tmp_path / "tips.csv", b"image,x,y")
+    assert said.value.filename == str(tmp_path / "tips.csv")

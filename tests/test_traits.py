@@ -196,3 +196,11 @@ def test_the_same_command_has_the_same_columns_where_no_scale_is_found():
         tips, images, _ = traits.measure(found, listed, **asked)
         assert tips[["x_mm", "y_mm"]].isna().all(axis=None)
         assert images[["hull_area_mm2", "depth_mm", "breadth_mm"]].isna().all(axis=None)
+
+
+def test_of_a_part_of_the_images_each_keeps_its_own_folder():
+    tips, images = run_of({"a/1": None, "b/2": [(1, 2)], "c/3": [(3, 4), (5, 6)]})
+    part = images[images["status"] == "ok"]  # no more numbered from 0 on
+    _, measured, groups = traits.measure(tips, part)
+    assert measured["image"].tolist() == ["b/2", "c/3"]
+    assert groups[["group", "images", "tips"]].to_numpy().tolist() == [["b", 1, 1], ["c", 1, 2]]

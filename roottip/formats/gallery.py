@@ -42,6 +42,11 @@ class Gallery:
         self.frame = frame
         self.source = source
         self._indices: dict[Callable[[str], str], dict[str, list[str]]] = {}
+        self._sizes: dict[str, Size] = {}
+        if frame is not None and {"width", "height"} <= set(frame):
+            width, height = (pd.to_numeric(frame[s], errors="coerce") for s in ("width", "height"))
+            known = zip(frame["image"], width, height, strict=True)
+            self._sizes = {name: (int(w), int(h)) for name, w, h in known if w > 0 and h > 0}
 
     def __bool__(self) -> bool:
         """Whether anybody gave images."""
@@ -122,11 +127,8 @@ class Gallery:
         InputError
             Its file cannot be read.
         """
-        if self.frame is not None and {"width", "height"} <= set(self.frame):
-            row = self.frame.loc[self.frame["image"] == image, ["width", "height"]]
-            width, height = (pd.to_numeric(row[side], errors="coerce").max() for side in row)
-            if width > 0 and height > 0:
-                return int(width), int(height)
+        if image in self._sizes:
+            return self._sizes[image]
         if self.root is not None and (self.root / image).is_file():
             return reading.read_size(self.root / image)
         return None

@@ -81,7 +81,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
             for e in results
             if e.get("type") == "labels" and e.get("id") is not None
         }
-        other_kinds |= {str(e.get("type")) for e in results if e not in points}
+        other_kinds |= {str(e.get("type")) for e in results if e.get("type") not in _TYPES}
         marked += len(points)
         sizes = [_size(entry, where) for entry in points]
         image = collector.image(_image(task, gallery, where), where, sizes[0] if sizes else None)

@@ -99,7 +99,7 @@ def _tips(scene: Element, path: Path) -> list[dict[str, Any]]:
     # what roottip writes are no traces: there a depth says nothing
     traced = markup.text(scene.find("metadata/software")) != SOFTWARE
     try:
-        for root, depth in _roots(scene, 0):
+        for root, depth in _roots(scene):
             x, y = _last_point(root)
             tip = {"x": x, "y": y, **{name: _property(root, name) for name in CARRIED}}
             tip["ignore"] = int(tip["ignore"] == "1")
@@ -109,13 +109,17 @@ def _tips(scene: Element, path: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path}: {error}") from error
 
 
-def _roots(element: Element, order: int) -> Iterator[tuple[Element, int]]:
-    for child in element:
-        if child.tag == "root":
-            yield child, order
-            yield from _roots(child, order + 1)
-        elif child.tag in ("scene", "plant"):
-            yield from _roots(child, order)
+def _roots(top: Element) -> Iterator[tuple[Element, int]]:
+    """Roots and their orders, as listed; by a stack, for files may nest as deep as they like."""
+    waiting = [(child, 0) for child in reversed(top)]
+    while waiting:
+        element, order = waiting.pop()
+        if element.tag == "root":
+            yield element, order
+            order += 1
+        elif element.tag not in ("scene", "plant"):
+            continue
+        waiting += [(child, order) for child in reversed(element)]
 
 
 def _last_point(root: Element) -> tuple[float, float]:

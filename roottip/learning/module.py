@@ -29,7 +29,7 @@ class Learner(pytorch_lightning.LightningModule):
 
     Parameters
     ----------
-    net : TipNet or GlanceNet
+    net : TipNet, GlanceNet or the review's net
     rate : float
         Peak of the learning rate, which rises and falls once over the whole training.
     decay : float

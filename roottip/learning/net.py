@@ -38,7 +38,7 @@ class TipNet(nn.Module):
     Parameters
     ----------
     kernels : int
-        Kernels of the two layers at full and half resolution.
+        Kernels of the first two layers, at half resolution.
     features : int
         Kernels of the layers at the final resolution.
     hidden : int

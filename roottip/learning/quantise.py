@@ -27,8 +27,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from roottip.learning.plates import Plate
 from roottip.learning.rounding import LARGEST, round_weights
 from roottip.scorers import card as cards
-from roottip.scorers.card import read_weights
-from roottip.scorers.cnn import CnnScorer, int8_of
+from roottip.scorers.card import read_card, read_weights
+from roottip.scorers.cnn import CARD_VERSION, int8_of
 from roottip.scorers.runtime import OpenNet
 from roottip.windows import BORDER, Image
 
@@ -60,7 +60,7 @@ def write_int8(weights: Path, plates: Sequence[Plate], seed: int = 0) -> Path:
         Such as the net was trained on.
     seed : int
     """
-    card = CnnScorer(weights).card
+    card = read_card(weights, CARD_VERSION)
     path = int8_of(weights)
     content = quantise(read_weights(weights, card), typical(plates, seed))
     cards.write(path, content, {**card, "int8_of": card["sha256"]})

@@ -238,7 +238,7 @@ def teach(
         "threshold": 0.0,
         "radius": APART,
         "sizes": list(SIZES),
-        "review_of": cnn.CnnScorer(weights).card["sha256"],
+        "review_of": cards.read_card(weights, cnn.CARD_VERSION)["sha256"],
         "plates": len(plates),
         "steps": steps,
         "seed": seed,
@@ -259,5 +259,6 @@ def hand_on(start: Path, weights: Path) -> Path:
     path = review_of(weights)
     card = cards.read_card(review_of(start), CARD_VERSION)
     content = cards.read_weights(review_of(start), card)
-    cards.write(path, content, {**card, "review_of": cnn.CnnScorer(weights).card["sha256"]})
+    net = cards.read_card(weights, cnn.CARD_VERSION)["sha256"]
+    cards.write(path, content, {**card, "review_of": net})
     return path

@@ -25,7 +25,8 @@ from roottip.learning.patches import R1, R2, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates, summary
 from roottip.learning.rounds import DevScore, Rounds
 from roottip.places import check_folder
-from roottip.scorers.cnn import CnnScorer
+from roottip.scorers.card import read_card
+from roottip.scorers.cnn import CARD_VERSION
 
 SOME = 512
 """Windows that are enough to know the statistics inside the net."""
@@ -206,7 +207,7 @@ def train(
         "offset_weight": offset_weight,
         "shares": list(share_of.values()),
         "root_width": root_width,
-        "start": None if start is None else CnnScorer(start).card["sha256"],
+        "start": None if start is None else read_card(start, CARD_VERSION)["sha256"],
         "seed": seed,
     }
     machines = {"devices": devices, "num_nodes": num_nodes}

@@ -24,7 +24,7 @@ from roottip.scorers.filters import Floats, ridge_strength, sample, second_deriv
 from roottip.windows import Centres, Image
 
 WINDOW = 80
-"""Side of the window, px; the net of `roottip.learning.net` sees as much."""
+"""Side of the window, px; a glance (`roottip.learning.net`) sees as much."""
 
 STRIDE = 4
 """Pixels from one window to the next."""

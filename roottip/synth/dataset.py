@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -176,7 +177,8 @@ def write_dataset(
         )
     for day in days:
         check_number("days", day, 0, above=True)
-    check_number("workers", workers, 1, whole=True)
+    most = 61 if sys.platform == "win32" else math.inf  # processes that Windows waits for
+    check_number("workers", workers, 1, most, whole=True)
     if len({_day_name(day) for day in days}) < len(days):
         raise InputError(f"days={list(days)}: each day once; their images would be called the same")
     (folder / "images.csv").unlink(missing_ok=True)

@@ -29,20 +29,20 @@ class Shape:
     colour : sequence of float
         Red, green, blue; what is below 0 or above 255 is cut off.
     fill : callable
-        ``fill(canvas, value, corner, smooth)`` draws it on a canvas whose upper left pixel is
-        `corner` of the picture, with smooth edges or in whole pixels.
+        ``fill(canvas, value, corner)`` draws it, with smooth edges, on a canvas whose upper left
+        pixel is `corner` of the picture.
     """
 
     around: Line
     colour: Any
-    fill: Callable[[Any, Any, Corner, bool], None]
+    fill: Callable[[Any, Any, Corner], None]
 
 
 def area(xy: Any, colour: Any) -> Shape:
     """A filled polygon, (N, 2) px."""
 
-    def fill(canvas: Any, value: Any, corner: Corner, smooth: bool) -> None:
-        cv2.fillPoly(canvas, [_fixed(xy, corner)], value, _edges(smooth), _SHIFT)
+    def fill(canvas: Any, value: Any, corner: Corner) -> None:
+        cv2.fillPoly(canvas, [_fixed(xy, corner)], value, cv2.LINE_AA, _SHIFT)
 
     return Shape(np.asarray(xy), colour, fill)
 
@@ -50,9 +50,9 @@ def area(xy: Any, colour: Any) -> Shape:
 def line(xy: Any, thickness: int, colour: Any) -> Shape:
     """A bent line, (N, 2) px, so many px thick."""
 
-    def fill(canvas: Any, value: Any, corner: Corner, smooth: bool) -> None:
+    def fill(canvas: Any, value: Any, corner: Corner) -> None:
         points = [_fixed(xy, corner)]
-        cv2.polylines(canvas, points, False, value, thickness, _edges(smooth), _SHIFT)
+        cv2.polylines(canvas, points, False, value, thickness, cv2.LINE_AA, _SHIFT)
 
     return Shape(_within(xy, thickness), colour, fill)
 
@@ -65,11 +65,10 @@ def ellipse(
     Filled, or a line of a thickness in px.
     """
 
-    def fill(canvas: Any, value: Any, corner: Corner, smooth: bool) -> None:
+    def fill(canvas: Any, value: Any, corner: Corner) -> None:
         middle = _fixed([[x, y]], corner)[0].tolist()
         halves = [max(1, round(half * 2**_SHIFT)) for half in axes]
-        how = _edges(smooth)
-        cv2.ellipse(canvas, middle, halves, turn, 0, 360, value, thickness, how, _SHIFT)
+        cv2.ellipse(canvas, middle, halves, turn, 0, 360, value, thickness, cv2.LINE_AA, _SHIFT)
 
     return Shape(_within([[x, y]], max(axes) + max(thickness, 0)), colour, fill)
 
@@ -83,11 +82,9 @@ def letter(text: str, x: int, y: int, font: int, scale: float, pen: int, colour:
     """A letter of one of OpenCV's fonts, its lower left corner at a place, px."""
     wide, high = letter_size(text, font, scale, pen)
 
-    def fill(canvas: Any, value: Any, corner: Corner, smooth: bool) -> None:
+    def fill(canvas: Any, value: Any, corner: Corner) -> None:
         at = (x - corner[0], y - corner[1])
-        # whole pixels: one wider, so that they hold the pale edge of the smooth letter
-        thickness = pen if smooth else pen + 1
-        cv2.putText(canvas, text, at, font, scale, value, thickness, _edges(smooth))
+        cv2.putText(canvas, text, at, font, scale, value, pen, cv2.LINE_AA)
 
     # letters such as g reach below the line, and pens beyond what cv2 says
     around = np.array([(x - high, y - 2.0 * high), (x + wide + high, y + high)])
@@ -115,7 +112,7 @@ def lay(paint: Any, thing: Sequence[Shape], opacity: float) -> tuple[Any, NDArra
     Returns
     -------
     (slice, slice), (h, w) bool
-        A part of the picture, and which of its pixels the thing lies on.
+        A part of the picture, and of which of its pixels the thing takes a quarter or more.
     """
     points = np.concatenate([shape.around for shape in thing])
     size = np.array(paint.shape[1::-1])
@@ -123,16 +120,15 @@ def lay(paint: Any, thing: Sequence[Shape], opacity: float) -> tuple[Any, NDArra
     right, low = np.clip(np.ceil(points.max(axis=0) + _EDGE), (left, top), size).astype(int)
     part = (slice(top, int(low)), slice(left, int(right)))
     below = paint[part]
-    drawn, covered = np.zeros_like(below), np.zeros(below.shape[:2], np.uint8)
-    if covered.size:
+    drawn = np.zeros_like(below)
+    if drawn.size:
         for shape in thing:
             colour = np.clip(np.asarray(shape.colour, dtype=float), 0, 255).tolist()
-            shape.fill(drawn, (*colour, 255.0), (left, top), True)
-            shape.fill(covered, 1.0, (left, top), False)
+            shape.fill(drawn, (*colour, 255.0), (left, top))
         above = drawn * np.float32(opacity)
         through = 1 - above[..., 3:] * np.float32(1 / 255)
         paint[part] = np.minimum(np.rint(above + below * through), 255)
-    return part, covered > 0
+    return part, drawn[..., 3] > 63
 
 
 def _within(xy: Any, reach: float) -> Line:
@@ -143,7 +139,3 @@ def _within(xy: Any, reach: float) -> Line:
 
 def _fixed(xy: Any, corner: Corner) -> NDArray[np.int32]:
     return np.asarray(np.round((np.asarray(xy) - corner) * 2**_SHIFT), dtype=np.int32)
-
-
-def _edges(smooth: bool) -> int:
-    return cv2.LINE_AA if smooth else cv2.LINE_8
