@@ -202,10 +202,11 @@ def train(
         return OK
     if start is not None and review_of(start).exists() and not review_of(model).exists():
         print("the review of the net begun with does not help on these images, and is left out")
-    # none where a threshold was given and nothing held out
+    # none where nothing was to be chosen
     judged = read_card(model, CARD_VERSION)["training"].get("dev")
     if judged is not None:
-        print(f"F1 {judged['f1']:.3f} on the images that the threshold was chosen on")
+        if threshold is None:
+            print(f"F1 {judged['f1']:.3f} on the images that the threshold was chosen on")
         if judged["f1"] < BLIND:
             print(
                 "this net hardly finds a tip: it says none everywhere, as every net does at first. "
@@ -285,9 +286,8 @@ def convert(
     marked = points["image"].nunique()
     tips = "1 tip" if len(points) == 1 else f"{len(points)} tips"
     print(f"{tips} in {marked} of {len(listed)} images: {output} ({name})")
-    lost = converting.left_out(points, listed, name)
-    if lost:
-        print(f"left out, as {name} has no place for it: {', '.join(lost)}", file=sys.stderr)
+    for remark in converting.remarks(points, listed, name):
+        print(remark, file=sys.stderr)
     if name == converting.DATASET:
         print(
             f"use it: roottip train data={output} output=… start=shipped trainer=finetune; "

@@ -96,6 +96,20 @@ def convert(
     return wanted, points, known
 
 
+def remarks(points: pd.DataFrame, images: pd.DataFrame, name: str) -> list[str]:
+    """What who converted points to a format should know."""
+    said = []
+    lost = left_out(points, images, name)
+    if lost:
+        said.append(f"left out, as {name} has no place for it: {', '.join(lost)}")
+    if name == DATASET and "score" in points:
+        said.append(
+            "these points have scores, as finds have: truth to learn from and to judge by is only "
+            "what somebody went over"
+        )
+    return said
+
+
 def left_out(points: pd.DataFrame, images: pd.DataFrame, name: str) -> list[str]:
     """The columns with something in them that a format does not keep."""
     keeps = None if name == DATASET else FORMATS[name].KEEPS

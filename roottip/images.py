@@ -194,8 +194,8 @@ def decode(data: bytes, path: Place) -> Picture:
             image = decoding.displayed(picture, data)
         return Picture(image, notes, decoding.px_per_mm(picture))
     except UnidentifiedImageError as error:
-        what = "not an image roottip reads" if data else "an empty file"
-        raise InputError(f"{path} is {what} ({_ENDINGS})") from error
+        what = f"not an image roottip reads ({_ENDINGS})" if data else "an empty file"
+        raise InputError(f"{path} is {what}") from error
     except PillowImage.DecompressionBombError as error:
         most = 2 * (PillowImage.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise InputError(
@@ -337,7 +337,8 @@ def _listed(path: Path) -> list[str]:
         frame = table.read(path)
         if "image" not in frame:
             has = ", ".join(map(str, frame))
-            raise InputError(f"{path} lists no images: it has no column image; it has {has}")
+            hint = "; fields are separated by commas" if ";" in has or "\t" in has else ""
+            raise InputError(f"{path} lists no images: it has no column image; it has {has}{hint}")
         names = list(frame["image"])
     else:
         data = path.read_bytes()

@@ -127,12 +127,14 @@ def check_folder(output: Path) -> None:
     Raises
     ------
     InputError
-        It, or what it would be in, is a file.
+        It, or what it would be in, is a file, or may not be written to.
     """
     nearest = next((place for place in (output, *output.parents) if place.exists()), output)
     if nearest.exists() and not nearest.is_dir():
         what = output if nearest == output else f"{output}: {nearest}"
         raise InputError(f"output={what} is a file; give a folder")
+    if nearest.exists() and not os.access(nearest, os.W_OK):
+        raise InputError(f"output={output}: {nearest} may not be written to; give another output=")
 
 
 def check_own(output: Path, mark: str, names: Iterable[str]) -> None:

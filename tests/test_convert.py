@@ -472,6 +472,8 @@ def test_what_a_format_cannot_hold_is_said(capsys, tmp_path, photos):
     assert (code, out) == (0, f"1 tip in 1 of 1 images: {tmp_path / 'p.zip'} (imagej)\n")
     assert err == "left out, as imagej has no place for it: score, x_mm\n"
     assert left_out(found, found, "csv") == []
+    words = f"input={tmp_path / 'a.csv'}", f"images={photos}", f"output={tmp_path / 'set'}"
+    assert "only what somebody went over\n" in run(capsys, *words)[2]
     table.write(found.assign(x=41.0), tmp_path / "a.csv")
     with pytest.raises(InputError, match=r"tip at 41, 2 is outside p.png \(40 x 20 px\)"):
         convert(tmp_path / "a.csv", tmp_path / "y", photos, output_format="yolo")

@@ -484,3 +484,11 @@ def test_a_file_that_cannot_be_written_is_called_by_its_own_name(tmp_path):
     with pytest.raises((IsADirectoryError, PermissionError)) as said:
         places.write_whole(tmp_path / "tips.csv", b"image,x,y")
     assert said.value.filename == str(tmp_path / "tips.csv")
+
+
+def test_an_output_that_may_not_be_written_to_is_refused_before_the_work(tmp_path, monkeypatch):
+    allowed = os.access
+    locked = {tmp_path}  # whoever runs the tests may be allowed everything
+    monkeypatch.setattr(os, "access", lambda at, how: at not in locked and allowed(at, how))
+    with pytest.raises(InputError, match=rf"new: {re.escape(str(tmp_path))} may not be written to"):
+        places.check_folder(tmp_path / "new")

@@ -149,6 +149,8 @@ def train(
             if resume
             else f"{output} holds a training; give resume=true or another output"
         )
+    if not resume and (output / "model.onnx").exists():
+        raise InputError(f"{output} holds a net, model.onnx; give another output")
     check_number("seed", seed, 0, most=2**32 - 1, whole=True)  # numpy's limit
     for name, number, least in (
         ("trainer.rounds", rounds, 0),

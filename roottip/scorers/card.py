@@ -48,6 +48,10 @@ def read_card(
         It is missing, damaged, or asks for what this version does not do.
     """
     path = weights.with_suffix(".json")
+    if weights.is_dir():
+        raise InputError(f"{weights} is a folder; give the net in it, {weights / 'model.onnx'}")
+    if weights == path:
+        raise InputError(f"{weights} is a card; give the weights that it lies beside")
     if not weights.exists():
         raise InputError(f"{weights} cannot be read: there is no such file")
     if not path.exists():

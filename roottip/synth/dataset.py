@@ -181,6 +181,13 @@ def write_dataset(
     check_number("workers", workers, 1, most, whole=True)
     if len({_day_name(day) for day in days}) < len(days):
         raise InputError(f"days={list(days)}: each day once; their images would be called the same")
+    names = _image_names(len(plates), days)
+    left = {path.stem for path in folder.glob("images/plate_*")} - {*names}
+    if left and not overwrite:
+        raise InputError(
+            f"{folder}/images holds {min(left)}, of a drawing that was stopped, which would be "
+            "none of these; give another output= or say overwrite=true"
+        )
     (folder / "images.csv").unlink(missing_ok=True)
     for part in ("images", "rsml"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -198,6 +205,19 @@ def write_dataset(
     table.write(_stack(distractors, ("image", "x", "y", "cause")), folder / "distractors.csv")
     table.write(images, folder / "images.csv")  # last: it says that the dataset is whole
     return images
+
+
+def _image_names(plates: int, days: Sequence[float]) -> list[str]:
+    """What the images are called, without their ending."""
+    return [
+        f"{_group(n)}_{_day_name(day)}" if days else _group(n)
+        for n in range(plates)
+        for day in days or (0.0,)
+    ]
+
+
+def _group(number: int) -> str:
+    return f"plate_{number + 1:04d}"
 
 
 def _day_name(day: float) -> str:
@@ -232,7 +252,7 @@ def _write_plate(
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFrame]:
     number, plate = task
     own = plate_seed(seed, number)
-    group = f"plate_{number + 1:04d}"
+    group = _group(number)
     roots = plant(plate, own, max(days, default=plate.day))
     rows: list[dict[str, Any]] = []
     tips: list[pd.DataFrame] = []
@@ -267,7 +287,7 @@ def _stack(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFram
 
 
 def _write_rsml(made: Picture, path: Path) -> None:
-    """Every root as a polyline from its base to its visible end, in px."""
+    """Every root as a polyline from its base to its end, in px, and whether that is hidden."""
     top = ElementTree.Element("rsml")
     metadata = ElementTree.SubElement(top, "metadata")
     for key, value in (("version", "1"), ("unit", "pixel"), ("resolution", "1")):
@@ -277,6 +297,7 @@ def _write_rsml(made: Picture, path: Path) -> None:
     known: dict[int, ElementTree.Element] = {}
     plants: dict[int, ElementTree.Element] = {}
     ends = dict(zip(made.tips["root_id"], made.tips[["x", "y"]].to_numpy(), strict=True))
+    unseen = {*made.tips.loc[made.tips["ignore"] == 1, "root_id"]}
     for stroke in sorted(made.strokes, key=lambda stroke: (stroke.root.order, stroke.root.id)):
         root = stroke.root
         if root.plant not in plants:
@@ -285,6 +306,9 @@ def _write_rsml(made: Picture, path: Path) -> None:
         above = known.get(root.parent, plants[root.plant])
         element = ElementTree.SubElement(above, "root", ID=str(root.id))
         known[root.id] = element
+        if root.id in unseen:
+            properties = ElementTree.SubElement(element, "properties")
+            ElementTree.SubElement(properties, "ignore", value="1")
         geometry = ElementTree.SubElement(element, "geometry")
         polyline = ElementTree.SubElement(geometry, "polyline")
         body = stroke.line[: stroke.bare : 4]

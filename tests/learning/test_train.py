@@ -244,6 +244,9 @@ def test_a_glance_loses_no_tip_and_is_passed_on(
     # what an earlier net left in the output goes with it
     shutil.rmtree(tmp_path / "second" / "checkpoints")
     still |= {"rounds": 0}
+    with pytest.raises(InputError, match=r"second holds a net, model\.onnx; give another output"):
+        train([drawn], tmp_path / "second", **still, start=teacher)
+    second.unlink()
     assert train([drawn], tmp_path / "second", **still, start=teacher) == second
     assert not glance_of(second).exists()
 

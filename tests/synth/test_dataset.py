@@ -48,7 +48,7 @@ def test_a_dataset_is_read_back(series):
 
 def test_rsml_holds_the_same_tips(series):
     dataset = read_dataset(series)
-    marks = ["image", "x", "y", "root_order"]
+    marks = ["image", "x", "y", "root_order", "ignore"]
     ours, theirs = (
         frame[marks].sort_values(marks).reset_index(drop=True)
         for frame in (dataset.truth, read_truth(series / "rsml", list(dataset.images["image"])))
@@ -109,6 +109,19 @@ def test_a_dataset_whose_replacement_is_killed_is_not_taken_for_whole(tmp_path, 
         write_dataset(plates, 2, tmp_path, overwrite=True)
     with pytest.raises(InputError, match=r"has no images.csv"):
         read_dataset(tmp_path)
+
+
+def test_what_a_stopped_drawing_left_is_no_part_of_another(tmp_path):
+    plates = varied_plates(3, 1, 64, knobs={"plants": 0})
+    write_dataset(plates, 1, tmp_path)
+    (tmp_path / "images.csv").unlink()  # as it is when stopped
+    for name in ("tips.csv", "distractors.csv"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match="images holds plate_0003, of a drawing that was stopped"):
+        write_dataset(plates[:2], 1, tmp_path)
+    assert len(write_dataset(plates, 1, tmp_path)) == 3  # the same again goes on
+    write_dataset(plates[:2], 1, tmp_path, overwrite=True)
+    assert len(list((tmp_path / "images").iterdir())) == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="CPlantBox's random numbers differ")
