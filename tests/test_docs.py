@@ -96,6 +96,9 @@ def run(words: list[str]) -> None:
     """Run a line of a page, or look whether it could be run."""
     program, *rest = words
     if program == "roottip":
+        if rest[0] == "train":  # the page makes its net itself
+            (output,) = (word for word in rest if word.startswith("output="))
+            shutil.rmtree(output.removeprefix("output="), ignore_errors=True)
         if rest[0] in app.COMMANDS:
             rest += SMALL.get(rest[0], "").split()
             # a page shows several ways to bring annotations in
