@@ -168,6 +168,8 @@ def _held(client: Client, task: Task) -> Iterator[str]:
 def _register(client: Client, holder: _Holder) -> None:
     try:
         client.register_plugin(holder)
+    except InputError:
+        raise
     except Exception as error:  # whatever a worker raises that has other packages than here
         raise InputError(
             f"a worker cannot open the detector ({type(error).__name__}: {error}); install there "

@@ -29,7 +29,7 @@ from roottip.task import Result, Results, Task
 
 Engine = Callable[[Task, Sequence[str]], Results]
 
-_MOST = 60 if sys.platform == "win32" else sys.maxsize  # connections that Windows waits for
+_MOST = 60 if sys.platform == "win32" else sys.maxsize  # connections that Windows can wait for
 
 
 def load(name: str, **settings: Any) -> Engine:
@@ -68,7 +68,8 @@ def local(workers: int | None = None, time_limit: float = 300.0) -> Engine:
     Parameters
     ----------
     workers : int, optional
-        One for each processor where not given; 0 works in this process, without a time limit.
+        One for each processor where not given, at most 60 on Windows; 0 works in this process,
+        without a time limit.
     time_limit : float
         Seconds after which an image is given up; in proportion more for one of more than
         `task.LIMIT_PIXELS`.
@@ -189,10 +190,14 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
                 crew.remove(worker)
                 code = worker.end()
                 if worker.begun is None and (worker.given or not worker.listens):
-                    raise InputError(
-                        f"a worker process could not start (exit code {code}), mostly for want of "
-                        f"memory; give fewer, engine.workers={max(1, workers // 2)}"
+                    why = (
+                        "killed, mostly for want of memory; give fewer, engine.workers="
+                        f"{workers // 2}"
+                        if code is not None and code < 0
+                        else f"exit code {code}: what it printed says why; a script of your own "
+                        'needs if __name__ == "__main__"'
                     )
+                    raise InputError(f"a worker process could not start ({why})")
                 if len(worker.given) == 1:
                     yield task.failure(worker.given[0], f"{worker.given[0]} {reason}")
                 else:

@@ -206,8 +206,7 @@ def decode(data: bytes, path: Place) -> Picture:
         raise InputError(f"{path} cannot be read: {error}") from error
     except MemoryError as error:
         raise InputError(
-            f"{path} does not fit into memory; work on fewer at a time (engine.workers=), or cut "
-            "it into parts"
+            f"{path} does not fit into memory; end other programs, or cut it into parts"
         ) from error
     # decoders raise all sorts on damaged data: SyntaxError (PNG), struct.error, EOFError …
     except Exception as error:

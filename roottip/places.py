@@ -81,7 +81,7 @@ def write_whole(
             unfinished.unlink(missing_ok=True)
         # of a full disk Python does not say where, else it says what the user never named
         if isinstance(error, OSError) and error.filename in (None, str(unfinished)):
-            error.filename = str(path)
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
 
 
@@ -173,7 +173,7 @@ class Folder:
     Raises
     ------
     InputError
-        It is a file.
+        It is a file, or may not be written to.
     """
 
     def __init__(self, place: Place) -> None:

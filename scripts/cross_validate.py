@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from train_release import draw
 
 from roottip.compare import FLOOR
+from roottip.errors import InputError
 from roottip.interchange import Dataset, read_dataset
 from roottip.learning.ensemble import Ensemble, folds
 from roottip.learning.export import export
@@ -149,6 +150,8 @@ def by_folds(
     for names in members:
         here = found["image"].isin(names)
         curve = judged(found[~here], dataset, tolerance, 0.0, fold_of.keys() - names).curve
+        if curve["f1"].isna().all():
+            raise InputError(f"the nets of {output} find nothing; train longer, --steps")
         thresholds.append(float(curve.loc[curve["f1"].idxmax(), "threshold"]))
         kept.append(found[here & (found["score"] >= thresholds[-1])])
     return pd.concat(kept), float(np.mean(thresholds))

@@ -100,12 +100,12 @@ def measure(net: Path, folder: Path, used: set[str], tolerance: float) -> dict[s
     found = all_finds(looking, dataset, folder.name, names)
     result = judged(found, dataset, tolerance, looking.threshold, names)
     wanted = ("images", "truth", "threshold", "precision", "recall", "f1", "f1_low", "f1_high")
-    best = result.curve.loc[result.curve["f1"].idxmax()]
+    best = result.curve.nlargest(1, "f1")  # none of a net that finds nothing
     return {
         **{name: result.summary[name] for name in wanted},
         "average_precision": result.summary["average_precision"],
-        "highest_f1": best["f1"],
-        "at": best["threshold"],
+        "highest_f1": best["f1"].max(),
+        "at": best["threshold"].max(),
     }
 
 

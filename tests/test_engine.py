@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -105,16 +106,29 @@ def test_why_a_worker_cannot_start_is_said(nasty):
 
 
 class Fatal(Nasty):
-    """What ends the process that opens it, as the system does where memory is short."""
+    """What ends the process that opens it: by a call to `end`."""
+
+    def __init__(self, *end):
+        self.end = end
 
     def __reduce__(self):
-        return os._exit, (9,)
+        call, *given = self.end
+        return call, tuple(given)
 
 
 def test_a_worker_that_ends_while_it_starts_is_the_users_to_mend(nasty):
     task, names = nasty
-    with pytest.raises(InputError, match=r"exit code 9\), mostly for want of memory; .*workers=1$"):
-        list(engine.local(2)(Task(Fatal(), task.root), names))
+    with pytest.raises(InputError, match=r'exit code 9: what it printed .* if __name__ == "__mai'):
+        list(engine.local(1)(Task(Fatal(os._exit, 9), task.root), names))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal on this system")
+@pytest.mark.parametrize(("workers", "fewer"), [(2, 1), (1, 0)])
+def test_a_worker_killed_while_it_starts_wants_memory(nasty, workers, fewer):
+    task, names = nasty
+    killed = Task(Fatal(signal.raise_signal, signal.SIGKILL), task.root)
+    with pytest.raises(InputError, match=rf"for want of memory; .*workers={fewer}\)$"):
+        list(engine.local(workers)(killed, names))
 
 
 def test_no_more_workers_than_the_system_can_wait_for(monkeypatch):

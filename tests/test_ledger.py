@@ -483,7 +483,12 @@ def test_a_file_that_cannot_be_written_is_called_by_its_own_name(tmp_path):
     (tmp_path / "tips.csv.part").mkdir()
     with pytest.raises((IsADirectoryError, PermissionError)) as said:
         places.write_whole(tmp_path / "tips.csv", b"image,x,y")
-    assert said.value.filename == str(tmp_path / "tips.csv")
+    assert str(said.value).endswith(f"'{tmp_path / 'tips.csv'}'")
+    (tmp_path / "images.csv").mkdir()
+    with pytest.raises((IsADirectoryError, PermissionError)) as said:
+        places.write_whole(tmp_path / "images.csv", b"image")
+    assert str(said.value).endswith(f"directory: '{tmp_path / 'images.csv'}'")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
 
 
 def test_an_output_that_may_not_be_written_to_is_refused_before_the_work(tmp_path, monkeypatch):

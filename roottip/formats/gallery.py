@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -46,7 +47,9 @@ class Gallery:
         if frame is not None and {"width", "height"} <= set(frame):
             width, height = (pd.to_numeric(frame[s], errors="coerce") for s in ("width", "height"))
             known = zip(frame["image"], width, height, strict=True)
-            self._sizes = {name: (int(w), int(h)) for name, w, h in known if w > 0 and h > 0}
+            self._sizes = {
+                name: (int(w), int(h)) for name, w, h in known if 0 < w < inf and 0 < h < inf
+            }
 
     def __bool__(self) -> bool:
         """Whether anybody gave images."""

@@ -49,7 +49,10 @@ def read_card(
     """
     path = weights.with_suffix(".json")
     if weights.is_dir():
-        raise InputError(f"{weights} is a folder; give the net in it, {weights / 'model.onnx'}")
+        net = weights / "model.onnx"
+        raise InputError(
+            f"{weights} is a folder; give {net if net.exists() else 'the weights, a file'}"
+        )
     if weights == path:
         raise InputError(f"{weights} is a card; give the weights that it lies beside")
     if not weights.exists():

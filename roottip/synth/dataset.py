@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
-import sys
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -54,6 +54,9 @@ _ABOVE = ("px_per_mm", "day", "root_width", "sharpness", "grain_size")
 
 FINEST_GRID = 0.1
 """mm, of the squares that a plate may be engraved with."""
+
+_DRAWN = re.compile(r"plate_\d{4,}(_day[\d.e+-]+)?\.(jpg|rsml)")
+"""What files of a drawing are called."""
 
 _INDEX = ("image", "split", "width", "height", "group", "px_per_mm", "species", "day", "seed")
 
@@ -177,23 +180,23 @@ def write_dataset(
         )
     for day in days:
         check_number("days", day, 0, above=True)
-    most = 61 if sys.platform == "win32" else math.inf  # processes that Windows waits for
-    check_number("workers", workers, 1, most, whole=True)
+    check_number("workers", workers, 1, whole=True)
     if len({_day_name(day) for day in days}) < len(days):
         raise InputError(f"days={list(days)}: each day once; their images would be called the same")
-    names = _image_names(len(plates), days)
-    left = {path.stem for path in folder.glob("images/plate_*")} - {*names}
+    names = {*_image_names(len(plates), days)}
+    there = [path for part in ("images", "rsml") for path in (folder / part).glob("plate_*")]
+    drawn = [path for path in there if _DRAWN.fullmatch(path.name)]
+    left = sorted(path for path in drawn if path.stem not in names)
     if left and not overwrite:
         raise InputError(
-            f"{folder}/images holds {min(left)}, of a drawing that was stopped, which would be "
-            "none of these; give another output= or say overwrite=true"
+            f"{left[0]} is called as a drawn plate is, and is none of these, as after a drawing "
+            "that was stopped; give another output=, or overwrite=true, which removes such files"
         )
     (folder / "images.csv").unlink(missing_ok=True)
+    for path in left:
+        path.unlink()
     for part in ("images", "rsml"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-        if overwrite:
-            for old in (folder / part).glob("plate_*"):
-                old.unlink()
     work = partial(_write_plate, folder=folder, seed=seed, split=split, days=tuple(days))
     tasks = list(enumerate(plates))
     done = tqdm(

@@ -234,7 +234,8 @@ def find_distractors(scene: Scene, tips: pd.DataFrame) -> pd.DataFrame:
     for stroke in scene.drawn:
         below += [(x, y, "border") for x, y in _exits(stroke.line, hidden)]
     below += [(x, y, "crossing") for x, y in _crossings(scene.drawn)]
-    below = [place for place in below if not value_at(hidden, place[:2], True)]
+    covered = value_at(hidden, np.array([place[:2] for place in below]).reshape(-1, 2), True)
+    below = [place for place, under in zip(below, covered, strict=True) if not under]
     frame = pd.DataFrame(scene.clutter.places + below, columns=["x", "y", "cause"])
     frame = frame.astype({"x": float, "y": float, "cause": object})
     right, low = hidden.shape[1] - 0.5, hidden.shape[0] - 0.5

@@ -278,7 +278,10 @@ def test_shipped_net_finds_a_drawn_tip(plate: np.ndarray) -> None:
 def test_missing_weights_and_card(tmp_path: Path, weights: Path) -> None:
     with pytest.raises(InputError, match=r"none\.onnx cannot be read"):
         CnnScorer(tmp_path / "none.onnx")
-    with pytest.raises(InputError, match=r"is a folder; give the net in it, .*model\.onnx$"):
+    with pytest.raises(InputError, match=r"is a folder; give the weights, a file$"):
+        CnnScorer(weights.parent)
+    (weights.parent / "model.onnx").touch()
+    with pytest.raises(InputError, match=r"is a folder; give .*model\.onnx$"):
         CnnScorer(weights.parent)
     with pytest.raises(InputError, match=r"net\.json is a card; give the weights"):
         CnnScorer(weights.with_suffix(".json"))

@@ -117,11 +117,13 @@ def test_what_a_stopped_drawing_left_is_no_part_of_another(tmp_path):
     (tmp_path / "images.csv").unlink()  # as it is when stopped
     for name in ("tips.csv", "distractors.csv"):
         (tmp_path / name).unlink()
-    with pytest.raises(InputError, match="images holds plate_0003, of a drawing that was stopped"):
+    (tmp_path / "images" / "plate_A.jpg").touch()  # somebody's
+    with pytest.raises(InputError, match=r"plate_0003.jpg is called as a drawn plate is"):
         write_dataset(plates[:2], 1, tmp_path)
     assert len(write_dataset(plates, 1, tmp_path)) == 3  # the same again goes on
     write_dataset(plates[:2], 1, tmp_path, overwrite=True)
-    assert len(list((tmp_path / "images").iterdir())) == 2
+    names = {path.name for path in tmp_path.glob("*/*")}
+    assert names == {f"plate_000{n}.{e}" for n in (1, 2) for e in ("jpg", "rsml")} | {"plate_A.jpg"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="CPlantBox's random numbers differ")
