@@ -437,3 +437,10 @@ def test_of_photos_of_one_name_folders_say_which():
 def test_imagej_holds_points_as_far_as_32000_px():
     far = pd.DataFrame({"image": ["p.png"], "x": [31999.0], "y": [3.0], "ignore": [0]})
     assert FORMATS["imagej"].write(far, SMALL).keys() == {"p.zip"}
+
+
+def test_sizes_that_cannot_be_are_not_known():
+    names = ["a.png", "b.png", "c.png", "d.png"]
+    sides = {"width": [40, float("inf"), -4, "wide"], "height": [20, 20, 20, 20]}
+    gallery = Gallery(names, frame=pd.DataFrame({"image": names, **sides}))
+    assert [gallery.size(name) for name in names] == [(40, 20), None, None, None]
