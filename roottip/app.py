@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roottip import __version__, completion
-from roottip.errors import InputError
+from roottip.errors import InputError, counted
 from roottip.settings import near, read_settings, resource, teach
 
 if TYPE_CHECKING:  # help and completion answer before pandas is loaded
@@ -263,7 +263,7 @@ def synth(
 
     plates = varied_plates(count, seed, size, species, px_per_mm, plate)
     images = write_dataset(plates, seed, output, split, days or (), workers, overwrite)
-    print(f"{len(images)} images of {count} plates: {output}")
+    print(f"{counted(len(images), 'image')} of {counted(count, 'plate')}: {output}")
     return OK
 
 
@@ -284,8 +284,7 @@ def convert(
         input, output, images, input_format, output_format, label, val, overwrite
     )
     marked = points["image"].nunique()
-    tips = "1 tip" if len(points) == 1 else f"{len(points)} tips"
-    print(f"{tips} in {marked} of {len(listed)} images: {output} ({name})")
+    print(f"{counted(len(points), 'tip')} in {marked} of {len(listed)} images: {output} ({name})")
     for remark in converting.remarks(points, listed, name):
         print(remark, file=sys.stderr)
     if name == converting.DATASET:

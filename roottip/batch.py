@@ -22,7 +22,7 @@ from tqdm import tqdm
 from roottip import __version__, engine, ledger, places, runpage, table, traits
 from roottip.detector import Detector
 from roottip.engine import Engine
-from roottip.errors import InputError
+from roottip.errors import InputError, counted
 from roottip.images import find_images
 from roottip.ledger import Ledger
 from roottip.places import Folder, Place
@@ -177,7 +177,7 @@ def run(
 def summary(tips: pd.DataFrame, images: pd.DataFrame, wanted: int) -> str:
     """One sentence: images, tips, failures, doubts, seconds an image."""
     done = images["status"] == "ok"
-    count = f"{len(tips)} tip" if len(tips) == 1 else f"{len(tips)} tips"
+    count = counted(len(tips), "tip")
     sentence = f"{count} in {int(done.sum())} of {wanted} images"
     failed = int((~done).sum())
     if failed:

@@ -1,4 +1,4 @@
-"""What is the user's to mend: the one kind of error, and what it is often about."""
+"""What is said to users: what is theirs to mend, in one kind of error, and how many there are."""
 
 import math
 from numbers import Integral, Real
@@ -11,6 +11,11 @@ class InputError(ValueError):
     The message is one sentence that says what is wrong, where, and what to do;
     the command line prints it as it is and exits with 2.
     """
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 tip``, ``2 tips``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from roottip import places, table
-from roottip.errors import InputError
+from roottip.errors import InputError, counted
 from roottip.places import Folder, Place
 from roottip.task import Result
 
@@ -204,10 +204,10 @@ def unchanged(root: Place, done: pd.DataFrame, names: Sequence[str], overwrite: 
         and not _is_same(places.join(root, row.image), row.version, row.content)
     }
     if (gone or changed) and not overwrite:
-        which = f"{len(changed)} images have changed" if changed else f"{len(gone)} images are gone"
+        lost, what = (changed, "changed") if changed else (gone, "disappeared")
         raise InputError(
-            f"{which} since this run did them (such as {min(changed or gone)!r}); give another "
-            "output=, or say overwrite=true to go on with the images as they are now"
+            f"{counted(len(lost), 'image')} {what} since this run (such as {min(lost)!r}); give "
+            "another output=, or say overwrite=true to go on with the images as they are now"
         )
     redo = gone | changed
     return [name for name in fine["image"] if name not in redo]

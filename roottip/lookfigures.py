@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from roottip.errors import counted
 from roottip.evaluation import FALSE_ALARM, HIT, MISS
 from roottip.learning import explain as inside
 from roottip.learning import handmade
@@ -183,7 +184,7 @@ def sentences(
             f"by {acts.median():.2f} (median); of {(kernels['acts_explained'] >= 0.8).sum()} it "
             f"explains four fifths or more. Shuffled kernels reach {chances['acts'][0]:.2f}: where "
             "the two are close, answering alike proves little; "
-            f"beyond chance do so {_counted((acts > chances['acts'][1]).sum(), 'kernel')}.",
+            f"beyond chance do so {counted((acts > chances['acts'][1]).sum(), 'kernel')}.",
         ],
         "layers": [
             f"A window of {layers['sees_px'].iloc[-1]} px becomes {layers['numbers'].iloc[0]} "
@@ -221,7 +222,7 @@ def sentences(
         near = own.iloc[0]
         along, other, ground = own["share"].iloc[1:]
         said["windows"].append(
-            f"{outcome.capitalize()} ({_counted(near['windows'], 'window')}): {near['share']:.0%} "
+            f"{outcome.capitalize()} ({counted(near['windows'], 'window')}): {near['share']:.0%} "
             f"of what the pixels say, for or against, comes from within one root width of the "
             f"middle ({near['times_contrast']:.1f} times its share of the contrast), {along:.0%} "
             f"from along the root, {other:.0%} from other roots and things, {ground:.0%} from the "
@@ -235,11 +236,7 @@ def sentences(
         f"{explained['gap'].abs().median():.3f} in {moved.median():.1f} (medians)."
     )
     said["detector"] = [
-        f"On these images it finds {summary['hits']} of {_counted(summary['truth'], 'marked tip')} "
-        f"and raises {_counted(summary['false_alarms'], 'false alarm')}."
+        f"On these images it finds {summary['hits']} of {counted(summary['truth'], 'marked tip')} "
+        f"and raises {counted(summary['false_alarms'], 'false alarm')}."
     ]
     return said
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -14,8 +14,7 @@ p < 0.05 of two detectors that do not differ (it should in 5 %). Takes about a m
 
 from __future__ import annotations
 
-import argparse
-
+import command_line
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -96,15 +95,22 @@ def coverage(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = command_line.parser(__doc__)
+    parser.add_argument(
+        "--groups", type=command_line.positive, nargs="+", default=[5, 10, 40], help="how many"
     )
     parser.add_argument(
-        "--groups", type=int, nargs="+", default=[5, 10, 40], help="how many: %(default)s"
+        "--repetitions", type=command_line.positive, default=500, help="for each number of groups"
     )
-    parser.add_argument("--repetitions", type=int, default=500, help="of each: %(default)s")
     for name, own in zip(("--better", "--worse"), DETECTORS, strict=True):
-        parser.add_argument(name, type=float, nargs=2, default=own, metavar=("PRECISION", "RECALL"))
+        parser.add_argument(
+            name,
+            type=float,
+            nargs=2,
+            default=own,
+            metavar=("PRECISION", "RECALL"),
+            help="of the simulated detector",
+        )
     arguments = parser.parse_args()
     detectors = (tuple(arguments.better), tuple(arguments.worse))
     columns = {
@@ -115,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

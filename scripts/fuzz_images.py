@@ -10,7 +10,6 @@ reason. Prints what came out, the slowest image and the peak memory of a process
 
 from __future__ import annotations
 
-import argparse
 import io
 import random
 import sys
@@ -18,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import command_line
 import numpy as np
 from PIL import Image
 
@@ -102,7 +102,8 @@ def write(folder: Path, count: int, seed: int) -> list[str]:
     return names
 
 
-def main(count: int = 5000, seed: int = 0, detector: str = "baseline") -> dict[str, float]:
+def fuzz(count: int, seed: int, detector: str = "baseline") -> dict[str, float]:
+    """Search so many damaged files; what came of them."""
     with tempfile.TemporaryDirectory() as temporary:
         source, output = Path(temporary, "in"), Path(temporary, "out")
         source.mkdir()
@@ -140,11 +141,15 @@ def main(count: int = 5000, seed: int = 0, detector: str = "baseline") -> dict[s
     return figures
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main() -> None:
+    parser = command_line.parser(__doc__)
+    parser.add_argument(
+        "count", nargs="?", type=command_line.positive, default=5000, help="of files"
     )
-    parser.add_argument("count", nargs="?", type=int, default=5000, help="of files: %(default)s")
     parser.add_argument("seed", nargs="?", type=int, default=0, help="the same damages the same")
-    for what, value in main(**vars(parser.parse_args())).items():
+    for what, value in fuzz(**vars(parser.parse_args())).items():
         print(f"{what}: {value}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

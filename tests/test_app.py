@@ -557,7 +557,7 @@ def test_synth_writes_a_dataset_that_compare_reads(capsys, tmp_path):
     pytest.importorskip("plantbox")
     words = ("synth", f"output={tmp_path / 'p'}", "count=1", "species=[pea]", "size=200")
     code, out, _ = run(capsys, *words, "days=[3,4]", "px_per_mm=4", "plate.hairs=0", "plate.top=4")
-    assert (code, out) == (0, f"2 images of 1 plates: {tmp_path / 'p'}\n")
+    assert (code, out) == (0, f"2 images of 1 plate: {tmp_path / 'p'}\n")
     images = table.read(tmp_path / "p" / "images.csv")
     assert images[["species", "day", "px_per_mm", "hairs"]].to_numpy().tolist() == [
         ["pea", 3, 4, 0],

@@ -120,7 +120,8 @@ def test_a_detector_that_finds_nothing_has_no_precision_to_compare():
     assert told.loc["recall", "low"] > 0.5
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
+def test_intervals_hold_the_truth_as_often_as_they_say(monkeypatch):
+    monkeypatch.syspath_prepend(CHECK.parent)
     # 250 repetitions: chance alone moves a true 95 % by 1.4 points (standard deviation)
     held = runpy.run_path(str(CHECK))["coverage"](12, 250)
     ours = held[[name for name in held.index if "bootstrap" not in name and "chance" not in name]]

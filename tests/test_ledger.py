@@ -135,7 +135,7 @@ def test_changed_images_are_noticed_touched_ones_are_not(tmp_path, source):
     (source / "p2.png").write_bytes((source / "p3.png").read_bytes())
     os.utime(source / "p2.png", ns=(later, later))
     before = contents(output)
-    with pytest.raises(InputError, match=r"1 images have changed .*'p2.png'"):
+    with pytest.raises(InputError, match=r"1 image changed .*'p2.png'"):
         run(source, output, Counting())
     assert contents(output) == before
     run(source, output, again, overwrite=True)
@@ -153,7 +153,7 @@ def test_images_that_are_gone_are_noticed_and_new_ones_are_done(tmp_path, source
     output = tmp_path / "out"
     run(source, output, Counting())
     (source / "p0.png").rename(source / "p9.png")
-    with pytest.raises(InputError, match=r"1 images are gone .*'p0.png'"):
+    with pytest.raises(InputError, match=r"1 image disappeared .*'p0.png'"):
         run(source, output, Counting())
     again = Counting()
     _, images = run(source, output, again, overwrite=True)
@@ -379,7 +379,7 @@ def test_input_and_output_at_an_address(source):
     run("memory://run", "memory://out", again)
     assert again.calls == 0
     system.pipe_file("/run/day 1/p1.png", (source / "p2.png").read_bytes())
-    with pytest.raises(InputError, match="1 images have changed"):
+    with pytest.raises(InputError, match="1 image changed"):
         run("memory://run", "memory://out", again)
     with pytest.raises(InputError, match="there is no image in"):
         run("memory://nothing", "memory://out2", again)
