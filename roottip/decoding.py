@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +153,14 @@ def _turned(values: NDArray[np.generic], orientation: int) -> NDArray[np.generic
     return values
 
 
-def levels(counts: NDArray[np.int64]) -> Image:
-    """What becomes of each value of 16 bits, ``(65536,)``, where there are so many pixels of each.
+def levels(parts: Iterable[NDArray[Any]]) -> Image:
+    """What becomes of each value of 16 bits, ``(65536,)``, in an image that comes in parts.
 
     From the 0.1th to the 99.9th percentile (as `numpy.percentile`) of what there is to 0 to 255.
     """
+    counts = np.zeros(2**16, dtype=np.int64)
+    for part in parts:
+        counts += np.bincount(part.ravel(), minlength=2**16)
     values = np.flatnonzero(counts)
     upto = np.cumsum(counts[values])
     ranks = np.array([0.001, 0.999]) * (upto[-1] - 1)
@@ -177,10 +181,8 @@ def levels(counts: NDArray[np.int64]) -> Image:
 
 def _stretched(values: NDArray[np.generic]) -> Image:
     if values.dtype == np.uint16:  # by how many there are of each value: a twentieth of the time
-        counts = np.zeros(2**16, dtype=np.int64)
-        for top in range(0, len(values), _PART):
-            counts += np.bincount(values[top : top + _PART].ravel(), minlength=2**16)
-        return np.ascontiguousarray(levels(counts)[values])
+        parts = (values[top : top + _PART] for top in range(0, len(values), _PART))
+        return np.ascontiguousarray(levels(parts)[values])
     deep = np.array(values, dtype=np.float64)
     deep[~np.isfinite(deep)] = np.nan  # a division by 0 on the way here has no brightness
     if np.isnan(deep).all():

@@ -335,9 +335,8 @@ def _listed(path: Path) -> list[str]:
     if path.suffix.lower() == ".csv":
         frame = table.read(path)
         if "image" not in frame:
-            has = ", ".join(map(str, frame))
-            hint = "; fields are separated by commas" if ";" in has or "\t" in has else ""
-            raise InputError(f"{path} lists no images: it has no column image; it has {has}{hint}")
+            holds = table.holds(frame)
+            raise InputError(f"{path} lists no images: it has no column image; {holds}")
         names = list(frame["image"])
     else:
         data = path.read_bytes()

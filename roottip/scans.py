@@ -87,7 +87,7 @@ class Scan(Strips):
             yield from self._strips()
             return
         if self._levels is None:
-            self._levels = _levels(self._strips())
+            self._levels = decoding.levels(self._strips())
         for strip in self._strips():
             yield self._levels[strip]
 
@@ -230,11 +230,3 @@ def _forget() -> None:
 def _said(error: Exception) -> str:
     """What libvips says of an error, in one line."""
     return "; ".join(dict.fromkeys(str(getattr(error, "detail", error)).split("\n"))).strip("; ")
-
-
-def _levels(strips: Iterator[NDArray[Any]]) -> Image:
-    """What becomes of each value of 16 bits: stretched as `images.read_image` does."""
-    counts = np.zeros(2**16, dtype=np.int64)
-    for strip in strips:
-        counts += np.bincount(strip.ravel(), minlength=2**16)
-    return decoding.levels(counts)

@@ -325,6 +325,13 @@ def _numbers_where_all_are(column: pd.Series) -> pd.Series:
     return numbers
 
 
+def holds(frame: pd.DataFrame) -> str:
+    """For errors: which columns there are, and where it is one, how several are told apart."""
+    only = str(frame.columns[0]) if len(frame.columns) == 1 else ""
+    hint = "; fields are separated by commas" if ";" in only or "\t" in only else ""
+    return f"it has {', '.join(map(str, frame))}{hint}"
+
+
 def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame):
         raise InputError(
@@ -333,12 +340,7 @@ def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) ->
         )
     missing = [column for column in columns if column not in frame]
     if missing:
-        only = str(frame.columns[0]) if len(frame.columns) == 1 else ""
-        hint = "; fields are separated by commas" if ";" in only or "\t" in only else ""
-        raise InputError(
-            f"{source} has no column {', '.join(missing)}; it has "
-            f"{', '.join(map(str, frame))}{hint}"
-        )
+        raise InputError(f"{source} has no column {', '.join(missing)}; {holds(frame)}")
     frame = frame.copy()
     names = _objects(frame["image"], _slashed)
     _refuse_first(names == "", frame["image"], source, "names no image")

@@ -16,6 +16,7 @@ so that a busy machine spoils no one alone.
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import subprocess
@@ -55,17 +56,7 @@ ROWS = 8
 
 
 def main() -> None:
-    parser = command_line.parser(__doc__)
-    parser.add_argument("images", nargs="+", type=command_line.file, help="files")
-    parser.add_argument(
-        "--repeats", type=command_line.positive, default=5, help="of everything; the fastest counts"
-    )
-    parser.add_argument(
-        "--copies",
-        type=command_line.positive,
-        default=4,
-        help="of the images, that the command gets",
-    )
+    parser = asking(__doc__, repeats=5, copies=4)
     parser.add_argument(
         "--output", type=Path, default=Path("out/bench.json"), help="the figures, as JSON"
     )
@@ -99,6 +90,20 @@ def main() -> None:
         "image": works.to_dict("index"),
     }
     arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def asking(description: str | None, repeats: int, copies: int) -> argparse.ArgumentParser:
+    """A parser for images, and how often they are worked on where it is not told."""
+    parser = command_line.parser(description)
+    positive = command_line.positive
+    parser.add_argument("images", nargs="+", type=command_line.file, help="files")
+    parser.add_argument(
+        "--repeats", type=positive, default=repeats, help="of everything; the fastest counts"
+    )
+    parser.add_argument(
+        "--copies", type=positive, default=copies, help="of the images, from file to table"
+    )
+    return parser
 
 
 def of_one_image(image: Image, repeats: int) -> tuple[pd.DataFrame, float, int]:

@@ -17,7 +17,7 @@ import time
 import command_line
 import numpy as np
 import torch
-from bench import fastest, file_to_table, operations, torch_net
+from bench import asking, fastest, file_to_table, operations, torch_net
 
 from roottip import engine, windows
 from roottip.detector import load
@@ -27,17 +27,7 @@ from roottip.scorers.cnn import SHIPPED, CnnScorer
 
 
 def main() -> None:
-    parser = command_line.parser(__doc__)
-    parser.add_argument("images", nargs="+", type=command_line.file, help="files")
-    parser.add_argument(
-        "--copies", type=command_line.positive, default=16, help="of the images, from file to table"
-    )
-    parser.add_argument(
-        "--repeats",
-        type=command_line.positive,
-        default=10,
-        help="of everything; the fastest counts",
-    )
+    parser = asking(__doc__, repeats=10, copies=16)
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         parser.error("there is no graphics card here that torch can compute on")

@@ -181,9 +181,9 @@ def write_dataset(
     for day in days:
         check_number("days", day, 0, above=True)
     check_number("workers", workers, 1, whole=True)
-    if len({_day_name(day) for day in days}) < len(days):
+    if len({_stem(0, day) for day in days}) < len(days):
         raise InputError(f"days={list(days)}: each day once; their images would be called the same")
-    names = {*_image_names(len(plates), days)}
+    names = {_stem(n, day) for n in range(len(plates)) for day in days or (None,)}
     there = [path for part in ("images", "rsml") for path in (folder / part).glob("plate_*")]
     drawn = [path for path in there if _DRAWN.fullmatch(path.name)]
     left = sorted(path for path in drawn if path.stem not in names)
@@ -210,21 +210,9 @@ def write_dataset(
     return images
 
 
-def _image_names(plates: int, days: Sequence[float]) -> list[str]:
-    """What the images are called, without their ending."""
-    return [
-        f"{_group(n)}_{_day_name(day)}" if days else _group(n)
-        for n in range(plates)
-        for day in days or (0.0,)
-    ]
-
-
-def _group(number: int) -> str:
-    return f"plate_{number + 1:04d}"
-
-
-def _day_name(day: float) -> str:
-    return f"day{day:g}"
+def _stem(number: int, day: float | None = None) -> str:
+    """What a plate is called, or its image on a day, without its ending."""
+    return f"plate_{number + 1:04d}" + ("" if day is None else f"_day{day:g}")
 
 
 def _run(work: Any, tasks: Sequence[tuple[int, Plate]], workers: int) -> Iterator[Any]:
@@ -255,7 +243,7 @@ def _write_plate(
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFrame]:
     number, plate = task
     own = plate_seed(seed, number)
-    group = _group(number)
+    group = _stem(number)
     roots = plant(plate, own, max(days, default=plate.day))
     rows: list[dict[str, Any]] = []
     tips: list[pd.DataFrame] = []
@@ -263,7 +251,7 @@ def _write_plate(
     for day in days or (plate.day,):
         today = replace(plate, day=day)
         made = picture(today, roots, own)
-        stem = f"{group}_{_day_name(day)}" if days else group
+        stem = _stem(number, day if days else None)
         image = f"{stem}.jpg"
         quality = [cv2.IMWRITE_JPEG_QUALITY, plate.jpeg]
         coded, data = cv2.imencode(".jpg", made.image[..., ::-1], quality)

@@ -211,6 +211,13 @@ def on_day(roots: Sequence[Root], day: float) -> list[Root]:
     return younger
 
 
+def directions(line: Line) -> tuple[Line, Line]:
+    """Unit vectors along a line, and to its side, at each of its points, (N, 2) each."""
+    ahead = np.gradient(line, axis=0)
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
+    return ahead, ahead[:, ::-1] * (-1.0, 1.0)
+
+
 def beside(root: Root, gap: float, together: float, shorter: float, new_id: int) -> Root:
     """A root that leaves its neighbour's base and ends beside its tip.
 
@@ -226,10 +233,9 @@ def beside(root: Root, gap: float, together: float, shorter: float, new_id: int)
         How much earlier it ends, mm.
     new_id : int
     """
-    ahead = np.gradient(root.line, axis=0)
-    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
+    _, side = directions(root.line)
     # a steady side: the normal of the smoothed direction cannot fold the line over itself
-    side = gaussian_filter1d(ahead[:, ::-1] * (-1.0, 1.0), 6 / STEP, axis=0, mode="nearest")
+    side = gaussian_filter1d(side, 6 / STEP, axis=0, mode="nearest")
     share = np.linspace(0, 1, len(root.line))[:, None]
     share = np.clip((share - together) / (1 - together), 0, 1)
     moved = root.line + gap * side * (share * share * (3 - 2 * share))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from roottip.synth import ground
 from roottip.synth.clutter import scatter
-from roottip.synth.growth import Line, Root, beside, grow, on_day
+from roottip.synth.growth import Line, Root, beside, directions, grow, on_day
 from roottip.synth.plate import Plate, stream
 from roottip.synth.roots import Plane, Stroke, draw_hairs, draw_roots, fixed, strokes
 from roottip.synth.truth import Scene, find_distractors, find_tips
@@ -224,9 +224,7 @@ def _gloss(drawn: Sequence[Stroke], plate: Plate, seed: int) -> NDArray[np.uint8
     shine = np.zeros((plate.height, plate.width), dtype=np.uint8)
     for stroke in drawn:
         rng = stream(seed, "gloss", stroke.root.plant, stroke.root.id)
-        ahead = np.gradient(stroke.line, axis=0)
-        ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
-        across = ahead[:, ::-1] * (-1.0, 1.0)
+        _, across = directions(stroke.line)
         for start in rng.integers(0, len(stroke.line), rng.poisson(len(stroke.line) / 60)):
             stop = min(start + rng.integers(4, 40), stroke.bare - 2)
             if stop - start > 2:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roottip.synth.growth import Line, Root
+from roottip.synth.growth import Line, Root, directions
 from roottip.synth.plate import Plate, stream
 
 Plane = NDArray[np.float32]
@@ -184,9 +184,7 @@ class _Rings:
 
     @classmethod
     def around(cls, stroke: Stroke, shading: float, lit: Line) -> _Rings:
-        ahead = np.gradient(stroke.line, axis=0)
-        ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
-        side = ahead[:, ::-1] * (-1.0, 1.0)
+        ahead, side = directions(stroke.line)
         # the brightest line lies towards the light
         middle = 0.35 * (side @ lit)[:, None] * side
         # the outline moves inwards, at the tip backwards, by what cv2 fills too much

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.special import erf
 
 from roottip.synth.clutter import DIRT, DROP, LABEL, SEED, Clutter, value_at
-from roottip.synth.growth import Line
+from roottip.synth.growth import Line, directions
 from roottip.synth.plate import Plate
 from roottip.synth.roots import Hairs, Plane, Stroke
 
@@ -259,8 +259,7 @@ def _crossings(drawn: Sequence[Stroke]) -> Line:
     if len(drawn) < 2:
         return np.empty((0, 2))
     line = np.concatenate([stroke.line[::2] for stroke in drawn])
-    ahead = np.concatenate([np.gradient(stroke.line[::2], axis=0) for stroke in drawn])
-    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
+    ahead = np.concatenate([directions(stroke.line[::2])[0] for stroke in drawn])
     owner = np.repeat(np.arange(len(drawn)), [len(stroke.line[::2]) for stroke in drawn])
     pairs = cKDTree(line).query_pairs(3.0, output_type="ndarray")
     one, two = owner[pairs[:, 0]], owner[pairs[:, 1]]
