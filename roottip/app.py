@@ -10,6 +10,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # help and completion answer before pandas is loaded
 OK, BAD_INPUT, IMAGES_FAILED, INTERRUPTED = 0, 2, 3, 130
 
 MOST_REASONS = 20
-"""Failed images whose reasons the terminal shows; images.csv has all."""
+"""Failed images whose reasons the terminal shows."""
 
 MISSED = "failed, its tips count as missed"
 
@@ -64,8 +65,8 @@ def detect(
         group=group,
     )
     print(batch.summary(tips, images, len(images)))
-    print(f"tables, overlays and report: {output}")
-    return _report_failures(images, "failed")
+    print(f"{'tables, overlays' if overlays else 'tables'} and report: {output}")
+    return _report_failures(images, "failed", f"{output}/images.csv")
 
 
 def compare(
@@ -80,11 +81,15 @@ def compare(
     from roottip import compare as comparing
     from roottip.detector import load
     from roottip.interchange import read_dataset
+    from roottip.provenance import provenance
     from roottip.verdict import judge
 
+    started = datetime.now(timezone.utc)
     if output is not None:
         comparing.check_free(output)  # now, not after minutes of work
     dataset = read_dataset(data, split)
+    if split is not None:
+        _remark_divided([data])
     settings = {"data": data, "split": split, "external": external, "tolerance": tolerance}
     settings["truth_sha256"] = comparing.digest(dataset.truth)
     peers = {}
@@ -96,11 +101,12 @@ def compare(
     )
     verdict = judge(evaluations)
     if output is not None:  # first: what is printed to may have been closed
+        settings |= provenance(started)
         comparing.write(evaluations, verdict, output, settings, images, dataset.root, dataset.truth)
     print(comparing.text(evaluations, verdict))
     if output is not None:
         print(f"report: {output / 'report.html'}")
-    return _report_failures(images, MISSED)
+    return _report_failures(images, MISSED, output and output / "images.csv")
 
 
 def evaluate(
@@ -113,35 +119,22 @@ def evaluate(
     output: Path | None = None,
 ) -> int:
     """Score tables of found points, anybody's, against the truth."""
-    import pandas as pd
-
     from roottip import compare as comparing
-    from roottip import evaluation, table
-    from roottip.interchange import of_split, read_listed, read_truth
+    from roottip import evaluation
+    from roottip.provenance import provenance
     from roottip.verdict import judge
 
+    started = datetime.now(timezone.utc)
     if output is not None:
         comparing.check_free(output)
     if images is None and (truth / "images.csv").is_file():  # a dataset folder
         images = truth / "images.csv"
+    tables, marks, listed = comparing.read_scored(found, truth, images, split)
     if images is None:
-        if split is not None:
-            raise InputError("split= needs images=, the table that says which image is in it")
-        if truth.is_dir() or truth.suffix.lower() == ".rsml":
-            raise InputError(f"truth={truth}: RSML needs images=, a table of the images' names")
-        marks = read_truth(truth)
-        pointed = [table.check_points(table.read(path), str(path))["image"] for path in found]
-        names = table.texts(sorted(set(marks["image"]).union(*pointed)))
-        listed = everything = pd.DataFrame({"image": names, "group": table.groups_of(marks, names)})
         print(
             "no images= given: images without marked and without found tips are not counted",
             file=sys.stderr,
         )
-    else:
-        everything, marks = read_listed(images, truth)
-        listed = of_split(everything, split, str(images))
-        marks = marks[marks["image"].isin(listed["image"])]
-    tables = comparing.read_found(found, list(listed["image"]), everything["image"])
     results = {
         name: evaluation.evaluate(points, marks, listed, tolerance, threshold)
         for name, points in tables.items()
@@ -152,11 +145,11 @@ def evaluate(
         settings |= {"tolerance": tolerance, "threshold": threshold}
         settings |= {f"{name}_sha256": comparing.digest(part) for name, part in tables.items()}
         settings["truth_sha256"] = comparing.digest(marks)
-        comparing.write(results, verdict, output, settings)
+        comparing.write(results, verdict, output, settings | provenance(started))
     print(comparing.text(results, verdict))
     if output is not None:
         print(f"report: {output / 'report.html'}")
-    return _report_failures(listed, MISSED) if "status" in listed else OK
+    return _report_failures(listed, MISSED, images) if "status" in listed else OK
 
 
 def train(
@@ -186,6 +179,7 @@ def train(
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     if start == Path("shipped"):
         start = SHIPPED
+    _remark_divided(data)
     with contextlib.redirect_stdout(sys.stderr):  # where its progress bars belong
         model = learn(
             data,
@@ -381,13 +375,21 @@ def _versions() -> str:
     return "\n".join(said)
 
 
-def _report_failures(images: pd.DataFrame, label: str) -> int:
-    """Print why images failed; returns the exit code."""
+def _remark_divided(data: Sequence[Path]) -> None:
+    from roottip.interchange import divided
+
+    for remark in filter(None, map(divided, data)):
+        print(remark, file=sys.stderr)
+
+
+def _report_failures(images: pd.DataFrame, label: str, table: Path | str | None = None) -> int:
+    """Print why images failed, of many in which table it stands; returns the exit code."""
     failed = images[images["status"] == "failed"]
     for row in failed.head(MOST_REASONS).itertuples():
         print(f"{label}: {getattr(row, 'error', '') or row.image}", file=sys.stderr)
     if len(failed) > MOST_REASONS:
-        print(f"… and {len(failed) - MOST_REASONS} more, see images.csv", file=sys.stderr)
+        where = "" if table is None else f", see {table}"
+        print(f"… and {len(failed) - MOST_REASONS} more{where}", file=sys.stderr)
     return IMAGES_FAILED if len(failed) else OK
 
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import platform
+import os
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from roottip import __version__, engine, ledger, places, runpage, table, traits
 from roottip.detector import Detector
@@ -25,38 +21,16 @@ from roottip.engine import Engine
 from roottip.errors import InputError, counted
 from roottip.images import find_images
 from roottip.ledger import Ledger
+from roottip.meter import progress
 from roottip.places import Folder, Place
+from roottip.provenance import identity, provenance
 from roottip.task import Result, Task
-
-LINE_SECONDS = 30.0
-"""From one line of progress to the next, where stderr is no terminal."""
 
 LONGEST_NAME = 200
 """Bytes of an image's name that its overlay's name keeps; file systems take 255 with endings."""
 
 _ENDINGS = {"overlays": ".png", "thumbnails": ".jpg"}
 """Of an image's pictures, by the folder that they are in."""
-
-T = TypeVar("T")
-
-
-def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
-    """Show a progress bar on a terminal; elsewhere, in a log, a plain line now and then."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=label, unit="image", dynamic_ncols=True)
-        return
-    begun = said = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
-        now = time.monotonic()
-        if now - said > LINE_SECONDS:
-            said, rate = now, done / (now - begun)
-            left = timedelta(seconds=round((total - done) / rate))
-            print(
-                f"{label}: {done} of {total} images, {rate:.2f} a second, {left} left",
-                file=sys.stderr,
-                flush=True,
-            )
 
 
 def run(
@@ -128,7 +102,7 @@ def run(
     empty = ledger.tables(Ledger.nothing(), [])
     traits.measure(*empty, **of_traits)  # refuses what cannot be
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
-    record |= {"weights": weights(detector), "card": _on_card(detector), "roottip": __version__}
+    record |= {"weights": identity(detector), "card": _on_card(detector), "roottip": __version__}
     record = json.loads(json.dumps(record, default=str))  # as it will be read again
     with folder.lock(f"{ledger.WORK}/lock"):
         same = ledger.claim(folder, record, overwrite)
@@ -175,14 +149,14 @@ def run(
 
 
 def summary(tips: pd.DataFrame, images: pd.DataFrame, wanted: int) -> str:
-    """One sentence: images, tips, failures, doubts, seconds an image."""
+    """What came out, in a line: images, tips, failures, doubts, seconds an image."""
     done = images["status"] == "ok"
     count = counted(len(tips), "tip")
     sentence = f"{count} in {int(done.sum())} of {wanted} images"
     failed = int((~done).sum())
     if failed:
         sentence += f"; {failed} could not be read (see images.csv)"
-    doubtful = int((done & (images["note"] != "")).sum()) if "note" in images else 0
+    doubtful = int((done & (images["note"] != "")).sum())
     if doubtful:
         sentence += f"; {doubtful} doubtful (note in images.csv)"
     if wanted > len(images):
@@ -192,26 +166,12 @@ def summary(tips: pd.DataFrame, images: pd.DataFrame, wanted: int) -> str:
     return f"{sentence}. {images.loc[done, 'seconds'].mean():.2f} s an image."
 
 
-def provenance(started: datetime) -> dict[str, Any]:
-    """Versions, machine and time: what one needs to trace a result."""
-    return {
-        "roottip": __version__,
-        "python": sys.version.split()[0],
-        "opencv": cv2.__version__,
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round((datetime.now(timezone.utc) - started).total_seconds(), 2),
-        "units": "x, y in px of the image as displayed; the centre of the top-left pixel is (0, 0)",
-    }
-
-
 def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
     """Results inside the input folder, of this run or another, are no photographs."""
     if places.is_address(root) or places.is_address(folder.place):
         inside = f"{str(folder).rstrip('/')}/"
         return [name for name in names if not str(places.join(root, name)).startswith(inside)]
-    output = Path(folder.place).resolve()
+    output = Path(os.path.realpath(folder.place))
 
     @functools.cache
     def is_run(inside: PurePosixPath) -> bool:
@@ -221,25 +181,14 @@ def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
     def wanted(name: str) -> bool:
         if "\0" in name:  # no path, but it gets its row
             return True
-        if Path(root, name).resolve().is_relative_to(output):
+        # not Path.resolve, which raises at a link to itself before Python 3.13
+        if Path(os.path.realpath(Path(root, name))).is_relative_to(output):
             return False
         # what lies elsewhere somebody has listed; the folder that was given itself may be a run's
         *inside, _ = PurePosixPath(name).parents
         return Path(name).is_absolute() or not any(map(is_run, inside))
 
     return [name for name in names if wanted(name)]
-
-
-def weights(detector: Detector) -> str | None:
-    """What a detector's scores depend on besides its settings, where it has weights.
-
-    Their SHA-256, for others may bear the same file name, and what computes them.
-    """
-    scorer = getattr(detector, "scorer", None)
-    card = getattr(scorer, "card", {})
-    again = getattr(getattr(detector, "review", None), "card", {}).get("sha256")
-    parts = (card.get("sha256"), card.get("glance"), again, getattr(scorer, "runtime", None))
-    return "+".join(part for part in parts if part) or None
 
 
 def _on_card(detector: Detector) -> dict[str, Any]:
@@ -263,7 +212,8 @@ def _picture(below: str, name: str) -> str:
     told = name.replace(":", "_").split("/")
     parts = [part for part in told if part not in ("", ".", "..")]
     raw = parts[-1].encode("utf-8", "surrogateescape")
-    if len(raw) > LONGEST_NAME or ".." in told:  # without it the name may be another image's
+    # without it the name may be another image's
+    if len(raw) > LONGEST_NAME or ".." in told or ":" in name:
         whole = name.encode("utf-8", "surrogateescape")
         digest = hashlib.blake2b(whole, digest_size=8).hexdigest()
         parts[-1] = f"{raw[:LONGEST_NAME].decode('utf-8', 'ignore')}-{digest}"

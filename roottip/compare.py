@@ -5,22 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from roottip import table
-from roottip.batch import progress, provenance, weights
 from roottip.detector import Detector
 from roottip.errors import InputError, check_number
 from roottip.evaluation import Evaluation, evaluate
 from roottip.images import read_ahead
-from roottip.interchange import Dataset
-from roottip.meter import Meter
+from roottip.interchange import Dataset, of_split, read_listed, read_truth
+from roottip.meter import Meter, progress
 from roottip.page import write_page
 from roottip.places import check_own
+from roottip.provenance import identity
 from roottip.verdict import Verdict
 
 FLOOR = 0.01
@@ -59,7 +58,7 @@ def compare(
         ``summary`` has besides what `evaluate` gives ``seconds`` an image (detection only)
         and ``memory`` (MiB, as in `Meter`: the most that one image's detection needed besides
         the image and what was loaded), NaN for points of other programs; and ``weights``,
-        what tells them from all others, as `batch.weights` gives it.
+        what tells them from all others, as `provenance.identity` gives it.
     images : DataFrame
         The images table, with ``sha256`` of each file read; an image that cannot be read stays
         in the score, its tips missed.
@@ -68,7 +67,7 @@ def compare(
     for key in others:
         if key in detectors:
             raise InputError(f"{key} is a detector's name; give its table another file name")
-    check_number("tolerance", tolerance, 0, above=True)  # before minutes of work
+    check_number("tolerance", tolerance, 0, table.FARTHEST, above=True)  # before minutes of work
     names = list(dataset.images["image"])
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in detectors}
     meters = {name: Meter() for name in detectors}
@@ -94,8 +93,7 @@ def compare(
         )
     images = table.images(rows)
     images["sha256"] = table.texts(row.get("sha256") for row in rows)
-    groups = table.texts(dataset.groups.values())
-    listed = dataset.images.reset_index(drop=True).assign(group=groups)
+    listed = dataset.images.reset_index(drop=True)
     for side in ("width", "height"):
         of_image = dict(zip(images["image"], images[side], strict=True))
         sizes = [of_image.get(name, pd.NA) for name in names]
@@ -123,21 +121,74 @@ def compare(
         meter = meters.get(key, Meter())
         seconds = meter.seconds / meter.entries if meter.entries else float("nan")
         result.summary.update(seconds=seconds, memory=meter.memory)
-        result.summary["weights"] = weights(detectors[key]) if key in detectors else None
+        result.summary["weights"] = identity(detectors[key]) if key in detectors else None
     return evaluations, images
 
 
+def read_scored(
+    found: Sequence[Path], truth: Path, images: Path | None = None, split: str | None = None
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.DataFrame]:
+    """Read what is scored, and what by.
+
+    Parameters
+    ----------
+    found : sequence of path
+        Tables of found points.
+    truth : path
+        As `interchange.read_truth` takes it.
+    images : path, optional
+        The images table. Where not given, the images are those with points.
+    split : str, optional
+        Of the images; all where not given.
+
+    Returns
+    -------
+    found : dict of str to DataFrame
+        As `read_found` gives it.
+    truth, images : DataFrame
+
+    Raises
+    ------
+    InputError
+        A table cannot be used, or what is asked for needs the images table.
+    """
+    if images is not None:
+        everything, marks = read_listed(images, truth)
+        listed = of_split(everything, split, str(images))
+        marks = marks[marks["image"].isin(listed["image"])]
+        return read_found(found, list(listed["image"]), everything["image"]), marks, listed
+    if split is not None:
+        raise InputError("split= needs images=, the table that says which image is in it")
+    if truth.is_dir() or truth.suffix.lower() == ".rsml":
+        raise InputError(f"truth={truth}: RSML needs images=, a table of the images' names")
+    marks = read_truth(truth)
+    tables = read_found(found)
+    for path, points in zip(found, tables.values(), strict=True):
+        if len(points) and len(marks) and not points["image"].isin(marks["image"]).any():
+            raise InputError(
+                f"{path} and {truth} have no image in common, such as {points['image'].iloc[0]!r} "
+                f"and {marks['image'].iloc[0]!r}; image names must be the same in all tables "
+                "(where they are of other images, give images=, the table of all)"
+            )
+    pointed = [points["image"] for points in tables.values()]
+    names = table.texts(sorted(set(marks["image"]).union(*pointed)))
+    listed = pd.DataFrame({"image": names})
+    return tables, marks, listed.assign(group=table.groups_of(listed, marks))
+
+
 def read_found(
-    paths: Iterable[Path], images: Sequence[str], known: Iterable[str]
+    paths: Iterable[Path],
+    images: Sequence[str] | None = None,
+    known: Iterable[str] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Read tables of found points, each named by its file without the ending.
 
     Parameters
     ----------
     paths : iterable of path
-    images : sequence of str
+    images : sequence of str, optional
         The images scored; points in others are left out.
-    known : iterable of str
+    known : iterable of str, optional
         All images there are.
 
     Raises
@@ -146,20 +197,20 @@ def read_found(
         A table is malformed or has points in an unknown image, or two have the same name.
     """
     found: dict[str, pd.DataFrame] = {}
-    known = set(known)
+    known = None if known is None else set(known)
     for path in paths:
         if path.stem in found:
             raise InputError(
                 f"two tables are called {path.stem}; rename one, the name is its label"
             )
         points = table.check_points(table.read(path), str(path))
-        stray = points.loc[~points["image"].isin(known), "image"]
-        if len(stray):
+        stray = [] if known is None else [name for name in points["image"] if name not in known]
+        if known is not None and stray:
             raise InputError(
-                f"{path} has points in {stray.iloc[0]!r}, which is none of the {len(known)} images "
+                f"{path} has points in {stray[0]!r}, which is none of the {len(known)} images "
                 f"listed, such as {min(known)!r}; image names must be the same in all tables"
             )
-        found[path.stem] = points[points["image"].isin(images)]
+        found[path.stem] = points if images is None else points[points["image"].isin(images)]
     return found
 
 
@@ -233,7 +284,7 @@ def write(
         Of the same.
     output : Path
     settings : mapping
-        How it was made, for the report.
+        How it was made, and `provenance`, for the report.
     images : DataFrame, optional
         The images table; written as ``images.csv``.
     root : Path, optional
@@ -247,7 +298,6 @@ def write(
         As `check_free` does.
     """
     check_free(output)
-    started = datetime.now(timezone.utc)
     written = tables(evaluations, verdict)
     for name, frame in written.items():
         table.write(frame, output / f"{name}.csv")
@@ -260,14 +310,14 @@ def write(
         [*verdict.sentences, *_unread(images)],
         evaluations,
         {heading: written[name] for name, heading in _ON_PAGE.items() if len(written[name])},
-        {**settings, **hashed, **provenance(started)},
+        {**settings, **hashed},
         root,
         truth,
     )
 
 
 def check_free(output: Path) -> None:
-    """Whether a comparison may be written into a folder: a new one, or that of another comparison.
+    """Refuse a folder that holds something else than a comparison, which may be written anew.
 
     Raises
     ------

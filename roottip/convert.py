@@ -119,10 +119,10 @@ def left_out(points: pd.DataFrame, images: pd.DataFrame, name: str) -> list[str]
     lost = [str(key) for key in columns if not (key == "ignore" and not columns[key].any())]
     bare = images[~images["image"].isin(points["image"])].reset_index(drop=True)
     grouped = "group" in images and "group" in keeps
-    if grouped and (_groups(points, bare) != bare["image"]).any():
+    if grouped and (table.groups_of(bare, points) != bare["image"]).any():
         lost.append("group of images without tips")
     said = [key for key in ("split", "px_per_mm") if key in images]
-    return [*lost, *(key for key in said if not images[key].isin(["", pd.NA]).all())]
+    return [*lost, *(key for key in said if not (images[key].isna() | (images[key] == "")).all())]
 
 
 def input_name(path: Path, given: str | None) -> str:
@@ -292,7 +292,7 @@ def _write_dataset(
             )
         write_whole(here, there)
     (output / "images.csv").unlink(missing_ok=True)
-    listed = images.assign(group=_groups(points, images))
+    listed = images.assign(group=table.groups_of(images, points))
     listed["split"] = _splits(listed, val)
     first = ["image", "split", "width", "height", "group"]
     listed = listed[[*first, *(column for column in listed if column not in first)]]
@@ -308,17 +308,11 @@ def _with_groups(points: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """The points with the groups that the images table says, where these are not each its own."""
     if "group" not in images:
         return points
-    pairs = zip(images["image"], _groups(points, images), strict=True)
+    pairs = zip(images["image"], table.groups_of(images, points), strict=True)
     shared = {image: group for image, group in pairs if group != image}
     if not shared:
         return points
     return points.assign(group=[shared.get(image) for image in points["image"]])
-
-
-def _groups(points: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
-    """Of the images table, else of the points, else each image its own."""
-    told = table.groups_of(points, images["image"])
-    return table.groups(images.get("group", told), told)
 
 
 def _splits(images: pd.DataFrame, val: float) -> pd.Series:
@@ -327,7 +321,7 @@ def _splits(images: pd.DataFrame, val: float) -> pd.Series:
     The order in which groups go to ``val`` is that of their names' hashes, so that it does not
     hang on the order of the images, and most stay where they are when images come in.
     """
-    if "split" in images:
+    if "split" in table.with_splits(images):  # else nothing is told
         return images["split"].fillna("train")
     groups = sorted(images["group"].unique(), key=_shuffled)
     count = min(max(1, round(val * len(groups))), len(groups) - 1) if val else 0

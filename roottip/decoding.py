@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import struct
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -26,7 +28,17 @@ from PIL.TiffImagePlugin import (
 )
 
 from roottip.errors import InputError
+from roottip.places import Place
 from roottip.windows import Image
+
+FORMAT_OF = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jfif", ".jpe"), "JPEG"),
+    ".png": "PNG",
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+}
+"""What Pillow calls the images that are read, by the endings of their names."""
 
 _PART = 512  # rows
 
@@ -71,6 +83,41 @@ def header(path: Path) -> PillowImage.Image:
         with contextlib.suppress(SyntaxError):
             return kind(path)
     raise InputError(f"{path} is no JPEG, PNG or TIFF")
+
+
+def orientation(picture: PillowImage.Image, path: Path) -> int:
+    """How an image is to be turned, by EXIF's numbers, as `displayed` does; decodes no pixel."""
+    if isinstance(picture, PngImageFile) and "exif" not in picture.info:
+        with path.open("rb") as file:
+            picture.info["exif"] = _exif_of_png(file)
+    # of the base class: a PNG's own would decode the pixels to look behind them
+    exif = PillowImage.Image.getexif(picture)
+    return int(exif.get(ExifTags.Base.Orientation, 1))
+
+
+def _exif_of_png(file: BinaryIO) -> bytes:
+    """The chunk ``eXIf``, which may stand behind the pixels; nothing where there is none."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"eXIf":
+            return b"Exif\0\0" + file.read(length)
+        file.seek(length + 4, os.SEEK_CUR)  # its checksum too
+    return b""
+
+
+def notes(picture: PillowImage.Image, path: Place) -> tuple[str, ...]:
+    """What makes results of an image doubtful: more frames, another format than its name says."""
+    said = []
+    frames = getattr(picture, "n_frames", 1)
+    # MPO: what some cameras write as JPEG, with a preview behind it
+    if frames > 1 and picture.format != "MPO":
+        said.append(f"first of {frames} frames")
+    # by the name only: the ending of an address may be anything
+    ending = PurePath(str(path)).suffix.lower()
+    if picture.format not in (FORMAT_OF.get(ending, picture.format), "MPO"):
+        said.append(f"a {picture.format} named {ending}")
+    return tuple(said)
 
 
 def has_alpha(picture: PillowImage.Image) -> bool:

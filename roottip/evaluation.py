@@ -128,7 +128,7 @@ def evaluate(
     InputError
         A table is malformed, or names an image that `images` does not.
     """
-    check_number("tolerance", tolerance, 0, above=True)
+    check_number("tolerance", tolerance, 0, table.FARTHEST, above=True)
     if threshold is not None:
         check_number("threshold", threshold, -math.inf)
     found, truth = check_points(found, "found"), check_points(truth, "truth")
@@ -240,7 +240,7 @@ def _listed(images: Sequence[str] | Mapping[str, str] | pd.DataFrame) -> pd.Data
     """The images table of what `evaluate` was given, each image with a group."""
     if isinstance(images, pd.DataFrame):
         listed = table.check_images(images, "images")
-        listed["group"] = table.groups(listed.get("group", listed["image"]), listed["image"])
+        listed["group"] = table.groups_of(listed)
     elif isinstance(images, str):
         raise InputError(f"images={images!r} is one name; give a list of names")
     else:
@@ -295,8 +295,8 @@ def _matches(
     tip = np.concatenate([np.full(len(outcome), -1), missed])
     tip[i] = j
     carried = [name for name in ("cause", "neighbour", "root_order") if name in tips]
-    of_tip = tips.rename(columns={"x": "truth_x", "y": "truth_y"})
-    of_tip = of_tip[["truth_x", "truth_y", *carried]].reindex(tip).reset_index(drop=True)
+    of_tip = tips[["x", "y", *carried]].rename(columns={"x": "truth_x", "y": "truth_y"})
+    of_tip = of_tip.reindex(tip).reset_index(drop=True)
     points = finds.points[["image", "x", "y", "score"]].reindex(range(len(tip)))
     points.loc[len(outcome) :, "image"] = tips["image"].to_numpy()[missed]
     offset = points[["x", "y"]].to_numpy() - of_tip[["truth_x", "truth_y"]].to_numpy()

@@ -27,7 +27,7 @@ from roottip.errors import InputError
 from roottip.places import Place
 from roottip.windows import Image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+SUFFIXES = tuple(decoding.FORMAT_OF)
 LISTS = (".csv", ".txt")
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[
                 f"there is no image in {path} or its subfolders; roottip reads {_ENDINGS}"
             )
     elif path.is_file() and path.suffix.lower() in LISTS:
-        root = path.parent
+        root = path.parent.absolute()  # what lies in it may be listed from the top
         found = [root / name for name in _listed(path)]
     elif path.is_file():
         if not _is_image(path):
@@ -175,9 +175,7 @@ def read_size(path: Path) -> tuple[int, int]:
                 # as stored: some versions of Pillow have turned the size already
                 stored = ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength
                 width, height = (int(picture.tag_v2[tag]) for tag in stored)
-            # of the base class: a PNG's own would decode the pixels to look behind them
-            exif = PillowImage.Image.getexif(picture)
-            orientation = exif.get(ExifTags.Base.Orientation, 1)
+            orientation = decoding.orientation(picture, path)
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
     except Exception as error:  # as in decode
@@ -190,11 +188,16 @@ def decode(data: bytes, path: Place) -> Picture:
     """Decode an image file's content, as `read_image` does; `path` is its name in errors."""
     try:
         with PillowImage.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as picture:
-            notes = _notes(picture, path)
+            notes = decoding.notes(picture, path)
             image = decoding.displayed(picture, data)
         return Picture(image, notes, decoding.px_per_mm(picture))
     except UnidentifiedImageError as error:
         what = f"not an image roottip reads ({_ENDINGS})" if data else "an empty file"
+        if data.startswith(_TIFF):
+            what = (
+                "a TIFF of a kind that roottip does not read, such as floats of 64 bits, or cut "
+                "short; save it with 8 or 16 bits a channel"
+            )
         raise InputError(f"{path} is {what}") from error
     except PillowImage.DecompressionBombError as error:
         most = 2 * (PillowImage.MAX_IMAGE_PIXELS or 0) // 1_000_000
@@ -255,12 +258,13 @@ def in_order(work: Callable[[str], T], names: Iterable[str], ahead: int) -> Iter
 
 
 _ENDINGS = "JPEG, PNG, TIFF, BMP and WebP"
-_PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
-_FORMAT_OF = {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF"}
+_PILLOW_FORMATS = tuple(dict.fromkeys(decoding.FORMAT_OF.values()))
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 _UNREAD = re.compile(
-    r"\.(arw|avif|bif|cr2|cr3|czi|dng|gif|heic|heif|jp2|jxl|lif|nd2|nef|orf|psd|raf|rw2|svs)"
+    r"\.(arw|avif|bif|cr2|cr3|czi|dng|gif|heic|heif|hif|j2k|jp2|jpx|jxl|lif|lsm|nd2|ndpi|nef|oib|"
+    r"oif|orf|pbm|pef|pgm|pnm|ppm|psd|raf|raw|rw2|scn|srw|svs|tga|vsi)"
 )
 """Endings of cameras', telephones' and microscopes' pictures that roottip does not read."""
 
@@ -368,17 +372,3 @@ def _natural(name: str) -> list[tuple[int, int | str]]:
         (0, int(piece)) if i % 2 else (1, piece) for i, piece in enumerate(pieces)
     ]
     return [*key, (1, name)]  # p01 and p1 are two names
-
-
-def _notes(picture: PillowImage.Image, path: Place) -> tuple[str, ...]:
-    notes = []
-    frames = getattr(picture, "n_frames", 1)
-    if frames > 1:
-        notes.append(f"first of {frames} frames")
-    # by the name only: the ending of an address may be anything
-    ending = PurePath(str(path)).suffix.lower()
-    named = _FORMAT_OF.get(ending, ending[1:].upper())
-    # MPO: what some cameras write as JPEG, with a preview behind it
-    if ending in SUFFIXES and picture.format not in (named, "MPO"):
-        notes.append(f"a {picture.format} named {ending}")
-    return tuple(notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,14 +163,29 @@ def read_listed(images: str | Path, truth: str | Path) -> tuple[pd.DataFrame, pd
         raise InputError(f"{images} lists no image")
     marked = read_truth(truth, list(listed["image"]))
     _refuse_stray(marked, str(truth), listed, str(images))
-    told = table.groups_of(marked, listed["image"])
-    return listed.assign(group=table.groups(listed.get("group", told), told)), marked
+    return table.with_splits(listed).assign(group=table.groups_of(listed, marked)), marked
 
 
 def _refuse_stray(points: pd.DataFrame, source: str, images: pd.DataFrame, listed: str) -> None:
     stray = points.loc[~points["image"].isin(images["image"]), "image"]
     if len(stray):
         raise InputError(f"{source} has tips in {stray.iloc[0]!r}, which is not in {listed}")
+
+
+def divided(folder: Path) -> str:
+    """A sentence about the groups of a dataset folder with images in several splits, if any."""
+    images = read_dataset(folder).images
+    if "split" not in images:
+        return ""
+    pairs = {*zip(images["group"], images["split"], strict=True)}
+    groups = [group for group, count in Counter(group for group, _ in pairs).items() if count > 1]
+    if not groups:
+        return ""
+    more = f" and {len(groups) - 1} more" if len(groups) > 1 else ""
+    return (
+        f"{folder}: group {min(groups)}{more} has images in several splits; a net that learns from "
+        "some knows the others too well, and figures flatter"
+    )
 
 
 def of_split(images: pd.DataFrame, split: str | None, source: str) -> pd.DataFrame:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from roottip import lookfigures, lookpage, table, windows
-from roottip.batch import provenance
 from roottip.compare import compare
 from roottip.detector import load
 from roottip.errors import InputError, check_number
@@ -30,6 +29,7 @@ from roottip.learning import handmade
 from roottip.learning.plates import distance
 from roottip.lookfigures import OUTCOMES, ZONES
 from roottip.places import check_own
+from roottip.provenance import provenance
 from roottip.scale import REFERENCE_WIDTH, adjustment, rescaled
 from roottip.scorers import cnn
 from roottip.scorers.card import read_card

@@ -1,16 +1,26 @@
-"""How long a piece of work takes and how much memory it holds."""
+"""How long a piece of work takes, how much memory it holds, and how far it is."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from types import TracebackType
+from typing import TypeVar
 
 import psutil
+from tqdm import tqdm
+
+LINE_SECONDS = 30.0
+"""From one line of progress to the next, where stderr is no terminal."""
 
 _PAUSE = 0.005
 """Seconds between two looks at the memory: a large array lives longer, and a look takes some
 ten millionths of a second."""
+
+T = TypeVar("T")
 
 
 class Meter:
@@ -60,3 +70,22 @@ class Meter:
         while waiting:
             waiting = not self._done.wait(_PAUSE)
             self._peak = max(self._peak, self._process.memory_info().rss)
+
+
+def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+    """Show a progress bar on a terminal; elsewhere, in a log, a plain line now and then."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=label, unit="image", dynamic_ncols=True)
+        return
+    begun = said = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - said > LINE_SECONDS:
+            said, rate = now, done / (now - begun)
+            left = timedelta(seconds=round((total - done) / rate))
+            print(
+                f"{label}: {done} of {total} images, {rate:.2f} a second, {left} left",
+                file=sys.stderr,
+                flush=True,
+            )

@@ -24,8 +24,8 @@ from roottip.windows import BORDER, Image, Points
 REFERENCE_WIDTH = 5.0
 """Root width in px that detectors work at."""
 
-NARROWEST = 0.5
-"""Root width in px that can be given at least."""
+NARROWEST, WIDEST = 0.5, 200.0
+"""Root width in px that can be given at least and at most; wider ones would not be seen."""
 
 SMALLEST, LARGEST = 0.2, 2.0
 """Limits of the resizing. Beyond 2 an enlarged image holds no more than the original did;
@@ -185,10 +185,10 @@ def check_width(root_width: object) -> None:
     Raises
     ------
     InputError
-        It is no number, or below `NARROWEST`.
+        It is no number, or not from `NARROWEST` to `WIDEST`.
     """
     if root_width is not None:
-        check_number("root_width", root_width, NARROWEST)
+        check_number("root_width", root_width, NARROWEST, WIDEST)
 
 
 def _limited(scale: float, least: float = SMALLEST) -> float:

@@ -66,13 +66,19 @@ class Scan(Strips):
             # libvips takes a fourth channel for alpha, and says 72 dots an inch of most files
             self._alpha = bool(header.hasalpha()) and decoding.has_alpha(picture)
             self.px_per_mm = decoding.px_per_mm(picture)
+            self.notes = decoding.notes(picture, self.path)
+            turned = decoding.orientation(picture, self.path)
+        # from the top down is then not the order of the file, and all of it would be in memory
+        if turned != 1:
+            raise InputError(
+                f"{self._sized(header)} and is stored turned (EXIF orientation {turned}); save it "
+                "upright"
+            )
         if header.format == "ushort" and self._alpha:
             raise InputError(f"{self._sized(header)} of 16 bits with transparency; save it without")
         shown = self._shown()
         self._deep = shown.format == "ushort"
         self.shape = (shown.height, shown.width) + ((3,) if shown.bands == 3 else ())
-        frames = _field(header, "n-pages", 1)
-        self.notes = (f"first of {frames} frames",) if frames > 1 else ()
         self._levels: Image | None = None
 
     def __iter__(self) -> Iterator[Image]:
@@ -145,12 +151,6 @@ class Scan(Strips):
             raise InputError(
                 f"{size} and is stored interlaced (progressive), so it can only be read whole; "
                 "save it without"
-            )
-        # from the top down is then not the order of the file, and all of it would be in memory
-        turned = _field(header, "orientation", 1)
-        if turned != 1:
-            raise InputError(
-                f"{size} and is stored turned (EXIF orientation {turned}); save it upright"
             )
         deep = header.format == "ushort"
         colours = header.bands - header.hasalpha()

@@ -18,6 +18,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,17 @@ MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
 
 FORMATS = (".csv", ".parquet")
 
-_NUMBERS = {*MEASURED} - {"note"}
+_AS_TEXT: dict[str, Any] = {
+    "dtype": object,
+    "keep_default_na": False,
+    "encoding_errors": "surrogateescape",
+}
+"""For pandas to take every value as it is written."""
+
+_NUMBERS = {"x", "y", "score", "x_end", "y_end", "root_order", "distance"}
+_NUMBERS |= {"width", "height", "tips", "seconds", *MEASURED} - {"note"}
+"""Columns that are numbers, unknown ones, even where nothing is in them."""
+
 _TEXT = ("image", "group", "split", "status", "error", "source", "cause", "outcome", "detector")
 
 
@@ -100,7 +111,7 @@ def read(path: str | Path) -> pd.DataFrame:
     """Read a table from CSV or Parquet, by the file's ending.
 
     Image names, groups and the like stay text (``007`` is no number and ``NA`` is a name);
-    other columns become numbers where every value is one.
+    other columns become numbers where every value is one, and points' and sizes' if there is none.
 
     Raises
     ------
@@ -122,18 +133,15 @@ def read(path: str | Path) -> pd.DataFrame:
             with warnings.catch_warnings():
                 # of a field too many in each row pandas would only warn, and leave it out
                 warnings.simplefilter("error", pd.errors.ParserWarning)
-                text = pd.read_csv(
-                    path,
-                    dtype=object,
-                    keep_default_na=False,
-                    index_col=False,
-                    encoding_errors="surrogateescape",
-                )
-            text = text.rename(columns=str.strip)
-            twice = text.columns[text.columns.duplicated()]
+                text = pd.read_csv(path, index_col=False, **_AS_TEXT)
+            # by itself: of two columns of one name pandas renames the second
+            names = pd.read_csv(path, header=None, nrows=1, **_AS_TEXT).iloc[0].str.strip()
+            twice = names[names.duplicated() & (names != "")]
             if len(twice):
-                raise ValueError(f"it has two columns called {twice[0]}")
-            return text.apply(_numbers_where_all_are)
+                raise ValueError(f"it has two columns called {twice.iloc[0]}")
+            text = text.rename(columns=str.strip)
+            # by name: of a table without rows `apply` would ask nothing
+            return text.assign(**{name: _numbers_where_all_are(text[name]) for name in text})
     except pd.errors.ParserWarning as error:
         raise InputError(
             f"{path} has rows with more fields than its first line names; fields are separated by "
@@ -268,28 +276,37 @@ def texts(values: Iterable[object]) -> pd.Series:
     return pd.Series(list(values), dtype=object)
 
 
-def groups(given: pd.Series, images: pd.Series) -> pd.Series:
-    """The groups of images as text; where none is given, an image is its own."""
-    text = [_text(group) or image for group, image in zip(given, images, strict=True)]
-    return pd.Series(text, index=images.index, dtype=object)
+def with_splits(images: pd.DataFrame) -> pd.DataFrame:
+    """The images table with a split for every image, ``train`` where none is told, or for none."""
+    if "split" not in images:
+        return images
+    told = _objects(images["split"], _text)
+    if not (told != "").any():
+        return images.drop(columns="split")
+    return images.assign(split=told.where(told != "", "train"))
 
 
-def groups_of(points: pd.DataFrame, images: pd.Series) -> pd.Series:
-    """The group that points say of each image; where they say none, an image is its own.
+def groups_of(images: pd.DataFrame, points: pd.DataFrame | None = None) -> pd.Series:
+    """The group of each image as text: what the images table says, else its points, else its name.
 
     Raises
     ------
     InputError
-        They say two of one image.
+        Its points say two.
     """
     told: dict[str, str] = {}
-    for image, group in zip(points["image"], points.get("group", []), strict=False):
-        text = _text(group)
-        if text and told.setdefault(image, text) != text:
-            raise InputError(
-                f"{image} is said to be of group {told[image]} and {text}; an image has one group"
-            )
-    return groups(texts(told.get(image) for image in images), images)
+    if points is not None and "group" in points:
+        for image, group in zip(points["image"], points["group"], strict=True):
+            text = _text(group)
+            if text and told.setdefault(image, text) != text:
+                raise InputError(
+                    f"{image} is said to be of group {told[image]} and {text}; an image has one "
+                    "group"
+                )
+    given = images["group"] if "group" in images else [None] * len(images)
+    named = zip(given, images["image"], strict=True)
+    groups = [_text(group) or told.get(image, image) for group, image in named]
+    return pd.Series(groups, index=images.index, dtype=object)
 
 
 def _text(value: object) -> str:
@@ -316,7 +333,9 @@ def _numbers_where_all_are(column: pd.Series) -> pd.Series:
         return column
     blank = column.str.strip() == ""
     numbers = pd.to_numeric(column.mask(blank), errors="coerce")
-    if bool(blank.all()) or bool((numbers.isna() & ~blank).any()):
+    if bool(blank.all()):
+        return column.mask(blank).astype(float) if column.name in _NUMBERS else column
+    if bool((numbers.isna() & ~blank).any()):
         return column
     if bool(column.str.fullmatch(_LONG).any()):
         return column

@@ -237,6 +237,10 @@ def test_evaluate_knows_groups_failures_and_strange_names(capsys, tmp_path):
     given = f"found={found}", f"truth={truth}"
     _, out, _ = run(capsys, "evaluate", *given)
     assert "With one group of images nothing can be said of chance." in out
+    found.write_text("image,x,y\na.tif,9,9\n")
+    said = refused(capsys, "evaluate", *given)
+    assert "have no image in common, such as 'a.tif' and 'a'" in said
+    found.write_text("image,x,y\na,9,9\nb,9,9\n")
     images.write_text("image,status,error\na,ok,\nb,ok,\nc,failed,c is cut short\n")
     code, out, err = run(capsys, "evaluate", *given, f"images={images}")
     assert code == 3

@@ -13,6 +13,7 @@ from PIL import Image
 from roottip import batch, table
 from roottip.detector import load
 from roottip.errors import InputError
+from roottip.provenance import identity
 
 FORMATS = ("csv", "parquet")
 SETTINGS = {"name": "baseline"}
@@ -178,11 +179,19 @@ def test_a_name_that_is_no_path_gets_its_row(tmp_path, run_folder):
     assert sorted(images["status"]) == ["failed", "ok"]
 
 
+def test_a_link_to_itself_is_a_missing_image(tmp_path, run_folder):
+    (run_folder / "me.jpg").symlink_to(run_folder / "me.jpg")
+    _, images = run(run_folder, tmp_path / "out")
+    failed = images[images["status"] == "failed"]
+    assert "me.jpg" in failed["image"].tolist()
+    assert len(failed) < len(images)
+
+
 def test_what_a_card_says_makes_another_run():
     card = {"sha256": "net", "glance": "glance", "threshold": 0.4, "surest": 0.0}
     scorer = SimpleNamespace(card=card, runtime="onnxruntime")
     detector = SimpleNamespace(scorer=scorer, review=SimpleNamespace(card={"sha256": "again"}))
-    assert batch.weights(detector) == "net+glance+again+onnxruntime"
+    assert identity(detector) == "net+glance+again+onnxruntime"
     assert batch._on_card(detector) == {"threshold": 0.4, "surest": 0.0}
 
 

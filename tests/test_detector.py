@@ -167,6 +167,7 @@ def test_what_is_no_image_is_refused(image):
         ({"radius": -1}, "radius=-1 must be a number of at least 0"),
         ({"radius": float("nan")}, "radius=nan must be"),
         ({"root_width": 0}, "root_width=0 must be"),
+        ({"root_width": 1000}, "root_width=1000 must be a number .* and at most 200"),
         ({"treshold": 0.5}, "unexpected keyword argument 'treshold'; its settings are stride"),
         ({"scorer": {"sigma": 0}}, "sigma=0 must be"),
         ({"scorer": {"weights": {"bias": 1}}}, "weights do not fit its measures"),

@@ -225,6 +225,15 @@ def test_an_image_nobody_listed_is_an_error():
         evaluate(tips("b", []), tips("a", []), [], 10)
     with pytest.raises(InputError, match="tolerance=0"):
         evaluate(tips("a", []), tips("a", []), ["a"], 0)
+    with pytest.raises(InputError, match=r"tolerance=1000000000\.0 .* at most"):
+        evaluate(tips("a", []), tips("a", []), ["a"], 1e9)
+
+
+def test_a_truth_may_have_the_columns_of_a_table_of_matches():
+    truth = tips("a", [(1, 1), (50, 50)]).assign(truth_x=7.0, truth_y=8.0, score=0.5)
+    matches = evaluate(tips("a", [(2, 1)]), truth, ["a"], 10).matches
+    assert matches["truth_x"].tolist() == [1.0, 50.0]
+    assert matches["distance"].tolist()[0] == 1.0
 
 
 def test_localisation_and_count_agreement_against_scipy_and_scikit_learn():

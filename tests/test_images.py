@@ -135,6 +135,34 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     assert np.abs(image.astype(int) - upright).max() < 40
 
 
+def behind_the_pixels(path, orientation):
+    """A PNG whose EXIF stands behind its pixels, as some programs leave it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = exif.tobytes()[6:]
+    Image.fromarray(COLOUR).save(path)
+    data, chunk = path.read_bytes(), b"eXIf" + content
+    end = data.rindex(b"IEND") - 4
+    told = struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(data[:end] + told + data[end:])
+    return path
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turn_told_behind_the_pixels_is_one(tmp_path, orientation):
+    path = behind_the_pixels(tmp_path / "a.png", orientation)
+    height, width = read_image(path).shape[:2]
+    assert read_size(path) == (width, height)
+    assert (width, height) == (COLOUR.shape[1::-1] if orientation < 5 else COLOUR.shape[:2])
+    if find_spec("pyvips") is None:
+        return
+    if orientation == 1:
+        assert Scan(path).shape == COLOUR.shape
+    else:
+        with pytest.raises(InputError, match=rf"EXIF orientation {orientation}\); save it upright"):
+            Scan(path)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_deep_colour_is_turned_as_pillow_turns_other_images(tmp_path, orientation, ending):
@@ -188,6 +216,9 @@ def test_what_is_no_image_says_so(tmp_path):
         read_image(tmp_path / "none.png")
     with pytest.raises(InputError, match="cannot be read"):
         read_image(tmp_path)
+    tifffile.imwrite(tmp_path / "f64.tif", np.ones((8, 8)))
+    with pytest.raises(InputError, match=r"f64.tif is a TIFF of a kind that roottip does not read"):
+        read_image(tmp_path / "f64.tif")
 
 
 def test_the_content_counts_not_the_ending(tmp_path):
@@ -259,10 +290,10 @@ def test_linked_folders_are_searched_and_links_to_nothing_are_missing_images(tmp
 
 
 def test_what_a_folder_holds_besides_is_said(tmp_path):
-    for name in ("a.png", "b.HEIC", "c.heic", "d.cr2", "notes.txt", "._d.cr2"):
+    for name in ("a.png", "b.jfif", "b.HEIC", "c.heic", "d.cr2", "notes.txt", "._d.cr2"):
         (tmp_path / name).touch()
     said = []
-    assert find_images(tmp_path, said.append)[1] == ["a.png"]
+    assert find_images(tmp_path, said.append)[1] == ["a.png", "b.jfif"]
     assert said == [
         "left out: 1 .cr2, 2 .heic, which roottip does not read; it reads JPEG, PNG, TIFF, BMP "
         "and WebP"
@@ -380,6 +411,8 @@ def test_what_makes_a_result_doubtful_is_noted(tmp_path):
         assert np.array_equal(picture_of(path).image, COLOUR)
     plain.save(tmp_path / "c.jpg")
     assert picture_of(tmp_path / "c.jpg").notes == ()
+    plain.save(tmp_path / "d.jpg", "MPO", save_all=True, append_images=others[:1])  # a preview
+    assert picture_of(tmp_path / "d.jpg").notes == ()
 
 
 def test_a_jpeg_without_its_end_mark_is_refused(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from roottip import table
 from roottip.errors import InputError
 from roottip.evaluation import evaluate
-from roottip.interchange import read_dataset, read_listed, read_truth
+from roottip.interchange import divided, read_dataset, read_listed, read_truth
 
 RSML = """<?xml version="1.0"?>
 <rsml><metadata><unit>{unit}</unit><resolution>{resolution}</resolution></metadata>
@@ -167,6 +167,23 @@ def test_a_split_keeps_its_images_and_their_tips(dataset):
     assert val.groups == {"b.png": "2"}
     assert len(val.truth) == 0
     assert len(read_dataset(dataset).truth) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [(["val", "", ""], ["val", "train", "train"]), (["", "", ""], None)]
+)
+def test_an_image_without_a_split_is_to_learn_from_where_others_have_one(tmp_path, told, expected):
+    (tmp_path / "images").mkdir()
+    table.write(
+        pd.DataFrame(
+            {"image": ["a.png", "b.png", "c.png"], "split": told, "group": ["g", "g", "h"]}
+        ),
+        tmp_path / "images.csv",
+    )
+    (tmp_path / "tips.csv").write_text("image,x,y\na.png,1,2\n")
+    images = read_dataset(tmp_path).images
+    assert (images["split"].tolist() if "split" in images else None) == expected
+    assert ("group g has images in several splits" in divided(tmp_path)) == (expected is not None)
 
 
 def test_a_broken_dataset_says_what_is_missing(dataset):

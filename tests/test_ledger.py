@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from roottip import batch, ledger, places, table
+from roottip import batch, ledger, meter, places, table
 from roottip.detector import load
 from roottip.errors import InputError
 from roottip.places import Folder
@@ -339,6 +339,7 @@ def test_pictures_stay_inside_the_output():
     up = [batch._picture("overlays", name) for name in ("../a.png", "../../a.png", "a.png")]
     assert len(set(up)) == 3
     assert all(re.fullmatch(r"overlays/a\.png(-[0-9a-f]{16})?\.png", name) for name in up)
+    assert batch._picture("overlays", "a:b.png") != batch._picture("overlays", "a_b.png")
     long = batch._picture("overlays", "d/" + "ü" * 125 + ".png")
     assert len(long.rpartition("/")[2].encode()) < 255
 
@@ -388,8 +389,8 @@ def test_input_and_output_at_an_address(source):
 
 
 def test_progress_is_a_line_now_and_then_in_a_log(capsys, monkeypatch):
-    monkeypatch.setattr(batch, "LINE_SECONDS", 0.01)
-    assert list(batch.progress((time.sleep(0.02) or n for n in range(3)), 3, "detect")) == [0, 1, 2]
+    monkeypatch.setattr(meter, "LINE_SECONDS", 0.01)
+    assert list(meter.progress((time.sleep(0.02) or n for n in range(3)), 3, "detect")) == [0, 1, 2]
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("detect: 1 of 3 images, ")
@@ -422,8 +423,8 @@ def test_a_quota_is_a_full_disk(tmp_path, monkeypatch, number):
 
 def test_progress_says_what_is_left(capsys, monkeypatch):
     clock = iter([0.0, 50.0, 100.0, 150.0])
-    monkeypatch.setattr(batch, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    assert list(batch.progress(range(3), 3, "detect")) == [0, 1, 2]
+    monkeypatch.setattr(meter, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert list(meter.progress(range(3), 3, "detect")) == [0, 1, 2]
     assert capsys.readouterr().err.splitlines() == [
         "detect: 1 of 3 images, 0.02 a second, 0:01:40 left",
         "detect: 2 of 3 images, 0.02 a second, 0:00:50 left",

@@ -125,6 +125,9 @@ def test_the_first_of_several_frames(tmp_path):
     others = [Image.fromarray(255 - COLOUR)] * 2
     Image.fromarray(COLOUR).save(path, save_all=True, append_images=others)
     assert Scan(path).notes == ("first of 3 frames",)
+    path.rename(tmp_path / "a.jpg")
+    assert Scan(tmp_path / "a.jpg").notes == ("first of 3 frames", "a TIFF named .jpg")
+    (tmp_path / "a.jpg").rename(path)
     assert np.array_equal(whole(path), COLOUR)
     assert Scan(path).px_per_mm is None
 

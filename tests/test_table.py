@@ -177,10 +177,24 @@ def test_a_barcode_keeps_its_digits(tmp_path):
     assert read["count"].tolist() == [12, 7]
 
 
-def test_columns_that_are_one_without_blanks_are_refused(tmp_path):
-    (tmp_path / "t.csv").write_text("image,x, x,y\na,1,1,2\n")
+@pytest.mark.parametrize("header", ["image,x, x,y", "image,x,x,y", "\ufeff\n\nx,image,x,y"])
+def test_two_columns_of_one_name_are_refused(tmp_path, header):
+    (tmp_path / "t.csv").write_text(f"{header}\na,1,1,2\n", encoding="utf-8")
     with pytest.raises(InputError, match="cannot be read as a table: it has two columns called x"):
         table.read(tmp_path / "t.csv")
+
+
+def test_the_empty_table_has_the_types_of_a_full_one(tmp_path):
+    for rows in (0, 2):
+        table.write(table.points("a", np.ones((rows, 2)), np.ones(rows)), tmp_path / f"{rows}.csv")
+    empty, full = (table.read(tmp_path / f"{rows}.csv") for rows in (0, 2))
+    kinds = [str(kind) for kind in empty.dtypes]
+    assert kinds == ["object", "float64", "float64", "float64"]
+    assert kinds == [str(kind) for kind in full.dtypes]
+    (tmp_path / "blank.csv").write_text("image,code,root_order\na,,\n")
+    blank = table.read(tmp_path / "blank.csv")
+    assert blank["code"].tolist() == [""]
+    assert blank["root_order"].isna().all()
 
 
 def test_a_full_disk_is_said_of_the_file(tmp_path, monkeypatch):

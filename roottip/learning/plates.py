@@ -64,7 +64,8 @@ def read_plates(
     ----------
     folders : sequence of path
         Dataset folders. Where ``tips.csv`` has columns ``x_end, y_end`` (the very end of the
-        root, beyond where its trace stops) the target is `BEHIND` it, towards the mark.
+        root, beyond where its trace stops; blank where it is not known) the target is `BEHIND` it,
+        towards the mark.
     split : str
         Which images of a dataset that has a column ``split``; of others all are taken.
     root_width : float, optional
@@ -74,7 +75,7 @@ def read_plates(
     ------
     InputError
         A folder is no dataset, an image cannot be read, there is no tip at all, or roots are given
-        no width.
+        no width; or where roots end is told by one coordinate, or in words.
     """
     check_width(root_width)
     plates: list[Plate] = []
@@ -82,6 +83,7 @@ def read_plates(
         dataset = read_dataset(folder)
         if "split" in dataset.images:
             dataset = read_dataset(folder, split)
+        _check_ends(dataset.truth, folder)
         truth = table.by_image(dataset.truth)
         nothing = dataset.truth.iloc[:0]
         reads = [
@@ -183,6 +185,15 @@ def summary(plates: Sequence[Plate]) -> list[dict[str, Any]]:
 def distance(points: Points | Centres, targets: Points) -> NDArray[np.float64]:
     """(N,) px from each point to its nearest target; infinite where there is no target."""
     return nearest(np.asarray(points, dtype=np.float64), targets)[0]
+
+
+def _check_ends(truth: pd.DataFrame, folder: Path) -> None:
+    told = [name for name in ("x_end", "y_end") if name in truth]
+    if len(told) == 1:
+        raise InputError(f"{folder}: tips.csv has {told[0]} alone; x_end and y_end go together")
+    for name in told:
+        if not pd.api.types.is_numeric_dtype(truth[name]):
+            raise InputError(f"{folder}: tips.csv has in {name} what is no number; leave it blank")
 
 
 def _targets(points: pd.DataFrame, ratio: NDArray[np.float64]) -> Points:

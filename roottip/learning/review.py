@@ -235,6 +235,7 @@ def teach(
     fit_once(module, DataLoader(finds, BATCH, num_workers=1), accelerator, precision)
     path = review_of(weights)
     made = {
+        "card_version": CARD_VERSION,
         "threshold": 0.0,
         "radius": APART,
         "sizes": list(SIZES),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import cv2
@@ -145,9 +145,14 @@ def detector(
     """
     if not isinstance(scorer, Mapping | None):
         raise InputError(f"scorer={scorer} must be settings by name, as in detector.scorer.KEY=…")
+    given = dict(scorer or {})
+    known = [field.name for field in fields(BaselineScorer)]
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is not None:
+        raise InputError(f"scorer.{unknown} is no setting; there is {', '.join(known)}")
     origin = "cross-validated on train" if threshold == THRESHOLD else "given"
     return WindowDetector(
-        BaselineScorer(**(scorer or {})), stride, threshold, radius, root_width, margin, origin
+        BaselineScorer(**given), stride, threshold, radius, root_width, margin, origin
     )
 
 

@@ -69,6 +69,27 @@ def test_target_is_behind_the_very_end(drawn: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(target.ignored, traced.ignored)
 
 
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ({"x_end": ""}, "has x_end alone; x_end and y_end go together"),
+        ({"x_end": 1.0, "y_end": "?"}, "has in y_end what is no number; leave it blank"),
+        ({"x_end": "", "y_end": ""}, None),
+    ],
+)
+def test_ends_that_nobody_knows_are_the_marks(drawn: Path, tmp_path: Path, ends, said) -> None:
+    (tmp_path / "images").symlink_to(drawn / "images")
+    shutil.copy(drawn / "images.csv", tmp_path)
+    tips = pd.read_csv(drawn / "tips.csv")
+    tips.assign(**ends).to_csv(tmp_path / "tips.csv", index=False)
+    if said is not None:
+        with pytest.raises(InputError, match=said):
+            read_plates([tmp_path])
+        return
+    for marked, blank in zip(read_plates([drawn]), read_plates([tmp_path]), strict=True):
+        np.testing.assert_array_equal(marked.tips, blank.tips)
+
+
 def test_groups_are_never_split() -> None:
     plates = [plate(d, f"g{i % 7}") for d in ("a", "b") for i in range(20)]
     training, held_out = hold_out(plates, 0.3, seed=1)

@@ -9,6 +9,7 @@ import yaml
 
 from roottip import compare, windows
 from roottip.detector import load
+from roottip.errors import InputError
 from roottip.interchange import Dataset, read_dataset
 from roottip.scorers.baseline import MEASURES, BaselineScorer, ridge_ends
 from roottip.scorers.filters import ridge_strength, second_derivatives
@@ -168,3 +169,8 @@ def test_beyond_an_end_there_is_less_than_on_it():
         assert told["surroundings_ahead"] < told["surroundings"]
         assert told["cone_far"] < 0.3 * told["ridge"]
         assert told["length"] == 1
+
+
+def test_a_setting_of_the_scorer_that_is_none_is_said():
+    with pytest.raises(InputError, match=r"scorer\.sigmaa is no setting; there is sigma, "):
+        load("baseline", scorer={"sigmaa": 2})

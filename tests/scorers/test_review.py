@@ -12,8 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from test_cnn import write_net
 
-from roottip.batch import weights as identity
 from roottip.errors import InputError
+from roottip.provenance import identity
 from roottip.scorers import card as cards
 from roottip.scorers import cnn
 from roottip.scorers.cnn import CnnScorer

@@ -15,8 +15,8 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 from test_cnn import write_net
 
-from roottip import batch
 from roottip.errors import InputError
+from roottip.provenance import identity
 from roottip.scorers import cnn, runtime
 from roottip.scorers.runtime import OpenNet, check
 
@@ -56,7 +56,7 @@ def test_runtime_equals_the_reference(name: str, tmp_path: Path) -> None:
 
 def runtime_and_weights(weights: Path, name: str) -> tuple[str, str | None]:
     again = pickle.loads(pickle.dumps(cnn.detector(weights, runtime=name)))
-    return again.scorer.runtime, batch.weights(again)
+    return again.scorer.runtime, identity(again)
 
 
 def test_a_scorer_keeps_its_runtime_on_the_way_to_another_process(
