@@ -220,10 +220,15 @@ def levels(parts: Iterable[NDArray[Any]]) -> Image:
     low, high = np.where(share < 0.5, below + step * share, above - step * (1 - share))
     if high <= low:
         low, high = values[[0, -1]]
+    return _from_to(np.arange(2**16), low, high)
+
+
+def _from_to(values: NDArray[Any], low: float, high: float) -> Image:
+    """Grey levels: `low` becomes 0 and `high` 255; all 0 where the two are one."""
     if not high > low:
-        return np.zeros(2**16, dtype=np.uint8)
-    scaled = (np.arange(2**16) - low) * (255 / (high - low))
-    return np.asarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)
+        return np.zeros(values.shape, dtype=np.uint8)
+    scaled = np.nan_to_num((values - low) * (255 / (high - low)))
+    return np.ascontiguousarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)
 
 
 def _stretched(values: NDArray[np.generic]) -> Image:
@@ -237,7 +242,4 @@ def _stretched(values: NDArray[np.generic]) -> Image:
     low, high = np.nanpercentile(deep, [0.1, 99.9])
     if high <= low:
         low, high = np.nanmin(deep), np.nanmax(deep)
-    if not high > low:
-        return np.zeros(deep.shape, dtype=np.uint8)
-    scaled = np.nan_to_num((deep - low) * (255 / (high - low)))
-    return np.ascontiguousarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)
+    return _from_to(deep, low, high)

@@ -1,4 +1,4 @@
-"""What is said to users: what is theirs to mend, in one kind of error, and how many there are."""
+"""The one kind of error that users see, and helpers: numbers checked, things counted."""
 
 import math
 from numbers import Integral, Real

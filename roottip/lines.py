@@ -27,6 +27,12 @@ _WIDEST = 3.0
 _CLEAR = 0.6
 """Quantile of the contrast above which more of it counts no more: shoots have the most."""
 
+_NEARBY = 25
+"""px, the side of the square whose highest contrast a pixel is held against."""
+
+_ROUGH = 5.0
+"""What is part of a line stands out by more than so many times the background's roughness."""
+
 _MARGIN = 0.05
 """Share of the image left out along each edge: plate rims and paper edges are long and thin."""
 
@@ -86,7 +92,7 @@ def measured(parts: Iterable[Image]) -> Lines | None:
         inside = image[top : image.shape[0] - top, left : image.shape[1] - left]
         channel, background, rough = clearest_channel(inside)
         step = cv2.morphologyEx(background, cv2.MORPH_GRADIENT, np.ones((_STEP, _STEP), np.uint8))
-        least = np.maximum(step, np.uint8(min(255, 5 * rough)))
+        least = np.maximum(step, least_of(rough))
         bright = _centre_lines(inside, cv2.subtract(channel, background), least)
         lines.append((bright, _centre_lines(inside, cv2.subtract(background, channel), least)))
     # bright lines of all crops, then dark ones
@@ -137,6 +143,17 @@ def clearest_channel(image: Image) -> tuple[Image, Image, float]:
     return smooth, np.asarray(large, dtype=np.uint8), rough
 
 
+def least_of(rough: float) -> np.uint8:
+    """The least contrast, grey levels, that is more than the roughness of the background."""
+    return np.uint8(min(255, _ROUGH * rough))
+
+
+def standing_out(contrast: cv2.typing.MatLike, least: Image | np.uint8) -> cv2.typing.MatLike:
+    """Mask, 255 where the contrast is above `least` and above half of the highest nearby."""
+    top = cv2.dilate(contrast, np.ones((_NEARBY, _NEARBY), np.uint8))
+    return cv2.compare(contrast, np.maximum(np.right_shift(top, 1), least), cv2.CMP_GT)
+
+
 def _centre_lines(image: Image, contrast: cv2.typing.MatLike, least: Image) -> NDArray[np.float64]:
     """Look at the centre-line pixels of long structures.
 
@@ -146,8 +163,7 @@ def _centre_lines(image: Image, contrast: cv2.typing.MatLike, least: Image) -> N
         Full width at half maximum, contrast, and the level of each channel beside the structure.
     """
     channels = 1 if image.ndim == 2 else image.shape[2]
-    top = cv2.dilate(contrast, np.ones((25, 25), np.uint8))
-    mask = cv2.compare(contrast, np.maximum(np.right_shift(top, 1), least), cv2.CMP_GT)
+    mask = standing_out(contrast, least)
     if not cv2.hasNonZero(mask):
         return np.empty((2 + channels, 0))
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)

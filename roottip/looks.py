@@ -15,7 +15,8 @@ _DOUBT = 4
 """How many times the logit by which an image's surest find falls short weighs on all its finds."""
 
 _ROOM = 250_000.0
-"""Area of an image that must hold something plain, if it holds roots; a smaller one less surely."""
+"""px², roots being `scale.REFERENCE_WIDTH` px wide: from this area on an image with roots must hold
+a plain tip; of a smaller one lower odds are asked, in proportion."""
 
 
 def agreed(
@@ -89,7 +90,7 @@ def doubted(scores: Scores, surest: float, area: float) -> Scores:
         o = surest / (1 - surest) * min(1, area / 250,000). If it has less, every find's odds
         s / (1 - s) are multiplied by (m / (1 - m) / o) ** 4.
     area : float
-        Of the image, px of `scale.REFERENCE_WIDTH`.
+        Of the image, px² once its roots are `scale.REFERENCE_WIDTH` px wide.
 
     Returns
     -------

@@ -38,7 +38,7 @@ _CROP = 96
 """px of the image that a crop shows."""
 
 _TICK = 20
-"""px of the enlarged crop."""
+"""Length of the ticks that point to a place, px of the enlarged crop."""
 
 _POINTS = 300
 """Of a curve; more would not be seen."""

@@ -122,7 +122,7 @@ def filesystem(place: Place) -> tuple[Any, str]:
 
 
 def check_folder(output: Path) -> None:
-    """Whether a folder is there, or can be made.
+    """Refuse a folder that is none and cannot be made.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def check_folder(output: Path) -> None:
 
 
 def check_own(output: Path, mark: str, names: Iterable[str]) -> None:
-    """Whether a command may write files of these names into a folder.
+    """Refuse to write files of these names into a folder that holds somebody else's.
 
     Parameters
     ----------

@@ -32,22 +32,23 @@ SMALLEST, LARGEST = 0.2, 2.0
 below 0.2 the estimate has taken something else, a clamp or a shoot, for a root."""
 
 _COARSE, _WIDE = 0.25, 25.0
-"""In what size roots of so many px or more are looked for: in an image as it is they are half of
-what is taken for their background."""
+"""Roots of 25 px or more are looked for in a quarter of the size: in an image as it is they are
+half of what the median takes for their background, and not seen."""
 
 _SMALLEST_OF_WIDE = 0.05
 """In place of `SMALLEST` where roots are seen, or said, to be wide."""
 
 _SOME, _PLAINER = 0.3, 2.0
-"""There must be so much centre line of them, in sides of the image, and so many times the contrast
-in all that it has in the size as it is."""
+"""Roots are taken to be so wide where, in that size, their centre lines together are 0.3 times as
+long as the image's side, and have twice the contrast in all of the lines in the image as it is."""
 
 _FAINT = 1.6
 """Contrast that is to be raised by as much or more is raised before widths are measured: near the
 noise of whole grey levels lines lose their edges."""
 
 _SNAP = 0.2
-"""Within this of 1 an image is left as it is: resizing blurs, and scorers bear more than that."""
+"""Where the logarithm of the scale is nearer to 0 than this (0.82 to 1.22) an image is left as it
+is: resizing blurs, and scorers bear more than that."""
 
 PLAIN = 40.0
 """Grey levels that roots stand out by at least: contrast below is raised to this."""
@@ -92,7 +93,7 @@ class Adjustment:
     blur: float = 0.0
 
     def raised(self, image: Image) -> Image:
-        """(..., C) uint8 of any shape, or (H, W): its contrast raised; itself where that is 1."""
+        """(..., C) uint8 of any shape, or (H, W): its contrast raised; itself where `gain` is 1."""
         if self.gain == 1.0:
             return image
         ground = np.array(self.ground)
@@ -131,9 +132,10 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
     raising = PLAIN / contrast if PLAIN / contrast >= _FAINT else 1.0
 
     def plainer(scale: float) -> Lines | None:
-        """Measure the image resized, with no more noise than that, and faint contrast raised.
+        """Lines of the image resized, its noise smoothed to `most` and faint contrast raised.
 
-        Of contrast itself what is darkest and brightest then tells less: it is cut off.
+        Raising cuts off the darkest and brightest levels, so no contrast comes out lower than what
+        was measured before it.
         """
         changed = Adjustment(scale, raising, ground, noise.blur(level, most, scale))
         lines = measured(map(changed, parts))

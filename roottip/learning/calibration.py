@@ -23,7 +23,7 @@ from roottip.evaluation import FALSE_ALARM, HIT
 from roottip.learning.choice import judge, scan
 from roottip.learning.mining import detector_of
 from roottip.learning.net import TipNet
-from roottip.learning.plates import Plate
+from roottip.learning.plates import Plate, by_dataset
 
 FEWEST = 10
 """Hits, and false alarms, without which nothing can be fitted."""
@@ -61,8 +61,7 @@ def calibrate(
     """
     detector = detector_of(net)
     parts = []
-    for dataset in dict.fromkeys(plate.dataset for plate in plates):
-        here = [plate for plate in plates if plate.dataset == dataset]
+    for dataset, here in by_dataset(plates).items():
         own = judge(scan(detector, here), here).matches
         own = own[own["outcome"].isin([HIT, FALSE_ALARM])]
         share = 1.0 if shares is None else shares[dataset]

@@ -14,7 +14,7 @@ from roottip import table
 from roottip.detector import WindowDetector
 from roottip.evaluation import Evaluation, evaluate
 from roottip.learning.mining import LEAST
-from roottip.learning.plates import Plate
+from roottip.learning.plates import Plate, by_dataset
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import cnn
 from roottip.scorers.review import review_of
@@ -71,7 +71,7 @@ def curves(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> dict[str, 
         ``tips``, how many there are.
     """
     result = {}
-    for dataset in dict.fromkeys(plate.dataset for plate in plates):
+    for dataset in by_dataset(plates):
         own = [pair for pair in zip(found, plates, strict=True) if pair[1].dataset == dataset]
         if not any(len(plate.tips) for _, plate in own):
             continue

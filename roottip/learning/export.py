@@ -170,11 +170,11 @@ def _folded(net: Net) -> list[Layer]:
     return folded
 
 
-Parts = tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]
+Graph = tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]
 """Nodes, their constants, and the name of what comes out."""
 
 
-def _chain(net: Net) -> Parts:
+def _chain(net: Net) -> Graph:
     """All convolutions of a net, with a Relu after each but a `_scan`'s last."""
     convolutions = _folded(net)
     nodes = [

@@ -131,7 +131,7 @@ def _fit(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
         "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips that score {FAINTER:g} of the "
         "net's threshold, the same in each look counted again, on the train part",
         "share_of_windows": round(float((every >= least).mean()), 4),
-        "glance_of": net.card.get("int8_of", net.card["sha256"]),
+        "glance_of": cards.net_sha256(net.card),
         "roottip": __version__,
     }
     path = glance_of(weights)

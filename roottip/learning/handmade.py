@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from roottip.lines import clearest_channel
+from roottip.lines import clearest_channel, least_of, standing_out
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers.filters import Floats, ridge_strength, sample, second_derivatives
 from roottip.windows import Centres, Image
@@ -221,7 +221,8 @@ def quantities(image: Image, centres: Centres) -> pd.DataFrame:
     angle = 2 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
     strongest = arms.argmax(axis=1)
     arm = arms.max(axis=1)
-    turn = np.abs((np.arange(_DIRECTIONS) - strongest[:, None] + 12) % _DIRECTIONS - 12)
+    half = _DIRECTIONS // 2
+    turn = np.abs((np.arange(_DIRECTIONS) - strongest[:, None] + half) % _DIRECTIONS - half)
     others = np.where(turn >= 5, arms, 0).max(axis=1)  # 75 degrees and more away
     saturation = (image.max(axis=2) - image.min(axis=2)).astype(np.float32)
     warmth = image[..., 0].astype(np.float32) - image[..., 2]
@@ -247,11 +248,10 @@ def structure(image: Image) -> NDArray[np.uint8]:
     The clearest channel's brighter or darker side, whichever has the stronger ridges: roots, and
     what looks like them.
     """
-    channel, background, noise = clearest_channel(image)
+    channel, background, rough = clearest_channel(image)
     sign = _side(channel.astype(np.float32))
     contrast = cv2.subtract(*((channel, background) if sign > 0 else (background, channel)))
-    top = cv2.dilate(contrast, np.ones((25, 25), np.uint8))
-    return np.asarray((contrast > top // 2) & (contrast > 5 * noise), dtype=np.uint8)
+    return np.asarray(standing_out(contrast, least_of(rough)), dtype=np.uint8) // 255
 
 
 ZONES = ("tip", "along the root", "other roots and things", "ground")

@@ -93,9 +93,15 @@ def augment(image: Image, point: Centres, seed: int) -> tuple[Image, Matrix]:
     sample = cv2.warpAffine(
         image, from_image, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=windows.BORDER
     )
+    return relit(np.asarray(sample, np.uint8), rng), place
+
+
+def relit(image: Image, rng: np.random.Generator) -> Image:
+    """The image in another light, as `light` varies it."""
     varied = light()
     varied.set_random_seed(int(rng.integers(2**31)))
-    return varied(image=sample)["image"], place
+    made: Image = varied(image=image)["image"]
+    return made
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -151,8 +151,8 @@ def hold_out(plates: Sequence[Plate], share: float, seed: int) -> tuple[list[Pla
         raise InputError(f"dev={share} must be a share of the groups, at least 0 and below 1")
     rng = np.random.default_rng(seed)
     apart: set[tuple[str, str]] = set()
-    for dataset in dict.fromkeys(plate.dataset for plate in plates):
-        groups = sorted({plate.group for plate in plates if plate.dataset == dataset})
+    for dataset, own in by_dataset(plates).items():
+        groups = sorted({plate.group for plate in own})
         count = min(round(share * len(groups)), len(groups) - 1)
         drawn = rng.permutation(len(groups))[:count]
         apart.update((dataset, groups[i]) for i in drawn)
@@ -164,8 +164,7 @@ def hold_out(plates: Sequence[Plate], share: float, seed: int) -> tuple[list[Pla
 def summary(plates: Sequence[Plate]) -> list[dict[str, Any]]:
     """What a card says about the plates of each dataset: counts, and a hash of the pixels."""
     rows = []
-    for dataset in dict.fromkeys(plate.dataset for plate in plates):
-        own = [plate for plate in plates if plate.dataset == dataset]
+    for dataset, own in by_dataset(plates).items():
         digest = hashlib.sha256()
         for plate in own:
             digest.update(plate.image.tobytes())
@@ -180,6 +179,14 @@ def summary(plates: Sequence[Plate]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def by_dataset(plates: Iterable[Plate]) -> dict[str, list[Plate]]:
+    """The plates of each dataset, datasets in the order in which they first come."""
+    sets: dict[str, list[Plate]] = {}
+    for plate in plates:
+        sets.setdefault(plate.dataset, []).append(plate)
+    return sets
 
 
 def distance(points: Points | Centres, targets: Points) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from roottip.learning.plates import Plate
+from roottip.learning.plates import Plate, by_dataset
 from roottip.learning.rounding import LARGEST, round_weights
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_card, read_weights
@@ -234,8 +234,7 @@ def typical(plates: Sequence[Plate], seed: int) -> list[Image]:
     """A piece around a tip, or the middle, of some plates of each dataset, as `quantise` takes."""
     rng = np.random.default_rng(seed)
     pieces = []
-    for dataset in dict.fromkeys(plate.dataset for plate in plates):
-        own = [plate for plate in plates if plate.dataset == dataset]
+    for own in by_dataset(plates).values():
         for number in rng.permutation(len(own))[:EACH]:
             plate = own[number]
             size = np.array(plate.image.shape[1::-1])

@@ -32,7 +32,7 @@ from roottip.learning.export import export, restore, sizes
 from roottip.learning.mining import APART
 from roottip.learning.module import Learner, cross_entropy, fit_once
 from roottip.learning.net import WINDOW, ReviewNet, TipNet
-from roottip.learning.patches import light
+from roottip.learning.patches import relit
 from roottip.learning.plates import Plate, distance
 from roottip.learning.quantise import quantise_file
 from roottip.learning.variants import variants
@@ -171,10 +171,8 @@ class Finds(Dataset[tuple[Tensor, Tensor, Tensor]]):
                     image, place, (WINDOW, WINDOW), flags=cv2.INTER_LINEAR, borderMode=BORDER
                 )
             )
-        varied = light()
-        varied.set_random_seed(int(rng.integers(2**31)))
         # one picture, or each square would get a light of its own
-        sheet: Image = varied(image=np.concatenate(squares))["image"]
+        sheet = relit(np.concatenate(squares), rng)
         return sheet.reshape(len(SIZES), WINDOW, WINDOW, 3)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from roottip.learning.patches import R2, light
+from roottip.learning.patches import R2, relit
 from roottip.learning.plates import Plate
 from roottip.scale import REFERENCE_WIDTH, adjustment, rescaled, resize
 from roottip.windows import Points
@@ -53,9 +53,7 @@ def _varied(plate: Plate, rng: np.random.Generator) -> Plate:
     part = plate.image[top : top + height, left : left + width]
     resized = resize(part, ZOOM ** rng.uniform(-1, 1))
     factor = np.array(resized.shape[1::-1]) / [width, height]
-    varied = light()
-    varied.set_random_seed(int(rng.integers(2**31)))
-    image = varied(image=resized)["image"]
+    image = relit(resized, rng)
     if rng.random() < INVERTED:
         image = 255 - image
     image = adjustment(image, REFERENCE_WIDTH)(image)  # as detectors will see it

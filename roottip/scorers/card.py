@@ -102,6 +102,11 @@ def write(weights: Path, content: bytes, card: Mapping[str, Any]) -> None:
     _write_card(weights, full)
 
 
+def net_sha256(card: Mapping[str, Any]) -> str:
+    """SHA-256 of the net itself, also where the card is that of its twin in 8 bits."""
+    return str(card.get("int8_of", card["sha256"]))
+
+
 def amend(weights: Path, **changes: object) -> None:
     """Change what a card says; the weights stay."""
     _write_card(weights, {**json.loads(_read(weights.with_suffix(".json"))), **changes})

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from roottip import windows
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
-from roottip.scorers.card import detector_of, read_card, read_weights
+from roottip.scorers.card import detector_of, net_sha256, read_card, read_weights
 from roottip.scorers.review import open_review
-from roottip.scorers.runtime import OpenNet, check
+from roottip.scorers.runtime import OpenNet, check_runtime
 from roottip.windows import Centres, Image, Points, Scores
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "cnn.onnx"
@@ -78,7 +78,7 @@ class CnnScorer:
     def __init__(self, weights: str | Path, runtime: str = "onnxruntime") -> None:
         weights = Path(weights)
         self.card = read_card(weights, CARD_VERSION)
-        self.runtime = check(runtime)
+        self.runtime = check_runtime(runtime)
         self._window, self._stride = self.card["window"], self.card["stride"]
         self.reach = self._window // 2
         model = read_weights(weights, self.card)
@@ -254,7 +254,7 @@ class GlancingScorer:
         self.reach, self.runtime = max(net.reach, glance.reach), net.runtime
         self._net, self._glance = net, glance
         same = glance.card["stride"] == net.card["stride"]
-        if not same or glance.card.get("glance_of") != net.card.get("int8_of", net.card["sha256"]):
+        if not same or glance.card.get("glance_of") != net_sha256(net.card):
             raise InputError(
                 "the glance beside the net (NAME.glance.onnx) was made for another net; delete "
                 "it, or make one with roottip train"
@@ -367,5 +367,5 @@ def detector(
     path = Path(SHIPPED if weights is None else weights)
     opened = scorer(path, glance, int8, runtime)
     card = opened.card
-    again = open_review(path, card.get("int8_of", card["sha256"]), runtime) if review else None
+    again = open_review(path, net_sha256(card), runtime) if review else None
     return detector_of(opened, card, threshold, radius, root_width, sizes, surest, again)

@@ -20,14 +20,14 @@ RUNTIMES = ("onnxruntime", "openvino", "torch")
 """The first has torch's scores to within 1e-5 on every machine. The second computes in bfloat16
 where the processor multiplies such numbers: faster, with scores up to some hundredths off. The
 third computes on the graphics card, in half precision, with scores up to some thousandths off;
-without one it has ONNX Runtime's scores, later. Neither is ever chosen by itself, so that what is
-found does not depend on what is installed."""
+without one, on the processor, it has ONNX Runtime's scores but takes longer. Neither is ever chosen
+by itself, so that what is found does not depend on what is installed."""
 
 _AROUND = {"Cast", "Sigmoid", "Split", "Squeeze", "Transpose"}
 """Before and after a net's layers; where torch computes, this file does as much."""
 
 
-def check(runtime: str) -> str:
+def check_runtime(runtime: str) -> str:
     """The runtime asked for, if it can be had.
 
     Raises

@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +14,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import cv2
 import numpy as np
@@ -22,7 +23,8 @@ from tqdm import tqdm
 
 from roottip import table
 from roottip.errors import InputError, check_number
-from roottip.places import check_folder
+from roottip.formats.markup import child, encode
+from roottip.places import check_folder, write_whole
 from roottip.synth.growth import SPECIES, check_species
 from roottip.synth.plate import Plate, stream, varied
 from roottip.synth.render import Picture, picture, plant
@@ -33,6 +35,9 @@ SMALLEST = 32
 
 FINEST = 1000.0
 """px that a mm is drawn large at most."""
+
+_MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
+"""Processes that Python can wait for there."""
 
 _LEAST = {"width": SMALLEST, "height": SMALLEST, "top": -math.inf, "cast": -1.0, "jpeg": 1.0}
 """Of settings of a plate; of all others 0."""
@@ -221,7 +226,7 @@ def _run(work: Any, tasks: Sequence[tuple[int, Plate]], workers: int) -> Iterato
         return
     # spawned, as forks of a process with OpenCV's threads may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
+    with ProcessPoolExecutor(min(workers, _MOST_WORKERS), context, initializer=_begin) as pool:
         yield from pool.map(work, tasks, chunksize=max(1, min(8, len(tasks) // (4 * workers))))
 
 
@@ -279,36 +284,29 @@ def _stack(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFram
 
 def _write_rsml(made: Picture, path: Path) -> None:
     """Every root as a polyline from its base to its end, in px, and whether that is hidden."""
-    top = ElementTree.Element("rsml")
-    metadata = ElementTree.SubElement(top, "metadata")
-    for key, value in (("version", "1"), ("unit", "pixel"), ("resolution", "1")):
-        ElementTree.SubElement(metadata, key).text = value
-    ElementTree.SubElement(metadata, "software").text = "roottip synth"
-    scene = ElementTree.SubElement(top, "scene")
-    known: dict[int, ElementTree.Element] = {}
-    plants: dict[int, ElementTree.Element] = {}
+    top = Element("rsml")
+    metadata = child(top, "metadata")
+    for key, value in {"version": 1, "unit": "pixel", "resolution": 1}.items():
+        child(metadata, key, value)
+    child(metadata, "software", "roottip synth")
+    scene = child(top, "scene")
+    known: dict[int, Element] = {}
+    plants: dict[int, Element] = {}
     ends = dict(zip(made.tips["root_id"], made.tips[["x", "y"]].to_numpy(), strict=True))
     unseen = {*made.tips.loc[made.tips["ignore"] == 1, "root_id"]}
     for stroke in sorted(made.strokes, key=lambda stroke: (stroke.root.order, stroke.root.id)):
         root = stroke.root
         if root.plant not in plants:
-            name = str(root.plant + 1)
-            plants[root.plant] = ElementTree.SubElement(scene, "plant", ID=name)
-        above = known.get(root.parent, plants[root.plant])
-        element = ElementTree.SubElement(above, "root", ID=str(root.id))
+            plants[root.plant] = child(scene, "plant", ID=root.plant + 1)
+        element = child(known.get(root.parent, plants[root.plant]), "root", ID=root.id)
         known[root.id] = element
         if root.id in unseen:
-            properties = ElementTree.SubElement(element, "properties")
-            ElementTree.SubElement(properties, "ignore", value="1")
-        geometry = ElementTree.SubElement(element, "geometry")
-        polyline = ElementTree.SubElement(geometry, "polyline")
+            child(child(element, "properties"), "ignore", value=1)
+        polyline = child(child(element, "geometry"), "polyline")
         body = stroke.line[: stroke.bare : 4]
         for x, y in np.concatenate([body, ends[root.id][None]]).round(2).tolist():
-            ElementTree.SubElement(polyline, "point", x=f"{x:g}", y=f"{y:g}")
-        functions = ElementTree.SubElement(element, "functions")
-        diameter = ElementTree.SubElement(functions, "function", name="diameter")
-        widths = [*(2 * stroke.radius[: stroke.bare : 4]).tolist(), stroke.width]
-        for width in widths:
-            ElementTree.SubElement(diameter, "sample").text = f"{width:.2f}"
-    ElementTree.indent(top)
-    ElementTree.ElementTree(top).write(path, encoding="utf-8", xml_declaration=True)
+            child(polyline, "point", x=f"{x:g}", y=f"{y:g}")
+        diameter = child(child(element, "functions"), "function", name="diameter")
+        for width in [*(2 * stroke.radius[: stroke.bare : 4]).tolist(), stroke.width]:
+            child(diameter, "sample", f"{width:.2f}")
+    write_whole(path, encode(top))

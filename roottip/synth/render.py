@@ -15,7 +15,7 @@ from roottip.synth import ground
 from roottip.synth.clutter import scatter
 from roottip.synth.growth import Line, Root, beside, directions, grow, on_day
 from roottip.synth.plate import Plate, stream
-from roottip.synth.roots import Plane, Stroke, draw_hairs, draw_roots, fixed, strokes
+from roottip.synth.roots import SHIFT, Plane, Stroke, draw_hairs, draw_roots, fixed, strokes
 from roottip.synth.truth import Scene, find_distractors, find_tips
 from roottip.windows import Image
 
@@ -231,7 +231,7 @@ def _gloss(drawn: Sequence[Stroke], plate: Plate, seed: int) -> NDArray[np.uint8
                 value = 255 * plate.gloss * rng.uniform(0.3, 1)
                 side = rng.uniform(-0.3, 0.3) * stroke.width
                 path = fixed((stroke.line + side * across)[start:stop], 1)
-                cv2.polylines(shine, [path], False, value, 1, cv2.LINE_AA, 4)
+                cv2.polylines(shine, [path], False, value, 1, cv2.LINE_AA, SHIFT)
     return shine
 
 

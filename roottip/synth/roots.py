@@ -19,7 +19,7 @@ Plane = NDArray[np.float32]
 FINE = 2
 """px of the drawing for a px of the picture."""
 
-_SHIFT = 4  # cv2 draws in fixed point with this many binary digits after the point
+SHIFT = 4  # cv2 draws in fixed point with this many binary digits after the point
 _TOO_WIDE = 0.6  # px of the drawing by which cv2 fills smooth polygons too far on every side
 _RINGS = (1.0, 0.8, 0.6, 0.4, 0.2)  # nested outlines make the profile across a root
 _CAP = 12  # points of the rounded end
@@ -107,7 +107,7 @@ def strokes(plate: Plate, roots: Sequence[Root], thickest: float, seed: int) -> 
 
 def fixed(xy: Line, fine: int = FINE) -> NDArray[np.int32]:
     """Pixels of the picture to cv2's fixed-point pixels of the enlarged drawing."""
-    return np.asarray(np.round(((xy + 0.5) * fine - 0.5) * 2**_SHIFT), dtype=np.int32)
+    return np.asarray(np.round(((xy + 0.5) * fine - 0.5) * 2**SHIFT), dtype=np.int32)
 
 
 def draw_roots(plate: Plate, drawn: Sequence[Stroke], light: float) -> list[tuple[Plane, Plane]]:
@@ -212,13 +212,13 @@ class _Rings:
         corner: tuple[int, int] = (0, 0),
     ) -> None:
         """Fill the part of the root from one point to another, `share` opaque."""
-        shift = np.array(corner, dtype=np.int32) << _SHIFT
+        shift = np.array(corner, dtype=np.int32) << SHIFT
         for n, bright in enumerate(self.tone):
             outline = np.concatenate([self.left[n][start:stop], self.right[n][start:stop][::-1]])
             outline -= shift
             if n == 0:
-                cv2.fillPoly(opacity, [outline], 255 * share, cv2.LINE_AA, _SHIFT)
-            cv2.fillPoly(tone, [outline], 255 * share * bright, cv2.LINE_AA, _SHIFT)
+                cv2.fillPoly(opacity, [outline], 255 * share, cv2.LINE_AA, SHIFT)
+            cv2.fillPoly(tone, [outline], 255 * share * bright, cv2.LINE_AA, SHIFT)
 
 
 @dataclass(frozen=True)
@@ -274,16 +274,18 @@ def draw_hairs(plate: Plate, drawn: Sequence[Stroke], seed: int) -> Hairs:
             path = fixed(stroke.line[keep] / 4, 1)
             if len(path) > 1:
                 cv2.polylines(
-                    haze, [path], False, 255 * vigour / 1.4, max(1, round(fuzz)), 8, _SHIFT
+                    haze, [path], False, 255 * vigour / 1.4, max(1, round(fuzz)), 8, SHIFT
                 )
     fine, single = np.concatenate(curves), np.concatenate(long)
     rng = stream(seed, "hair opacity")
     group = rng.integers(0, 3, len(fine))
     for which, strength in enumerate((0.5, 0.8, 1.2)):
         value = min(255.0, 255 * strength * plate.hair_opacity)
-        cv2.polylines(canvas, list(fixed(fine[group == which])), False, value, 1, cv2.LINE_AA, 4)
+        cv2.polylines(
+            canvas, list(fixed(fine[group == which])), False, value, 1, cv2.LINE_AA, SHIFT
+        )
     value = min(255.0, 255 * 2.4 * plate.hair_opacity)
-    cv2.polylines(canvas, list(fixed(single)), False, value, 2, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(canvas, list(fixed(single)), False, value, 2, cv2.LINE_AA, SHIFT)
     small = cv2.resize(canvas, (plate.width, plate.height), interpolation=cv2.INTER_AREA)
     opacity = small * np.float32(1 / 255)
     if plate.haze > 0:

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.special import erf
 
+from roottip.causes import BORDER, CLOSE_PAIR, PAIR
 from roottip.synth.clutter import DIRT, DROP, LABEL, SEED, Clutter, value_at
 from roottip.synth.growth import Line, directions
 from roottip.synth.plate import Plate
@@ -23,9 +24,6 @@ from roottip.synth.roots import Hairs, Plane, Stroke
 
 NEAR = 12.0
 """How far from a tip something is a cause of error, px."""
-
-PAIR = 30.0
-"""How far apart two tips are a close pair, px."""
 
 TIP_COLUMNS = ("x", "y", "ignore", "root_order", "cause", "root_id", "plant", "length", "width")
 
@@ -129,7 +127,7 @@ def find_tips(scene: Scene) -> pd.DataFrame:
         causes = []
         hidden = border < _BORDER
         if border < NEAR:
-            causes.append("border")
+            causes.append(BORDER)
         if len(gap) and gap.min() < NEAR / 2:
             close = np.unique(owner[others[gap < NEAR / 2]])
             parallel = [m for m in close if _runs_along(stroke, drawn[m])]
@@ -155,7 +153,7 @@ def find_tips(scene: Scene) -> pd.DataFrame:
     seen = cKDTree(ends[~covered])  # two tips are confused where both are seen
     near = seen.query_ball_point(ends, PAIR, return_length=True) - ~covered
     found["cause"] = [
-        ";".join(["close pair", *own] if others > 0 else own)
+        ";".join([CLOSE_PAIR, *own] if others > 0 else own)
         for own, others in zip(found["cause"], near, strict=True)
     ]
     return found
@@ -191,8 +189,8 @@ def _on_it(scene: Scene, x: float, y: float, causes: list[str]) -> list[str]:
         if (kind == code).any()
     ]
     cover = _window(scene.clutter.hidden, x, y, NEAR)
-    if (cover.any() or (kind == SEED).any()) and "border" not in causes:
-        found.append("border")
+    if (cover.any() or (kind == SEED).any()) and BORDER not in causes:
+        found.append(BORDER)
     if scene.water is not None and "film" not in found:
         wet = _window(scene.water, x, y, NEAR)
         if wet.size and wet.max() > 0.15:
@@ -228,11 +226,11 @@ def _hidden(scene: Scene, stroke: Stroke, end: Line) -> bool:
 
 
 def find_distractors(scene: Scene, tips: pd.DataFrame) -> pd.DataFrame:
-    """Places that look like a tip and are none, ``x, y, cause``; none within 12 px of a tip."""
+    """Places that look like a tip and are none, ``x, y, cause``; none within `NEAR` of a tip."""
     hidden = scene.clutter.hidden
     below = [(x, y, "hair") for x, y in scene.hairs.ends]
     for stroke in scene.drawn:
-        below += [(x, y, "border") for x, y in _exits(stroke.line, hidden)]
+        below += [(x, y, BORDER) for x, y in _exits(stroke.line, hidden)]
     below += [(x, y, "crossing") for x, y in _crossings(scene.drawn)]
     covered = value_at(hidden, np.array([place[:2] for place in below]).reshape(-1, 2), True)
     below = [place for place, under in zip(below, covered, strict=True) if not under]

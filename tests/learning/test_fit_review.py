@@ -263,7 +263,7 @@ def test_of_finds_near_a_tip_one_is_it_and_none_near_what_is_ignored_is_taken(
 
 
 def test_both_squares_of_a_find_show_it_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roottip.learning.review.light", lambda: Unlit())
+    monkeypatch.setattr("roottip.learning.patches.light", lambda: Unlit())
     point = np.array([300.3, 299.6])
     y, x = np.mgrid[:600, :600] - point[::-1, None, None]
     hill = 200 * np.exp(-(x**2 + y**2) / 2 / 9**2)

@@ -18,7 +18,7 @@ from test_cnn import write_net
 from roottip.errors import InputError
 from roottip.provenance import identity
 from roottip.scorers import cnn, runtime
-from roottip.scorers.runtime import OpenNet, check
+from roottip.scorers.runtime import OpenNet, check_runtime
 
 # bfloat16 keeps 8 bits of a number
 TOLERANCE = {"onnxruntime": 1e-5, "openvino": 0.02, "torch": 1e-5}
@@ -70,7 +70,7 @@ def test_a_scorer_keeps_its_runtime_on_the_way_to_another_process(
 
 def test_a_runtime_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="runtime=openvin must be one of onnxruntime, openvino"):
-        check("openvin")
+        check_runtime("openvin")
     monkeypatch.setattr(runtime, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="pip install openvino"):
-        check("openvino")
+        check_runtime("openvino")
