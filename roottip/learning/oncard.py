@@ -60,24 +60,29 @@ class CardSamples:
     stock : Stock
         Its plates.
     batch : int
+    own : range, optional
+        Which of the samples; all where not given.
 
     Items
     -----
     As those of `Samples`, `batch` of each; the plates' numbers are not on the card.
     """
 
-    def __init__(self, samples: Samples, stock: Stock, batch: int) -> None:
+    def __init__(
+        self, samples: Samples, stock: Stock, batch: int, own: range | None = None
+    ) -> None:
         self._samples, self._stock, self._batch = samples, stock, batch
+        self._own = range(len(samples)) if own is None else own
 
     def __len__(self) -> int:
-        return -(-len(self._samples) // self._batch)
+        return -(-len(self._own) // self._batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        rng = np.random.default_rng(self._samples.seed)
+        rng = np.random.default_rng((*self._samples.seed, self._own.start))
         chance = torch.Generator(self._stock.device)
         chance.manual_seed(int(rng.integers(2**31)))
-        for start in range(0, len(self._samples), self._batch):
-            count = min(self._batch, len(self._samples) - start)
+        for start in self._own[:: self._batch]:
+            count = min(self._batch, self._own.stop - start)
             plates, points = map(torch.from_numpy, self._samples.places(count, rng))
             image, label, offset = cut(self._stock, plates, points, chance)
             yield light(image, chance).byte(), label, offset, plates
@@ -134,7 +139,7 @@ def cut(
     label = torch.full_like(tip, math.nan)
     label = label.where(~(counts & (tip <= R1)), 1.0).where(~(counts & (tip > R2)), 0.0)
     to_tip = stock.tips[plates].gather(1, nearest[..., None].expand(-1, -1, 2)) - places
-    known = (tip <= R2) & (ignored > R2)
+    known = counts & (tip <= R2)
     offset = torch.einsum("bij,bnj->bin", linear, to_tip).where(known[:, None], math.nan)
     return (
         image.reshape(-1, 3, SIDE, SIDE),

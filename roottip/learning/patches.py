@@ -149,14 +149,19 @@ def labels(plate: Plate, places: Points, zoom: float = 1.0) -> NDArray[np.float3
         Size of the sample over size of the plate; `R1` and `R2` are px of the sample.
     """
     tip = zoom * distance(places, plate.tips)
-    ignored = zoom * distance(places, plate.ignored)
-    height, width = plate.image.shape[:2]
-    inside = ((places > -0.5) & (places < [width - 0.5, height - 0.5])).all(axis=1)
     label = np.full(len(places), np.nan, dtype=np.float32)
-    counts = inside & (ignored > R2)
+    counts = _counting(plate, places, zoom)
     label[counts & (tip <= R1)] = 1
     label[counts & (tip > R2)] = 0
     return label
+
+
+def _counting(plate: Plate, places: Points, zoom: float) -> NDArray[np.bool_]:
+    """(N,): which windows lie inside the plate and near no ignored point."""
+    height, width = plate.image.shape[:2]
+    inside = ((places > -0.5) & (places < [width - 0.5, height - 0.5])).all(axis=1)
+    counting: NDArray[np.bool_] = inside & (zoom * distance(places, plate.ignored) > R2)
+    return counting
 
 
 def negatives(plate: Plate, centres: Centres) -> Centres:
@@ -180,13 +185,14 @@ def offsets(plate: Plate, places: Points, linear: Matrix) -> NDArray[np.float32]
     Returns
     -------
     (N, 2) float32
-        ``x, y``, px of the sample; NaN beyond `R2` of all tips, and near ignored points.
+        ``x, y``, px of the sample; NaN beyond `R2` of all tips, near ignored points, and outside
+        the plate, where a mirrored tip is nearer.
     """
     if len(plate.tips) == 0:
         return np.full((len(places), 2), np.nan, np.float32)
     zoom = math.sqrt(abs(np.linalg.det(linear)))
     apart, nearest = cKDTree(plate.tips).query(places)
-    known = (zoom * apart <= R2) & (zoom * distance(places, plate.ignored) > R2)
+    known = _counting(plate, places, zoom) & (zoom * apart <= R2)
     offset = (plate.tips[nearest] - places) @ linear.T
     return np.where(known[:, None], offset, np.nan).astype(np.float32)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as lightning
 from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.callbacks import Callback
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from roottip.learning.choice import best, curves, scan
 from roottip.learning.mining import detector_of, false_alarms, finder
@@ -63,11 +63,14 @@ class Rounds(lightning.LightningDataModule):
             assert isinstance(net, TipNet)
             mined = false_alarms(finder(net), self._training, (self._seed, number))
         samples = Samples(self._training, self._length, self._seed, number, mined, self._shares)
+        # of several processes each has a run of samples: of every other one all would be tips
+        rank, share = self.trainer.global_rank, self._length // self.trainer.world_size
+        own = range(rank * share, (rank + 1) * share)
         if not isinstance(self.trainer.accelerator, CUDAAccelerator):
-            return DataLoader(samples, self._batch, num_workers=self._workers)
+            return DataLoader(Subset(samples, own), self._batch, num_workers=self._workers)
         if self._stock is None:
             self._stock = Stock(self._training, self.trainer.strategy.root_device)
-        return CardSamples(samples, self._stock, self._batch)
+        return CardSamples(samples, self._stock, self._batch, own)
 
     def val_dataloader(self) -> Batches | list[Batches]:
         """Single windows of the held-out plates, half of them tips, negatives near roots."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import (
@@ -187,7 +188,10 @@ def train(
         )
     module = TipModule(**size, rate=rate, tip_weight=tip_weight, offset_weight=offset_weight)
     if start is not None:
-        restore(module.net, start, window_patches(training, seed).tensors[0][:SOME])
+        windows = window_patches(training, seed).tensors[0]
+        # of all plates alike: the first would be of the first dataset
+        chosen = np.random.default_rng(seed).permutation(len(windows))[:SOME]
+        restore(module.net, start, windows[chosen])
         module.train()  # Lightning trains in the mode it finds
     if shares is not None and not (len(shares) == len(data) and min(shares) > 0):
         raise InputError(
@@ -231,6 +235,7 @@ def train(
         log_every_n_steps=min(50, steps),
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        use_distributed_sampler=False,  # `Rounds` deals the samples out
     )
     if rounds > 0:
         module.hparams["recipe"] = begun  # into every checkpoint

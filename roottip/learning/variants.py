@@ -39,8 +39,9 @@ def variants(plates: Sequence[Plate], seed: int) -> Iterator[Plate]:
     of_dataset = Counter(plate.dataset for plate in plates)
     for number, plate in enumerate(plates):
         count = min(MOST, WANTED / of_dataset[plate.dataset])
-        for i in range(int(count + np.random.default_rng((seed, number)).random())):
-            yield _varied(plate, np.random.default_rng((seed, number, i)))
+        for i in range(int(count + np.random.default_rng((seed, number, 0)).random())):
+            # from 1 on: what says whether there is a variant must not say how it varies too
+            yield _varied(plate, np.random.default_rng((seed, number, i + 1)))
 
 
 def _varied(plate: Plate, rng: np.random.Generator) -> Plate:

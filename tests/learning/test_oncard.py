@@ -125,6 +125,10 @@ def test_batches_of_a_round(plates: list[Plate], samples: Samples) -> None:
     for first, second in zip(batches[0], again, strict=True):
         torch.testing.assert_close(first, second, equal_nan=True, rtol=0, atol=0)
     assert batches[0][0].dtype == torch.uint8
+    # the second of two processes has other samples than the first, half as many as one alone
+    halves = [list(CardSamples(samples, stock, 10, range(12 * n, 12 * n + 12))) for n in (0, 1)]
+    assert [[len(batch[0]) for batch in half] for half in halves] == [[10, 2], [10, 2]]
+    assert not torch.equal(halves[0][0][0], halves[1][0][0])
 
 
 def test_a_net_learns_from_them(plates: list[Plate]) -> None:

@@ -113,6 +113,10 @@ def test_offsets_lead_to_the_nearest_tip_in_the_sample(
     # near an ignored point, and far from all tips
     assert np.isnan(found[2:]).all()
     assert np.isnan(patches.offsets(replace(plate, tips=tips[:0]), places, linear)).all()
+    # outside the plate, where a mirrored tip is nearer
+    edge = replace(plate, tips=np.array([[3.0, 50.0]]))
+    outside = patches.offsets(edge, np.array([[-1.0, 50.0], [1.0, 50.0]]), linear)
+    assert np.isnan(outside).all(axis=1).tolist() == [True, False]
 
 
 def test_a_samples_offsets_fit_its_labels(samples: Samples) -> None:

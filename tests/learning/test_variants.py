@@ -8,7 +8,7 @@ import pytest
 
 from roottip.learning.patches import R2
 from roottip.learning.plates import Plate
-from roottip.learning.variants import INVERTED, MOST, SMALLEST, WANTED, ZOOM, variants
+from roottip.learning.variants import CUT, INVERTED, MOST, SMALLEST, WANTED, ZOOM, variants
 from roottip.scale import REFERENCE_WIDTH, adjustment
 
 COUNT = 12
@@ -85,6 +85,13 @@ def test_few_plates_of_a_dataset_are_varied_more_often(monkeypatch: pytest.Monke
     assert made.count("few") == MOST
     # half of them, by chance: within four standard deviations
     assert made.count("many") == pytest.approx(WANTED, abs=4 * np.sqrt(WANTED / 2))
+
+
+def test_few_of_many_plates_are_cut_as_often_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    # what `_varied` draws first says whether a variant is cut
+    monkeypatch.setattr("roottip.learning.variants._varied", lambda plate, rng: rng.random() < CUT)
+    cut = list(variants([plate("many", 1)] * (5 * WANTED), seed=0))
+    assert np.mean(cut) == pytest.approx(CUT, abs=4 * 0.5 / np.sqrt(len(cut)))
 
 
 def test_the_same_seed_gives_the_same_variants() -> None:
