@@ -89,7 +89,7 @@ def compare(
         comparing.check_free(output)  # now, not after minutes of work
     dataset = read_dataset(data, split)
     if split is not None:
-        _remark_divided([data])
+        _remark_divided(data)
     settings = {"data": data, "split": split, "external": external, "tolerance": tolerance}
     settings["truth_sha256"] = comparing.digest(dataset.truth)
     peers = {}
@@ -179,7 +179,8 @@ def train(
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     if start == Path("shipped"):
         start = SHIPPED
-    _remark_divided(data)
+    for folder in data:
+        _remark_divided(folder)
     with contextlib.redirect_stdout(sys.stderr):  # where its progress bars belong
         model = learn(
             data,
@@ -375,11 +376,11 @@ def _versions() -> str:
     return "\n".join(said)
 
 
-def _remark_divided(data: Sequence[Path]) -> None:
-    from roottip.interchange import divided
+def _remark_divided(folder: Path) -> None:
+    from roottip.interchange import divided, read_dataset
 
-    for remark in filter(None, map(divided, data)):
-        print(remark, file=sys.stderr)
+    if remark := divided(read_dataset(folder).images):
+        print(f"{folder}: {remark}", file=sys.stderr)
 
 
 def _report_failures(images: pd.DataFrame, label: str, table: Path | str | None = None) -> int:

@@ -204,12 +204,13 @@ def read_found(
                 f"two tables are called {path.stem}; rename one, the name is its label"
             )
         points = table.check_points(table.read(path), str(path))
-        stray = [] if known is None else [name for name in points["image"] if name not in known]
-        if known is not None and stray:
-            raise InputError(
-                f"{path} has points in {stray[0]!r}, which is none of the {len(known)} images "
-                f"listed, such as {min(known)!r}; image names must be the same in all tables"
-            )
+        if known is not None:
+            stray = [name for name in points["image"] if name not in known]
+            if stray:
+                raise InputError(
+                    f"{path} has points in {stray[0]!r}, which is none of the {len(known)} images "
+                    f"listed, such as {min(known)!r}; image names must be the same in all tables"
+                )
         found[path.stem] = points if images is None else points[points["image"].isin(images)]
     return found
 

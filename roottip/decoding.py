@@ -86,10 +86,15 @@ def header(path: Path) -> PillowImage.Image:
 
 
 def orientation(picture: PillowImage.Image, path: Path) -> int:
-    """How an image is to be turned, by EXIF's numbers, as `displayed` does; decodes no pixel."""
+    """How an image is to be turned, by EXIF's numbers, as `displayed` does; decodes no pixel.
+
+    What is told by XMP alone counts where it stands before the pixels.
+    """
     if isinstance(picture, PngImageFile) and "exif" not in picture.info:
         with path.open("rb") as file:
-            picture.info["exif"] = _exif_of_png(file)
+            behind = _exif_of_png(file)
+        if behind:
+            picture.info["exif"] = behind
     # of the base class: a PNG's own would decode the pixels to look behind them
     exif = PillowImage.Image.getexif(picture)
     return int(exif.get(ExifTags.Base.Orientation, 1))

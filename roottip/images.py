@@ -90,8 +90,8 @@ def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[
                 f"there is no image in {path} or its subfolders; roottip reads {_ENDINGS}"
             )
     elif path.is_file() and path.suffix.lower() in LISTS:
-        root = path.parent.absolute()  # what lies in it may be listed from the top
-        found = [root / name for name in _listed(path)]
+        root = path.parent
+        found = [_from(root, root / name) for name in _listed(path)]
     elif path.is_file():
         if not _is_image(path):
             raise InputError(f"{path} is no image by its ending; roottip reads {_ENDINGS}")
@@ -354,6 +354,13 @@ def _listed(path: Path) -> list[str]:
     if not names:
         raise InputError(f"{path} lists no images")
     return names
+
+
+def _from(root: Path, path: Path) -> Path:
+    """The path, below `root` also where it was listed from the top."""
+    top = root.absolute()
+    below = path.is_absolute() and path.is_relative_to(top)
+    return root / path.relative_to(top) if below else path
 
 
 def _fixed_part(pattern: Path) -> Path:

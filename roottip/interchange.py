@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,19 +171,18 @@ def _refuse_stray(points: pd.DataFrame, source: str, images: pd.DataFrame, liste
         raise InputError(f"{source} has tips in {stray.iloc[0]!r}, which is not in {listed}")
 
 
-def divided(folder: Path) -> str:
-    """A sentence about the groups of a dataset folder with images in several splits, if any."""
-    images = read_dataset(folder).images
+def divided(images: pd.DataFrame) -> str:
+    """A sentence about the groups with images both in ``train`` and in another split, if any."""
     if "split" not in images:
         return ""
-    pairs = {*zip(images["group"], images["split"], strict=True)}
-    groups = [group for group, count in Counter(group for group, _ in pairs).items() if count > 1]
+    learnt = images["split"] == "train"
+    groups = {*images.loc[learnt, "group"]} & {*images.loc[~learnt, "group"]}
     if not groups:
         return ""
     more = f" and {len(groups) - 1} more" if len(groups) > 1 else ""
     return (
-        f"{folder}: group {min(groups)}{more} has images in several splits; a net that learns from "
-        "some knows the others too well, and figures flatter"
+        f"group {min(groups)}{more} has images in train and in another split; a net that learns "
+        "from these knows the others too well, and figures flatter"
     )
 
 

@@ -139,9 +139,12 @@ def read(path: str | Path) -> pd.DataFrame:
             twice = names[names.duplicated() & (names != "")]
             if len(twice):
                 raise ValueError(f"it has two columns called {twice.iloc[0]}")
-            text = text.rename(columns=str.strip)
-            # by name: of a table without rows `apply` would ask nothing
-            return text.assign(**{name: _numbers_where_all_are(text[name]) for name in text})
+            # columns without a name stay as pandas calls them
+            text = text.rename(columns=lambda name: name.strip() or name)
+            # one by one: of a table without rows `apply` would ask nothing
+            for name in text:
+                text[name] = _numbers_where_all_are(text[name])
+            return text
     except pd.errors.ParserWarning as error:
         raise InputError(
             f"{path} has rows with more fields than its first line names; fields are separated by "

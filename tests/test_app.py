@@ -256,6 +256,22 @@ def test_evaluate_knows_groups_failures_and_strange_names(capsys, tmp_path):
     assert "finds 50.0% of the marked tips" in out
 
 
+def test_a_group_on_both_sides_is_said(capsys, tmp_path, few):
+    shutil.copytree(few, tmp_path / "d")
+    images = table.read(few / "images.csv")
+    splits = ["train", *["val"] * (len(images) - 1)]
+    table.write(images.assign(group="g", split=splits), tmp_path / "d" / "images.csv")
+    said = "group g has images in train and in another split"
+    data = f"data={tmp_path / 'd'}"
+    code, _, err = run(capsys, "compare", data, "split=val", "detectors=[baseline]")
+    assert code == 0
+    assert said in err
+    assert said not in run(capsys, "compare", data, "detectors=[baseline]")[2]
+    code, _, err = run(capsys, "train", data, f"output={tmp_path / 'o'}", "start=no.onnx")
+    assert code == 2
+    assert said in err
+
+
 def test_compare_with_a_broken_image_a_net_of_ones_own_and_traces(capsys, tmp_path, few):
     shutil.copytree(few, tmp_path / "d")
     first = sorted((tmp_path / "d" / "images").iterdir())[0]

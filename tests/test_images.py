@@ -15,6 +15,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import ExifTags, Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from roottip.errors import InputError
 from roottip.images import decode, find_images, in_order, read_ahead, read_image, read_size
@@ -154,13 +155,24 @@ def test_a_turn_told_behind_the_pixels_is_one(tmp_path, orientation):
     height, width = read_image(path).shape[:2]
     assert read_size(path) == (width, height)
     assert (width, height) == (COLOUR.shape[1::-1] if orientation < 5 else COLOUR.shape[:2])
-    if find_spec("pyvips") is None:
-        return
-    if orientation == 1:
-        assert Scan(path).shape == COLOUR.shape
-    else:
-        with pytest.raises(InputError, match=rf"EXIF orientation {orientation}\); save it upright"):
-            Scan(path)
+
+
+@pytest.mark.skipif(find_spec("pyvips") is None, reason="reads scans without pyvips")
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_scan_turned_behind_the_pixels_is_refused(tmp_path, orientation):
+    assert Scan(behind_the_pixels(tmp_path / "a.png", 1)).shape == COLOUR.shape
+    with pytest.raises(InputError, match=rf"EXIF orientation {orientation}\); save it upright"):
+        Scan(behind_the_pixels(tmp_path / "a.png", orientation))
+
+
+def test_a_turn_in_a_raw_profile_is_one(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile, text = b"Exif\0\0" + exif.tobytes()[6:], PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(profile):8d}\n{profile.hex()}\n")
+    Image.fromarray(COLOUR).save(tmp_path / "a.png", pnginfo=text)
+    assert read_image(tmp_path / "a.png").shape[:2] == COLOUR.shape[1::-1]
+    assert read_size(tmp_path / "a.png") == COLOUR.shape[:2]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

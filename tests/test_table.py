@@ -177,6 +177,13 @@ def test_a_barcode_keeps_its_digits(tmp_path):
     assert read["count"].tolist() == [12, 7]
 
 
+def test_columns_may_be_called_anything(tmp_path):
+    (tmp_path / "t.csv").write_text("image,x,y,self, ,  \na,1,2,3,4,5\n")
+    read = table.read(tmp_path / "t.csv")
+    assert read[["x", "self"]].to_numpy().tolist() == [[1, 3]]
+    assert len(read.columns) == 6
+
+
 @pytest.mark.parametrize("header", ["image,x, x,y", "image,x,x,y", "\ufeff\n\nx,image,x,y"])
 def test_two_columns_of_one_name_are_refused(tmp_path, header):
     (tmp_path / "t.csv").write_text(f"{header}\na,1,1,2\n", encoding="utf-8")

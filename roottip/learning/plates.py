@@ -199,8 +199,10 @@ def _check_ends(truth: pd.DataFrame, folder: Path) -> None:
     if len(told) == 1:
         raise InputError(f"{folder}: tips.csv has {told[0]} alone; x_end and y_end go together")
     for name in told:
-        if not pd.api.types.is_numeric_dtype(truth[name]):
+        if not pd.api.types.is_numeric_dtype(truth[name]) or np.isinf(truth[name]).any():
             raise InputError(f"{folder}: tips.csv has in {name} what is no number; leave it blank")
+    if told and (truth["x_end"].isna() != truth["y_end"].isna()).any():
+        raise InputError(f"{folder}: tips.csv has x_end without y_end, or the other way round")
 
 
 def _targets(points: pd.DataFrame, ratio: NDArray[np.float64]) -> Points:

@@ -37,7 +37,7 @@ FINEST = 1000.0
 """px that a mm is drawn large at most."""
 
 _MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
-"""Processes that Python can wait for there."""
+"""Processes that Python can wait for on Windows, and elsewhere."""
 
 _LEAST = {"width": SMALLEST, "height": SMALLEST, "top": -math.inf, "cast": -1.0, "jpeg": 1.0}
 """Of settings of a plate; of all others 0."""

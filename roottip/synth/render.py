@@ -15,7 +15,8 @@ from roottip.synth import ground
 from roottip.synth.clutter import scatter
 from roottip.synth.growth import Line, Root, beside, directions, grow, on_day
 from roottip.synth.plate import Plate, stream
-from roottip.synth.roots import SHIFT, Plane, Stroke, draw_hairs, draw_roots, fixed, strokes
+from roottip.synth.roots import Plane, Stroke, draw_hairs, draw_roots, fixed, strokes
+from roottip.synth.shapes import SHIFT
 from roottip.synth.truth import Scene, find_distractors, find_tips
 from roottip.windows import Image
 

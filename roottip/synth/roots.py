@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from roottip.synth.growth import Line, Root, directions
 from roottip.synth.plate import Plate, stream
+from roottip.synth.shapes import SHIFT
 
 Plane = NDArray[np.float32]
 
 FINE = 2
 """px of the drawing for a px of the picture."""
 
-SHIFT = 4  # cv2 draws in fixed point with this many binary digits after the point
 _TOO_WIDE = 0.6  # px of the drawing by which cv2 fills smooth polygons too far on every side
 _RINGS = (1.0, 0.8, 0.6, 0.4, 0.2)  # nested outlines make the profile across a root
 _CAP = 12  # points of the rounded end

@@ -14,7 +14,7 @@ from roottip.synth.growth import Line
 
 Corner = tuple[int, int]
 
-_SHIFT = 4  # cv2 draws in fixed point with this many binary digits after the point
+SHIFT = 4  # cv2 draws in fixed point with this many binary digits after the point
 _EDGE = 3.0  # px that a smooth edge and the rounding of places may reach further
 
 
@@ -42,7 +42,7 @@ def area(xy: Any, colour: Any) -> Shape:
     """A filled polygon, (N, 2) px."""
 
     def fill(canvas: Any, value: Any, corner: Corner) -> None:
-        cv2.fillPoly(canvas, [_fixed(xy, corner)], value, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(canvas, [_fixed(xy, corner)], value, cv2.LINE_AA, SHIFT)
 
     return Shape(np.asarray(xy), colour, fill)
 
@@ -52,7 +52,7 @@ def line(xy: Any, thickness: int, colour: Any) -> Shape:
 
     def fill(canvas: Any, value: Any, corner: Corner) -> None:
         points = [_fixed(xy, corner)]
-        cv2.polylines(canvas, points, False, value, thickness, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(canvas, points, False, value, thickness, cv2.LINE_AA, SHIFT)
 
     return Shape(_within(xy, thickness), colour, fill)
 
@@ -67,8 +67,8 @@ def ellipse(
 
     def fill(canvas: Any, value: Any, corner: Corner) -> None:
         middle = _fixed([[x, y]], corner)[0].tolist()
-        halves = [max(1, round(half * 2**_SHIFT)) for half in axes]
-        cv2.ellipse(canvas, middle, halves, turn, 0, 360, value, thickness, cv2.LINE_AA, _SHIFT)
+        halves = [max(1, round(half * 2**SHIFT)) for half in axes]
+        cv2.ellipse(canvas, middle, halves, turn, 0, 360, value, thickness, cv2.LINE_AA, SHIFT)
 
     return Shape(_within([[x, y]], max(axes) + max(thickness, 0)), colour, fill)
 
@@ -138,4 +138,4 @@ def _within(xy: Any, reach: float) -> Line:
 
 
 def _fixed(xy: Any, corner: Corner) -> NDArray[np.int32]:
-    return np.asarray(np.round((np.asarray(xy) - corner) * 2**_SHIFT), dtype=np.int32)
+    return np.asarray(np.round((np.asarray(xy) - corner) * 2**SHIFT), dtype=np.int32)

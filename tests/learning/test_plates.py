@@ -74,6 +74,8 @@ def test_target_is_behind_the_very_end(drawn: Path, tmp_path: Path) -> None:
     [
         ({"x_end": ""}, "has x_end alone; x_end and y_end go together"),
         ({"x_end": 1.0, "y_end": "?"}, "has in y_end what is no number; leave it blank"),
+        ({"x_end": float("inf"), "y_end": 1.0}, "has in x_end what is no number"),
+        ({"x_end": "", "y_end": 1.0}, "has x_end without y_end, or the other way round"),
         ({"x_end": "", "y_end": ""}, None),
     ],
 )

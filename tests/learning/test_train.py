@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -365,6 +366,38 @@ def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
     assert third.read_bytes() == second.read_bytes()
     with pytest.raises(InputError, match="no_such"):
         train([drawn], tmp_path / "fourth", **still, start=tmp_path / "no_such.onnx")
+
+
+def test_a_net_begins_with_the_statistics_of_all_datasets(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "dark"
+    shutil.copytree(drawn, other)
+    for path in (other / "images").iterdir():
+        cv2.imwrite(str(path), 20 + read_image(path)[..., ::-1] // 8)
+    seen = []
+
+    def stop(net: object, start: object, windows: torch.Tensor) -> None:
+        seen.extend(windows.float().mean(dim=(1, 2, 3)).tolist())
+        raise InputError("enough")
+
+    monkeypatch.setattr("roottip.learning.train.restore", stop)
+    monkeypatch.setattr("roottip.learning.train.SOME", 8)
+    with pytest.raises(InputError, match="enough"):
+        train([drawn, other], tmp_path / "out", **TINY, start=SHIPPED)
+    assert len(seen) == 8
+    assert 2 <= sum(level < 40 for level in seen) <= 6
+
+
+def test_lightning_leaves_the_samples_as_they_are_dealt_out(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(**settings: object) -> None:
+        raise InputError(f"dealt by Lightning: {settings['use_distributed_sampler']}")
+
+    monkeypatch.setattr("roottip.learning.train.trainer_of", stop)
+    with pytest.raises(InputError, match="dealt by Lightning: False"):
+        train([drawn], tmp_path / "out", **TINY)
 
 
 @pytest.mark.parametrize(
