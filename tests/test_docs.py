@@ -234,7 +234,7 @@ def test_every_note_is_explained():
     notes = re.findall(r"^\| `([^`]+)` \|", told.partition("## Notes")[2], re.MULTILINE)
     code = "".join(
         (ROOT / "roottip" / f"{name}.py").read_text(encoding="utf-8")
-        for name in ("traits", "images")
+        for name in ("traits", "decoding")
     )
     for note in notes:
         fixed = {"first of 3 frames": "first of {frames} frames"}.get(note, note)
