@@ -59,8 +59,7 @@ def sobel_end(image: Image) -> NDArray[np.floating]:
     """Gradients of a line end point in all directions of half a disc; a line's cancel."""
     c = cv2.GaussianBlur(contrast(image), (0, 0), 1.5)
     dx, dy = cv2.Sobel(c, cv2.CV_32F, 1, 0), cv2.Sobel(c, cv2.CV_32F, 0, 1)
-    mean = cv2.magnitude(cv2.GaussianBlur(dx, (0, 0), 4), cv2.GaussianBlur(dy, (0, 0), 4))
-    return squashed(mean)
+    return squashed(np.hypot(cv2.GaussianBlur(dx, (0, 0), 4), cv2.GaussianBlur(dy, (0, 0), 4)))
 
 
 def line_end(image: Image) -> NDArray[np.floating]:

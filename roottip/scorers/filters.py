@@ -40,7 +40,9 @@ def ridge_strength(maps: tuple[Floats, Floats, Floats]) -> tuple[Floats, Floats]
     (Lindeberg 1998, International Journal of Computer Vision 30:117).
     """
     xx, xy, yy = maps
-    half_trace, spread = (xx + yy) / 2, cv2.magnitude((xx - yy) / 2, xy)
+    half_trace, half_difference = (xx + yy) / 2, (xx - yy) / 2
+    # cv2.magnitude rounds by where in memory a number lies: the same image, another answer
+    spread = np.sqrt(half_difference * half_difference + xy * xy)
     return spread - half_trace, spread + half_trace
 
 

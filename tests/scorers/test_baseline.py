@@ -47,6 +47,12 @@ def test_the_strength_of_ridges_is_by_the_eigenvalues_of_the_second_derivatives(
     assert np.unravel_index(bright.argmax(), bright.shape)[0] in range(148, 173)  # on the line
 
 
+def test_the_strength_of_a_ridge_is_that_of_the_pixel_alone_to_the_last_bit():
+    maps = np.stack(second_derivatives(LINE[:, :20, 0].astype(np.float32), 2.5)).reshape(3, -1)
+    alone = [ridge_strength(tuple(pixel[:, None])) for pixel in maps.T]
+    np.testing.assert_array_equal(np.stack(ridge_strength(tuple(maps))), np.hstack(alone))
+
+
 def test_a_line_has_two_ends_and_nothing_between():
     points = found(LINE)
     assert len(points) == 2
