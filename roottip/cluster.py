@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -69,7 +70,17 @@ class _Holder(WorkerPlugin):
         import cv2
 
         cv2.setNumThreads(max(1, worker.state.nthreads))
-        self.task: Task = loads(self._packed)  # a net is opened with as many threads as are set
+        self.task  # noqa: B018 - a net is opened now, with as many threads as are set
+
+    @cached_property
+    def task(self) -> Task:
+        """Of a worker that came late and could not open it: asked for an image, it says why."""
+        try:
+            return loads(self._packed)  # type: ignore[no-any-return]
+        except InputError:
+            raise
+        except Exception as error:  # whatever is raised where other packages are than here
+            raise _unfit(error) from error
 
 
 @contextmanager
@@ -170,11 +181,15 @@ def _register(client: Client, holder: _Holder) -> None:
         client.register_plugin(holder)
     except InputError:
         raise
-    except Exception as error:  # whatever a worker raises that has other packages than here
-        raise InputError(
-            f"a worker cannot open the detector ({type(error).__name__}: {error}); install there "
-            "what is installed here"
-        ) from error
+    except Exception as error:  # a worker's that has no roottip, or another
+        raise _unfit(error) from error
+
+
+def _unfit(error: Exception) -> InputError:
+    return InputError(
+        f"a worker cannot open the detector ({type(error).__name__}: {error}); install there "
+        "what is installed here"
+    )
 
 
 def _answers(
@@ -202,8 +217,10 @@ def _answers(
         name = asked.pop(future.key)
         if future.status == "finished":
             yield future.result()
+        elif isinstance(error := future.exception(), InputError):  # a late worker's, of all images
+            raise error
         else:
-            yield task.failure(name, f"{name}: {future.exception()}")
+            yield task.failure(name, f"{name}: {error}")
         for following in ask(missing()):
             answers.add(following)
 

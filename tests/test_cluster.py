@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,23 @@ def test_why_a_worker_cannot_open_the_detector_is_said(workers, task):
     work = engine.load("dask", address=workers.scheduler_address)
     with pytest.raises(InputError, match=r"a worker cannot open the detector \(ValueError: inv"):
         list(work(unfit, task[1]))
+
+
+def test_a_worker_that_comes_late_and_cannot_open_the_detector_ends_the_run(task):
+    unfit = Task(Unfit(), task[0].root, overlays=False)
+    with (
+        LocalCluster(
+            n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as made,
+        Client(made) as client,
+    ):
+        late = threading.Timer(1, made.scale, (1,))
+        late.start()
+        with pytest.raises(
+            InputError, match=r"a worker cannot open the detector \(ValueError: inv"
+        ):
+            list(cluster.run(client, unfit, task[1], time_limit=60))
+        late.join()
 
 
 class Packed:
