@@ -43,7 +43,7 @@ def overlay(image: Image, points: pd.DataFrame) -> Image:
     """
     canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
     # legible when the whole image is shown at screen size
-    radius = max(6, round(max(image.shape[:2]) / 130))
+    radius = max(10, round(max(image.shape[:2]) / 130))
     thickness = max(2, radius // 6)
     outcomes = points["outcome"] if "outcome" in points else [FOUND] * len(points)
     missed = points["outcome"] == MISS if "outcome" in points else np.zeros(len(points), bool)

@@ -1,4 +1,4 @@
-"""The page of a run: every image small, with its tips; sorted, paged, doubtful ones first."""
+"""The page of a run: every image small, with its tips; sorted, filtered and paged."""
 
 from __future__ import annotations
 

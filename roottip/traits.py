@@ -185,12 +185,13 @@ def _notes(
     middle = tips.groupby(by).transform("median")
     deviation = 1.4826 * (tips - middle).abs().groupby(by).transform("median")
     typical = np.maximum(deviation, np.sqrt(np.maximum(middle, 1)))
+    nowhere = pd.Series(False, index=images.index)
     doubts = {
         "count far from its group's": (tips - middle).abs() > _FAR * typical,
         "very dark": images["brightness"] < min(25.0, images["brightness"].median() / 2),
         "blurred, or nothing on it": images["sharpness"] < images["sharpness"].median() / 3,
-        "no scale bar found": ok & images["px_per_mm"].isna() if by_bar else ~ok & ok,
-        "its name does not fit the pattern": fields.isna().all(axis=1) if len(fields) else ~ok & ok,
+        "no scale bar found": ok & images["px_per_mm"].isna() if by_bar else nowhere,
+        "its name does not fit the pattern": fields.isna().all(axis=1) if len(fields) else nowhere,
     }
     return pd.Series(
         [

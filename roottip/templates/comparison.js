@@ -11,6 +11,7 @@ const colourOf = (name) => COLOURS[placeOf(name) % COLOURS.length];
 const dashesOf = (name) => ["none", "7 3", "2 2"][Math.floor(placeOf(name) / COLOURS.length) % 3];
 const SHAPES = ["M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z", "M-3.5-3.5h7v7h-7Z", "M0-4.6 4.4 3.4h-8.8Z", "M0-5 5 0 0 5-5 0Z", "M0 4.6 4.4-3.4h-8.8Z"];
 const rate = (part, whole) => (whole > 0 ? part / whole : NaN);
+const shownThreshold = () => threshold.toFixed(Math.max(0, detector.digits));
 const shown = (value) => (Number.isNaN(value) ? "–" : value.toFixed(3));
 
 const f1Of = ({ precision, recall }) => (precision && recall ? 2 / (1 / precision + 1 / recall) : 0);
@@ -106,6 +107,7 @@ function drawCharts() {
 function drawCounts() {
   const rows = data.images.map((image) => { const c = counts(image); return [image.tips, c.hits + c.alarms]; });
   const fill = { fill: colourOf(detector.name), "fill-opacity": 0.6, r: 3.5 };
+  for (const whose of document.querySelectorAll(".whose")) whose.textContent = `${detector.name} at ${shownThreshold()}`;
   byId("counts").replaceChildren();
   const top = Math.max(4, ...rows.flat());
   const plot = chart(byId("counts"), [0, top], [0, top], "tips marked", "tips found");
@@ -263,7 +265,7 @@ function update() {
   byId("hits").textContent = sum.hits;
   byId("misses").textContent = sum.misses;
   byId("false-alarms").textContent = sum.alarms;
-  byId("shown-threshold").textContent = threshold.toFixed(Math.max(0, detector.digits));
+  byId("shown-threshold").textContent = shownThreshold();
   moving.forEach((dot) => dot.remove());
   const dot = (plot, x, y) => spot(plot.svg, detector.name, plot.x(x), plot.y(y), { class: "moving", stroke: "#222", "stroke-width": 1.5 });
   moving = [];
