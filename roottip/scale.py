@@ -27,9 +27,15 @@ REFERENCE_WIDTH = 5.0
 NARROWEST, WIDEST = 0.5, 200.0
 """Root width in px that can be given at least and at most; wider ones would not be seen."""
 
-SMALLEST, LARGEST = 0.2, 2.0
-"""Limits of the resizing. Beyond 2 an enlarged image holds no more than the original did;
-below 0.2 the estimate has taken something else, a clamp or a shoot, for a root."""
+SMALLEST, LARGEST = 0.2, 3.0
+"""Limits of the resizing. Enlarged, an image holds no more than it did, but scorers know no finer
+roots; beyond 3 it takes longer and nothing is gained. Below 0.2 the estimate has taken something
+else, a clamp or a shoot, for a root."""
+
+_FINE, _SETTLED, _MEASURES = 1.5, 0.03, 3
+"""Where roots are to be enlarged by `_FINE` or more, lines of a px or two look wider than they are,
+so their width is measured again in the enlarged image, up to `_MEASURES` times in all, until the
+logarithm of the scale changes by no more than `_SETTLED`."""
 
 _COARSE, _WIDE = 0.25, 25.0
 """Roots of 25 px or more are looked for in a quarter of the size: in an image as it is they are
@@ -149,9 +155,14 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
         scale = _limited(REFERENCE_WIDTH / roots.width, _SMALLEST_OF_WIDE if wide else SMALLEST)
         # the measure is truest near the reference width, so once more; but where roots are wide it
         # was nearer in a quarter of the size: much smaller, shoots are the only long lines left
-        if abs(np.log(scale)) >= _SNAP and not wide:
-            roots = plainer(scale)
-            scale = 1.0 if roots is None else _limited(scale * REFERENCE_WIDTH / roots.width)
+        for _ in range(_MEASURES if abs(np.log(scale)) >= _SNAP and not wide else 0):
+            roots, before = plainer(scale), scale
+            if roots is None:
+                scale = 1.0
+                break
+            scale = _limited(scale * REFERENCE_WIDTH / roots.width)
+            if scale < _FINE or abs(np.log(scale / before)) <= _SETTLED:
+                break
         if abs(np.log(scale)) < _SNAP:
             scale = 1.0
     if roots is None:

@@ -89,6 +89,8 @@ CHANGES: dict[str, Callable[[Image], Image | list[Part]]] = {
     "inverted": lambda image: 255 - image,
     "grey, inverted": lambda image: 255 - grey(image),
     "half the size": lambda image: resized(image, 0.5),
+    "a quarter of the size": lambda image: resized(image, 0.25),
+    "an eighth of the size": lambda image: resized(image, 0.125),
     "twice the size": lambda image: resized(image, 2),
     "four times the size": lambda image: resized(image, 4),
     "0.4 of the contrast": lambda image: as_image(image * 0.4 + 90),

@@ -44,6 +44,14 @@ def test_the_faintest_roots_are_as_wide_as_plain_ones(width, share):
     assert adjustment(faint).scale == pytest.approx(adjustment(plain).scale, rel=0.01)
 
 
+@pytest.mark.parametrize("width", [1.7, 2.0, 2.5])
+def test_fine_roots_are_made_as_wide_as_plain_ones(width):
+    wide = roots(12, side=1800)
+    factor = width * adjustment(wide).scale / REFERENCE_WIDTH
+    fine = cv2.resize(wide, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    assert adjustment(fine).scale == pytest.approx(REFERENCE_WIDTH / width, rel=0.15)
+
+
 def test_wider_roots_are_made_smaller():
     scales = [adjustment(roots(width)).scale for width in (4, 8, 12, 16, 20)]
     assert scales == sorted(scales, reverse=True)
@@ -77,7 +85,7 @@ def test_shoots_do_not_make_roots_wider(level):
 
 def test_a_known_width_is_taken_as_it_is():
     assert adjustment(roots(5), root_width=20).scale == REFERENCE_WIDTH / 20
-    assert adjustment(roots(5), root_width=0.5).scale == 2  # no further than LARGEST
+    assert adjustment(roots(5), root_width=0.5).scale == 3  # no further than LARGEST
     assert adjustment(roots(50), root_width=50).scale == 0.1
 
 

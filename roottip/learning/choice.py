@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 from tqdm import tqdm
 
 from roottip import table
@@ -95,13 +96,21 @@ SAVED = 0.003
 with roots that nobody knows, the F1 of these plates does not say."""
 
 
+FEW = 50
+"""So many tips say as much about the threshold as the net that was started from does."""
+
+
 def best(
-    curves: dict[str, pd.DataFrame], shares: Mapping[str, float] | None = None
+    curves: dict[str, pd.DataFrame],
+    shares: Mapping[str, float] | None = None,
+    known: float | None = None,
 ) -> tuple[float, float]:
     """The threshold to ship, and its F1, a mean over datasets.
 
     It is the highest one whose F1 is within `SAVED` of the best: curves are flat there, and of what
-    a detector does not know it imagines more than it misses.
+    a detector does not know it imagines more than it misses. Of few tips that is little more than
+    the score of the weakest. So where a threshold was `known`, of the net that this one started
+    from, it is the nearest to that, and halfway back (of the logits) where `FEW` tips judge.
 
     Without `shares` every tip weighs the same: where few plates of a dataset are held out, its F1
     is mostly chance, and must not choose for the others. With them each dataset weighs its share,
@@ -113,7 +122,13 @@ def best(
         for dataset, curve in curves.items()
     ]
     mean = np.average(f1, axis=0, weights=weights)
-    chosen = np.flatnonzero(mean >= mean.max() - SAVED)[-1]
+    good = np.flatnonzero(mean >= mean.max() - SAVED)
+    chosen = good[-1]
+    if known is not None:
+        apart = logit(THRESHOLDS) - logit(np.clip(known, THRESHOLDS[0], THRESHOLDS[-1]))
+        nearest = apart[good[np.abs(apart[good]).argmin()]]
+        tips = sum(curve["tips"].iloc[0] for curve in curves.values())
+        chosen = np.abs(apart - nearest * tips / (tips + FEW)).argmin()
     return float(THRESHOLDS[chosen]), float(mean[chosen])
 
 
@@ -141,7 +156,10 @@ class Choice:
 
 
 def choose(
-    weights: Path, plates: Sequence[Plate], shares: Mapping[str, float] | None = None
+    weights: Path,
+    plates: Sequence[Plate],
+    shares: Mapping[str, float] | None = None,
+    known: float | None = None,
 ) -> Choice:
     """Choose a net's settings by how well it does on plates.
 
@@ -151,7 +169,8 @@ def choose(
         ``NAME.onnx``; its card, and its twin and review, if it has them, beside it.
     plates : sequence of Plate
     shares : mapping of str to float, optional
-        As `best` takes them.
+    known : float, optional
+        Both as `best` takes them.
     """
     # of settings that do as well the first: a look less is time saved
     detectors = [
@@ -174,7 +193,7 @@ def choose(
         once.forget()
     choices = []
     for detector, own in zip(detectors, found, strict=True):
-        threshold, f1 = best(curves(own, plates), shares)
+        threshold, f1 = best(curves(own, plates), shares, known)
         choices.append(Choice(f1, threshold, detector.surest, detector.review is not None))
     return max(choices, key=lambda choice: choice.f1 + SAVED * (choice.surest > 0))
 

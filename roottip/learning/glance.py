@@ -84,7 +84,7 @@ def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) ->
     samples = DataLoader(Samples(plates, steps * BATCH, seed), BATCH, num_workers=1)
     fit_once(pupil, samples, accelerator="cpu")  # where the teacher is
     path = glance_of(weights)
-    export(pupil.net, path, {"threshold": 0.0, "radius": RADIUS, "steps": steps, "seed": seed})
+    export(pupil.net, path, {"threshold": 1.0, "radius": RADIUS, "steps": steps, "seed": seed})
     quantise_file(path, typical(plates, seed))
     return _fit(path, weights, plates)
 
@@ -92,7 +92,7 @@ def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) ->
 def adopt(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     """Make the glance of the net that another one was trained from its glance too.
 
-    Only the threshold is made anew.
+    Only the threshold is made anew; of few tips it is no higher than it was.
 
     Parameters
     ----------
@@ -126,6 +126,8 @@ def _fit(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     needed, every = np.concatenate(of_hits), np.concatenate(of_all)
     # of no hit nothing is known: look everywhere
     least = float(np.quantile(needed, LOST, method="lower")) if len(needed) else 0.0
+    if len(needed) * LOST < 1:  # then it is the lowest of all, and of others some score less
+        least = min(least, glance.card["threshold"])
     measured = {
         "threshold": least,
         "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips that score {FAINTER:g} of the "

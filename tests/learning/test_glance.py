@@ -11,7 +11,7 @@ import numpy as np
 from roottip.learning.glance import adopt
 from roottip.learning.plates import read_plates
 from roottip.scorers import card as cards
-from roottip.scorers.cnn import SHIPPED, CnnScorer
+from roottip.scorers.cnn import SHIPPED, CnnScorer, glance_of
 
 
 def test_a_glance_lets_through_what_every_look_of_its_net_finds(
@@ -33,6 +33,8 @@ def test_a_glance_lets_through_what_every_look_of_its_net_finds(
         card["threshold_from"],
         card["threshold"],
     )
+    # four tips are too few to say that others score as much in the glance
+    assert fainter["threshold"] == CnnScorer(glance_of(SHIPPED)).card["threshold"]
     # of a net that sees no tip nothing may be passed over
     blind = CnnScorer(adopt(SHIPPED, weights, [replace(plate, tips=np.empty((0, 2)))])).card
     assert (blind["threshold"], blind["share_of_windows"]) == (0, 1)
