@@ -237,3 +237,23 @@ def test_memory_does_not_grow_with_the_image():
     assert peak(16_000, 3_000) < small + 40
     # besides the piece that is searched a band is held, of 1,120 rows
     assert peak(4_000, 12_000) < small + 60
+
+
+def test_windows_beyond_a_seam_too_faint_to_be_found_move_the_find_beside_it(monkeypatch):
+    def two(image, centres):
+        level = image[centres[:, 1], centres[:, 0], 0]
+        return np.select([level == 255, level == 200], [0.9, 0.4], 0).astype(np.float32)
+
+    two.reach = 8
+    monkeypatch.setattr(detector, "PIECE", 128)
+    image = np.zeros((256, 256, 3), np.uint8)
+    image[..., 1] = noise((256, 256))  # no empty ground
+    places = windows.lattice(256, 4)
+    before, after = places[places < 128][-1], places[places >= 128][0]
+    image[after, [after, after + 40], 0] = 255
+    image[after, before, 0] = image[before, after + 40, 0] = 200
+    found = detector.WindowDetector(two, root_width=REFERENCE_WIDTH)
+    whole, _ = found.find(image)
+    assert len(whole) == 2
+    monkeypatch.setattr(bands, "WHOLE", 0)
+    assert found.find(image)[0] == pytest.approx(whole, abs=1e-6)

@@ -142,3 +142,17 @@ def test_what_lies_on_a_bound_is_within_it():
 def test_tips_just_over_30_px_apart_are_no_close_pair():
     truth = points([("a", 100, 100), ("a", 130.01, 100)])
     assert evaluate(truth, truth, ["a"], 10).matches["cause"].tolist() == ["free", "free"]
+
+
+def test_what_looks_like_a_tip_misleads_in_its_own_image_only():
+    distractors = points([("b", 50, 50, "dirt")], "cause")
+    found, truth = points([("a", 50, 50)]), points([("a", 10, 10)])
+    made = evaluate(found, truth, ["a", "b"], 5, distractors=distractors).matches
+    assert made["cause"].tolist() == ["other", "free"]
+
+
+def test_a_root_order_that_nobody_gave_is_unknown():
+    truth = points([("a", 10, 10, 0.0), ("a", 90, 10, np.nan)], "root_order")
+    rows = evaluate(truth, truth, ["a"], 5).by_cause
+    of = rows[rows["by"] == "root order"].set_index("value")["of"]
+    assert of.to_dict() == {"unknown": 1, "0": 1}

@@ -179,3 +179,16 @@ def test_f1_is_as_certain_as_hits_misses_and_false_alarms_are_many():
     low, high = rate_intervals([[4, 0, 0]] * 5)["f1"]
     reference = stats.binomtest(20, 20).proportion_ci(method="wilson")
     assert (low, high) == (pytest.approx(reference.low), 1)
+
+
+@pytest.mark.parametrize(("groups", "few"), [(4, True), (5, False)])
+def test_five_successes_are_enough_too(groups, few):
+    a, b = np.array([[1.0, 19, 0]] * groups), np.array([[10.0, 10, 0]] * groups)
+    row = difference(a, b).set_index("rate").loc["recall"]
+    assert (row["low"] < row["difference"] - 0.01) == few  # groups alike: the jackknife's is 0
+
+
+def test_random_swaps_are_seeded():
+    a, b = counts(1, 40)
+    first, again, other = (difference(a, b, seed)["p"].tolist() for seed in (0, 0, 1))
+    assert first == again != other

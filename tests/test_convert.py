@@ -12,7 +12,7 @@ from exchange_examples import COCO, CVAT, LABEL_STUDIO, NAPARI, YOLO, roi
 from PIL import Image
 
 from roottip import app, table
-from roottip.convert import _splits, convert, input_name, left_out, output_name
+from roottip.convert import convert, input_name, left_out, output_name
 from roottip.errors import InputError
 from roottip.formats.gallery import Gallery
 from roottip.images import read_image, read_size
@@ -574,19 +574,6 @@ def test_a_run_goes_out_with_its_images_without_tips_but_not_the_unreadable(tmp_
     _, points, images = convert(tmp_path / "a.xml", tmp_path / "b.csv")
     assert images["image"].tolist() == ["a.jpg", "b.jpg"]
     assert points[["x", "y", "score"]].to_numpy().tolist() == [[1, 1, 1]]
-
-
-def test_the_last_group_is_never_put_apart_and_one_of_many_always_is():
-    def split(count: int, val: float) -> list[str]:
-        images = pd.DataFrame({"group": [f"g{n}" for n in range(count)]})
-        return sorted(_splits(images, val))
-
-    assert split(1, 0.2) == ["train"]
-    assert split(2, 0.9) == ["train", "val"]
-    assert split(5, 0.01) == ["train"] * 4 + ["val"]
-    assert split(5, 0.0) == ["train"] * 5
-    said = pd.DataFrame({"group": ["a", "b"], "split": ["val", None]})
-    assert _splits(said, 0.5).tolist() == ["val", "train"]
 
 
 def test_a_size_of_which_half_is_missing_is_none():

@@ -5,6 +5,7 @@ import base64
 import cv2
 import numpy as np
 import pandas as pd
+import pytest
 
 from roottip import report
 from roottip.evaluation import evaluate
@@ -17,6 +18,12 @@ def test_marks_are_drawn_where_the_points_are():
     assert abs(rows.mean() - 50) < 1
     assert abs(columns.mean() - 100) < 1
     assert drawn[50, 100].tolist() == [0, 0, 0]  # a ring leaves the tip itself to be seen
+
+
+def test_marks_are_drawn_in_the_nearest_pixel():
+    points = pd.DataFrame({"x": [100.7], "y": [50.8]})
+    rows, columns = np.nonzero(report.overlay(np.zeros((200, 300), np.uint8), points).any(axis=2))
+    assert (columns.mean(), rows.mean()) == pytest.approx((101, 51), abs=0.01)
 
 
 def test_each_outcome_has_its_colour_and_place():

@@ -204,3 +204,8 @@ def test_of_a_part_of_the_images_each_keeps_its_own_folder():
     _, measured, groups = traits.measure(tips, part)
     assert measured["image"].tolist() == ["b/2", "c/3"]
     assert groups[["group", "images", "tips"]].to_numpy().tolist() == [["b", 1, 1], ["c", 1, 2]]
+
+
+def test_counts_that_differ_as_much_as_their_groups_do_are_not_far():
+    _, listed, _ = traits.measure(*counted(range(40, 201, 20)))
+    assert (listed["note"] == "").all()

@@ -185,3 +185,9 @@ def test_finds_that_are_all_false_alarms_are_no_nothing():
     said = said_of({"a": finding(9, 8), "b": finding(0, alarms=1)})
     assert "Of 100 finds 100 more are tips than with b" in said
     assert "b finds nothing" not in said
+
+
+def test_as_many_other_images_are_not_the_same():
+    one, other = (evaluate(TRUTH, TRUTH, [*IMAGES, name], 5) for name in ("y", "z"))
+    with pytest.raises(InputError, match="on the same images only"):
+        judge({"a": one, "b": other})

@@ -65,3 +65,10 @@ def test_groups_are_dealt_by_the_seed() -> None:
     groups = [("a", f"plant{number}") for number in range(20)]
     first, again, other = (folds(groups, 4, seed).tolist() for seed in (0, 0, 1))
     assert first == again != other
+
+
+def test_which_fold_a_group_is_in_hangs_on_the_names_and_the_seed_alone() -> None:
+    names = [f"plant{number}" for number in range(20)]
+    dealt = np.random.default_rng(0).permutation(sorted(names)).tolist()
+    fold = folds([("a", name) for name in names], 4, seed=0)
+    assert fold.tolist() == [dealt.index(name) % 4 for name in names]

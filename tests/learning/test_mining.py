@@ -103,3 +103,11 @@ def test_the_worst_false_alarms_are_mined_on_some_plates_of_each_dataset() -> No
     assert (sum(looked[:3]), sum(looked[3:])) == (2, 2)
     (mined,) = false_alarms(lambda _: alarms, plates[:1], (0,))
     assert mined.tolist() == alarms[:MOST].tolist()
+
+
+def test_finds_near_tips_take_no_false_alarms_place_and_places_are_rounded() -> None:
+    image = np.zeros((300, 300, 3), np.uint8)
+    plate = Plate("d", "n", "g", image, np.array([[50.0, 50.0]]), np.empty((0, 2)))
+    finds = np.concatenate([np.full((MOST, 2), 50.0), [[200.6, 199.7]]])
+    (mined,) = false_alarms(lambda _: finds, [plate], (0,))
+    assert mined.tolist() == [[201, 200]]

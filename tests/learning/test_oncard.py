@@ -145,3 +145,11 @@ def test_a_net_learns_from_them(plates: list[Plate]) -> None:
     trainer.fit(module, batches)
     assert trainer.global_step == 2
     assert not torch.equal(module.net.layers[0].weight, before)
+
+
+def test_each_round_has_batches_of_its_own(plates: list[Plate]) -> None:
+    stock = Stock(plates, "cpu")
+    rounds = (CardSamples(Samples(plates, COUNT, 3, number), stock, COUNT) for number in (0, 1))
+    # of samples around tips, which are the same places in every round
+    first, second = (next(iter(batches))[2][::2].nan_to_num() for batches in rounds)
+    assert not torch.equal(first, second)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from roottip import windows
 from roottip.errors import InputError
 from roottip.learning import patches
-from roottip.learning.net import WINDOW
+from roottip.learning.net import STRIDE, WINDOW
 from roottip.learning.patches import R1, R2, SIDE, Samples, light
 from roottip.learning.plates import Plate, distance, read_plates
 
@@ -262,3 +262,35 @@ def test_samples_are_turned_mirrored_and_resized_each_otherwise(
     assert np.histogram(angle, 4, (-np.pi, np.pi))[0].min() > 30
     made = Samples(plates, 20, seed=0)
     assert len({sample.numpy().tobytes() for sample, *_ in made}) == 20
+
+
+def test_offsets_begin_in_the_pixel_that_names_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patches, "light", lambda: _NoLight())
+    image, tip = np.full((300, 300, 3), 60, np.uint8), np.array([[150.0, 140.0]])
+    image[139:142, 149:152] = 255
+    made = Samples([Plate("d", "n", "g", image, tip, np.empty((0, 2)))], 20, seed=0)
+    off = []
+    for sample, _, offset, _ in list(made)[::2]:
+        weight = sample[0].numpy().astype(float) - 60
+        rows, columns = np.indices(weight.shape)
+        centroid = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+        for row, column in np.argwhere(~np.isnan(offset[0].numpy())):
+            middle = np.array([column, row]) * STRIDE + WINDOW // 2
+            off.append(middle + offset[:, row, column].numpy() - centroid)
+    assert np.abs(np.mean(off, axis=0)).max() < 0.1
+
+
+def test_each_round_varies_the_same_place_otherwise(plates: list[Plate]) -> None:
+    # of one tip, so that the first sample is cut around it in every round
+    one = replace(plates[0], tips=plates[0].tips[:1])
+    first, second = (Samples([one], 4, seed=0, number=number)[0][0] for number in (0, 1))
+    assert first.numpy().tobytes() != second.numpy().tobytes()
+
+
+def test_without_false_alarms_most_negatives_are_near_something() -> None:
+    image = np.full((300, 300, 3), 60, np.uint8)
+    image[:40, :40] = np.random.default_rng(0).integers(0, 256, (40, 40, 3))
+    plate = Plate("d", "n", "g", image, np.array([[150.0, 150.0]]), np.empty((0, 2)))
+    _, points = Samples([plate], 8, seed=0).places(4000, np.random.default_rng(0))
+    # 0.35 of 0.5, and by chance few of the others
+    assert 0.66 < (points[1::2] < 80).all(axis=1).mean() < 0.8

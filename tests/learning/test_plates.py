@@ -117,6 +117,13 @@ def test_hold_out_is_seeded_and_may_be_none() -> None:
         hold_out(plates, 1.0, 0)
 
 
+def test_which_groups_are_held_out_hangs_on_their_names_and_the_seed_alone() -> None:
+    names = [f"g{i}" for i in range(20)]
+    held_out = hold_out([plate("a", name) for name in names], 0.2, seed=1)[1]
+    drawn = np.random.default_rng(1).permutation(sorted(names))[:4]
+    assert {one.group for one in held_out} == {*drawn.tolist()}
+
+
 def test_distance() -> None:
     points = np.array([[0.0, 0.0], [3.0, 4.0]])
     assert distance(points, np.array([[0.0, 0.0], [3.0, 0.0]])).tolist() == [0.0, 4.0]
@@ -163,3 +170,8 @@ def test_a_mark_close_to_its_end_says_where_the_root_comes_from():
         {"x": [20.0, 20.0], "y": [30.0, 30.0], "x_end": [26.0, 20.0], "y_end": 30.0}
     )
     assert _targets(points, np.ones(2)).tolist() == [[26 - BEHIND, 30], [20, 30]]
+
+
+def test_a_mark_half_a_pixel_from_its_end_does_not_say_it() -> None:
+    points = pd.DataFrame({"x": [20.0], "y": [30.0], "x_end": [20.3], "y_end": [30.0]})
+    assert _targets(points, np.ones(2)).tolist() == [[20, 30]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -115,3 +117,20 @@ def test_where_roots_hardly_stand_out_they_are_raised_as_for_detectors() -> None
     faint = Plate("a", "n", "g", image, none, none)
     gains = [adjustment(one.image, REFERENCE_WIDTH).gain for one in variants([faint] * 3, 0)]
     assert np.median(gains) < 1.3
+
+
+def test_variants_are_smaller_and_larger_than_their_plates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roottip.learning.variants.CUT", 0.0)
+    sides = [one.image.shape[0] / 400 for one in variants([plate("a", 0)] * 8, seed=0)]
+    assert min(sides) < 1 / 1.1
+    assert max(sides) > 1.1
+
+
+def test_which_of_many_plates_are_varied_depends_on_the_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("roottip.learning.variants._varied", lambda plate, rng: plate)
+    one = plate("many", 0)
+    many = [replace(one, name=f"{number}") for number in range(2 * WANTED)]
+    first, other = ([made.name for made in variants(many, seed)] for seed in (0, 1))
+    assert first != other

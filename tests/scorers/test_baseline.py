@@ -11,7 +11,13 @@ from roottip import compare, windows
 from roottip.detector import load
 from roottip.errors import InputError
 from roottip.interchange import Dataset, read_dataset
-from roottip.scorers.baseline import MEASURES, BaselineScorer, ridge_ends
+from roottip.scorers.baseline import (
+    MEASURES,
+    BaselineScorer,
+    _Ridges,
+    _to_half_contrast,
+    ridge_ends,
+)
 from roottip.scorers.filters import ridge_strength, second_derivatives
 
 SCORER = BaselineScorer()
@@ -180,3 +186,10 @@ def test_beyond_an_end_there_is_less_than_on_it():
 def test_a_setting_of_the_scorer_that_is_none_is_said():
     with pytest.raises(InputError, match=r"scorer\.sigmaa is no setting; there is sigma, "):
         load("baseline", scorer={"sigmaa": 2})
+
+
+def test_the_visible_end_is_the_last_pixel_of_half_the_roots_contrast():
+    level = np.zeros((9, 50), np.float32)
+    level[:, :21] = 10
+    x, y, tx, ty = (np.array([value], np.float32) for value in (18, 4, 1, 0))
+    assert _to_half_contrast(_Ridges(*[level] * 5), x, y, tx, ty) == 2
