@@ -2,22 +2,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
+from roottip.detector import WindowDetector
 from roottip.errors import InputError
+from roottip.learning import features as learning
 from roottip.learning.choice import best, curves, scan
 from roottip.learning.features import detector_of, fit, net_of, train, windows_of
 from roottip.learning.patches import MIDDLES, Samples
 from roottip.learning.plates import Plate, read_plates
 from roottip.scorers.descriptors import COUNT, GROUPS, describe
-from roottip.scorers.features import load
+from roottip.scorers.features import Net, load
 
 SMALL = {"rounds": 2, "length": 120, "epochs": 15, "hidden": (16,)}
+TINY = {"rounds": 1, "length": 60, "epochs": 2, "hidden": (4,)}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +76,7 @@ def test_it_learns_tips_and_is_seeded(plates: list[Plate]) -> None:
 
 
 def test_without_a_group_the_net_does_not_see_it(plates: list[Plate]) -> None:
-    net = fit(plates, rounds=1, length=60, epochs=2, hidden=(4,), without=["hog", "lbp"])
+    net = fit(plates, **TINY, without=["hog", "lbp"])
     used = np.split(net.layers[0][0], np.cumsum([*GROUPS.values()])[:-1])
     unused = [name for name, part in zip(GROUPS, used, strict=True) if not part.any()]
     assert unused == ["hog", "lbp"]
@@ -90,3 +96,39 @@ def test_training_writes_weights_with_their_card(drawn: Path, tmp_path: Path) ->
 def test_a_threshold_needs_held_out_groups(drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds out no group with a tip"):
         train([drawn], tmp_path / "mine.npz", dev=0.0)
+
+
+def test_each_round_has_samples_of_its_own(
+    plates: list[Plate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = []
+
+    def described(samples: Samples, seed: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        first.append(samples[0][0].numpy().tobytes())
+        return windows_of(samples, seed)
+
+    monkeypatch.setattr(learning, "windows_of", described)
+    fit(plates, **{**TINY, "rounds": 3})
+    assert len({*first}) == 3
+
+
+def test_the_threshold_is_chosen_on_groups_not_trained_with_which_the_net_then_sees_too(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted, scanned = [], []
+
+    def fits(plates: Sequence[Plate], **settings: Any) -> Net:
+        fitted.append({plate.group for plate in plates})
+        return fit(plates, **settings)
+
+    def scans(detector: WindowDetector, plates: Sequence[Plate]) -> list[pd.DataFrame]:
+        scanned.append({plate.group for plate in plates})
+        return scan(detector, plates)
+
+    monkeypatch.setattr(learning, "fit", fits)
+    monkeypatch.setattr(learning, "scan", scans)
+    train([drawn], tmp_path / "mine.npz", dev=0.5, **TINY)
+    (judges,), (first, last) = scanned, fitted
+    assert len(judges) == len(first) == 1
+    assert not judges & first
+    assert last == judges | first
