@@ -37,6 +37,15 @@ def test_tips_are_last_points_with_their_order(tmp_path):
     assert set(tips["image"]) == {"a.png"}
 
 
+@pytest.mark.parametrize("namespace", ['xmlns="http://x"', 'xmlns:po="http://y"'])
+def test_namespaces_change_nothing(tmp_path, namespace):
+    path = rsml(tmp_path / "a.rsml")
+    path.write_text(path.read_text().replace("<rsml", f"<rsml {namespace}"))
+    tips = read_truth(path, ["a.png"])
+    assert tips[["x", "y"]].to_numpy().tolist() == [[3.5, 40], [30, 22], [7, 8]]
+    assert tips["root_order"].tolist() == [0, 1, 0]
+
+
 @pytest.mark.parametrize(("unit", "resolution"), [("cm", "100"), ("inch", "179.0"), ("cm", "x")])
 def test_positions_are_pixels_whatever_the_unit(tmp_path, unit, resolution):
     # as SmartRoot writes them: unit and resolution say how long a pixel is
@@ -71,6 +80,8 @@ OUTSIDE = """<?xml version="1.0"?><!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/pa
         (OUTSIDE, "is refused"),
         ("<rsml><scene>", "no well-formed XML"),
         ("", "no well-formed XML"),
+        ("<annotations/>", r"a.rsml is no RSML: it has no <scene> in an <rsml>; export"),
+        ("<rsml><metadata/></rsml>", "a.rsml is no RSML: it has no <scene>"),
         ("<rsml><scene><plant><root ID='3'/></plant></scene></rsml>", "root 3 has no point"),
         (
             RSML.replace('x="7" y="8"', 'x="7"').format(unit="px", resolution=""),

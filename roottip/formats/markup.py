@@ -15,7 +15,7 @@ _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def parse(content: bytes, source: object) -> Element:
-    """The root element of an XML file's content.
+    """The root element of an XML file's content; its tags are without their namespaces.
 
     Raises
     ------
@@ -29,6 +29,8 @@ def parse(content: bytes, source: object) -> Element:
     # an unknown encoding is a LookupError, text cut inside a character a ValueError
     except (ParseError, LookupError, ValueError) as error:
         raise InputError(f"{source} is no well-formed XML: {error}") from error
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]  # "{namespace}tag"
     return root
 
 

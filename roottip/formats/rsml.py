@@ -57,14 +57,14 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     """
     collector = Collector(path, gallery, label)
     for file, inside in folder_files(path, ENDINGS):
-        scene = markup.parse(read_bytes(file), file)
-        key = markup.text(scene.find("metadata/file-key"))
+        top = markup.parse(read_bytes(file), file)
+        key = markup.text(top.find("metadata/file-key"))
         named = PurePosixPath(key).suffix.lower() in SUFFIXES
         if named and not gallery.has(str(inside), last_stem):
             image = collector.image(gallery.find(key, str(file)), str(file))
         else:
             image = collector.image(gallery.beside(inside, str(file)), str(file))
-        for tip in _tips(scene, file):
+        for tip in _tips(top, file):
             # a root's label says which root it is, not what kind of mark
             collector.add(image, str(file), **tip)
     return collector.marks()
@@ -93,13 +93,17 @@ def write(points: pd.DataFrame, images: pd.DataFrame) -> dict[str, bytes]:
     return files
 
 
-def _tips(scene: Element, path: Path) -> list[dict[str, Any]]:
+def _tips(top: Element, path: Path) -> list[dict[str, Any]]:
     """Of each root ``x, y``, px, and `CARRIED`, as text or None; a trace's order is its depth."""
+    if top.tag != "rsml" or top.find("scene") is None:
+        raise InputError(
+            f"{path} is no RSML: it has no <scene> in an <rsml>; export it as RSML again"
+        )
     tips = []
     # what roottip writes are no traces: there a depth says nothing
-    traced = markup.text(scene.find("metadata/software")) != SOFTWARE
+    traced = markup.text(top.find("metadata/software")) != SOFTWARE
     try:
-        for root, depth in _roots(scene):
+        for root, depth in _roots(top):
             x, y = _last_point(root)
             tip = {"x": x, "y": y, **{name: _property(root, name) for name in CARRIED}}
             tip["ignore"] = int(tip["ignore"] == "1")
