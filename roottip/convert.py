@@ -10,10 +10,12 @@ import filecmp
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from roottip import table
-from roottip.errors import InputError
+from roottip.errors import InputError, counted
 from roottip.formats import FORMATS
 from roottip.formats.gallery import Gallery, folder_files, read_gallery
 from roottip.formats.marks import Marks, image_table
@@ -22,6 +24,12 @@ from roottip.places import check_folder, content_hash, write_whole
 
 DATASET = "dataset"
 NAMES = (*FORMATS, DATASET)
+
+FAR = 0.05
+"""Share of an image's side that a visible tip may lie outside; one farther out is a mistake."""
+
+_ROUNDED = 1e-3
+"""px that formats may round a place by."""
 
 
 def convert(
@@ -67,8 +75,8 @@ def convert(
     Raises
     ------
     InputError
-        One cannot tell the formats, something is malformed, missing or does not fit, or
-        `output` is there already.
+        One cannot tell the formats, something is malformed, missing or does not fit, a visible
+        tip is far outside its image, or `output` is there already.
     """
     wanted = output_name(output, output_format)
     found = input_name(source, input_format)
@@ -82,6 +90,7 @@ def convert(
         _read_dataset(source) if found == DATASET else FORMATS[found].read(source, gallery, label)
     )
     known = _with_sizes(marks, gallery, source)
+    _check_inside(marks.points, known, source)
     if wanted == DATASET and marks.untouched:
         raise InputError(
             f"nobody has annotated {source}: it holds roottip's own finds, which are no truth to "
@@ -106,6 +115,11 @@ def remarks(points: pd.DataFrame, images: pd.DataFrame, name: str) -> list[str]:
         said.append(
             "these points have scores, as finds have: truth to learn from and to judge by is only "
             "what somebody went over"
+        )
+    outside = points[_outside(points, images)]
+    if len(outside):
+        said.append(
+            f"{counted(len(outside), 'tip')} outside the image, such as {_place(outside, images)}"
         )
     return said
 
@@ -228,6 +242,34 @@ def _with_sizes(marks: Marks, gallery: Gallery, source: Path) -> pd.DataFrame:
     more = gallery.frame.drop(columns=["image", "width", "height"], errors="ignore")
     more = more.reset_index(drop=True).reindex(rows)
     return pd.concat([known, more.set_axis(known.index)], axis=1)
+
+
+def _check_inside(points: pd.DataFrame, images: pd.DataFrame, source: Path) -> None:
+    # ends of roots that leave the image, which are ignored, may be anywhere
+    far = points[_outside(points, images, FAR) & (points["ignore"] == 0)]
+    if len(far):
+        raise InputError(
+            f"{source} has {counted(len(far), 'visible tip')} far outside the image, such as "
+            f"{_place(far, images)}; give the images that were annotated, and positions in the "
+            "format's own unit"
+        )
+
+
+def _outside(points: pd.DataFrame, images: pd.DataFrame, share: float = 0.0) -> NDArray[np.bool_]:
+    """Which points are outside their image by more than a share of its side; none of no size."""
+    row_of = {name: row for row, name in enumerate(images["image"])}
+    rows = np.array([row_of[name] for name in points["image"]], dtype=np.intp)
+    sides = images[["width", "height"]].to_numpy(np.float64, na_value=np.nan)[rows]
+    xy = points[["x", "y"]].to_numpy(np.float64)
+    beyond = np.maximum(-0.5 - xy, xy + 0.5 - sides)
+    return np.asarray((beyond > share * sides + _ROUNDED).any(axis=1))
+
+
+def _place(points: pd.DataFrame, images: pd.DataFrame) -> str:
+    """Where the first of them is."""
+    image, x, y = points[["image", "x", "y"]].iloc[0]
+    width, height = images.loc[images["image"] == image, ["width", "height"]].iloc[0]
+    return f"{x:g}, {y:g} on {image} ({width} x {height} px)"
 
 
 def _put(files: dict[str, bytes], output: Path, wanted: str) -> None:

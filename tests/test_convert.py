@@ -347,6 +347,43 @@ def test_two_photos_are_never_taken_for_one(tmp_path, photos):
     assert left_out(points, images, "coco") == ["group of images without tips"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("y/labels/p.txt", YOLO.replace(" 0.2625 0.225 2", " 10.5 4.5 2"), "419.5, 89.5"),
+        ("a.json", COCO.replace("[10, 4,", "[10, 400,"), "10, 400"),
+        ("a.xml", CVAT.replace("10.50,4.50", "-3.00,4.50"), "-3.5, 4"),
+        ("p.csv", NAPARI.replace("4.0,10.0", "4.0,42.0"), "42, 4"),
+        ("t.csv", "image,x,y\np.png,10,21\n", "10, 21"),
+    ],
+)
+def test_a_visible_tip_far_outside_its_image_is_refused(tmp_path, photos, name, text, place):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path = tmp_path / "y" if name.startswith("y/") else path
+    said = rf"1 visible tip far outside .* as {place} on p.png \(40 x 20 px\); give the images"
+    with pytest.raises(InputError, match=said):
+        convert(path, tmp_path / "out.csv", photos)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_tip_slightly_outside_and_an_ignored_one_are_kept_and_said(capsys, tmp_path, photos):
+    rows = tmp_path / "t.csv"
+    words = f"input={rows}", f"images={photos}", "output_format=csv", "overwrite=true"
+    for row, said in (
+        ("41.5,20.5,0", "1 tip outside the image, such as 41.5, 20.5 on p.png (40 x 20 px)\n"),
+        ("99,20.5,1", "1 tip outside the image, such as 99, 20.5 on p.png (40 x 20 px)\n"),
+        ("39.5009,-0.5009,0", ""),
+    ):
+        rows.write_text(f"image,x,y,ignore\np.png,{row}\n")
+        code, out, err = run(capsys, *words, f"output={tmp_path / 'o.csv'}")
+        assert (code, err) == (0, said)
+        assert out.startswith("1 tip in 1 of ")
+    rows.write_text("image,x,y\np.png,-900,9000\n")  # of no size that is known
+    assert len(convert(rows, tmp_path / "u.csv")[1]) == 1
+
+
 def test_yolo_images_may_be_called_as_its_lists_are(tmp_path, photos):
     for name in ("test.png", "notes.png"):
         Image.new("L", (40, 20)).save(photos / name)
