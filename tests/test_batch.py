@@ -179,6 +179,21 @@ def test_a_name_that_is_no_path_gets_its_row(tmp_path, run_folder):
     assert sorted(images["status"]) == ["failed", "ok"]
 
 
+def test_a_folder_may_be_called_as_an_image_s_picture(tmp_path, run_folder):
+    blank = Image.open(run_folder / "blank.png")
+    for folder in ("blank.png.png", "blank.png.JPG", "blank.png.png_"):
+        (run_folder / folder).mkdir()
+        blank.save(run_folder / folder / "p.png")
+    _, images = run(run_folder, tmp_path / "out")
+    done = images["status"] == "ok"
+    assert done.sum() == 6
+    for below in ("overlays", "thumbnails"):
+        pictures = {batch._picture(below, name) for name in images.loc[done, "image"]}
+        assert len(pictures) == 6
+        assert all((tmp_path / "out" / picture).is_file() for picture in pictures)
+    assert batch._picture("overlays", "a.jpg/b.png.x/c.jpg").startswith("overlays/a.jpg_/b.png.x/c")
+
+
 def test_a_link_to_itself_is_a_missing_image(tmp_path, run_folder):
     (run_folder / "me.jpg").symlink_to(run_folder / "me.jpg")
     _, images = run(run_folder, tmp_path / "out")
