@@ -91,7 +91,7 @@ def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[
             )
     elif path.is_file() and path.suffix.lower() in LISTS:
         root = path.parent
-        found = [_from(root, root / name) for name in _listed(path)]
+        found = _each_once(root, _listed(path))
     elif path.is_file():
         if not _is_image(path):
             raise InputError(f"{path} is no image by its ending; roottip reads {_ENDINGS}")
@@ -354,6 +354,16 @@ def _listed(path: Path) -> list[str]:
     if not names:
         raise InputError(f"{path} lists no images")
     return names
+
+
+def _each_once(root: Path, names: list[str]) -> list[Path]:
+    """The paths of a list's names; of several to one file the first counts."""
+    found: dict[str, Path] = {}
+    for name in names:
+        path = root / name
+        no_path = "://" in name or "\0" in name  # an address, or what gets its row as a failure
+        found.setdefault(name if no_path else os.path.realpath(path), _from(root, path))
+    return list(found.values())
 
 
 def _from(root: Path, path: Path) -> Path:

@@ -276,6 +276,13 @@ def test_a_pattern_a_file_and_lists(folder):
     assert find_images(folder / "run.csv") == (folder, ["day 10/x.webp"])
 
 
+def test_a_list_that_names_a_file_twice_means_it_once(folder):
+    twice = "image\nday 2/../p1.png\np1.png\np2.JPG\ngone.jpg\n./gone.jpg\ns3://b/a.jpg\n"
+    (folder / "run.csv").write_text(twice + f"{folder / 'p2.JPG'}\n")
+    names = find_images(folder / "run.csv")[1]
+    assert names == ["day 2/../p1.png", "gone.jpg", "p2.JPG", "s3:/b/a.jpg"]
+
+
 def linked(place, target):
     try:
         place.symlink_to(target, target_is_directory=True)
