@@ -127,11 +127,16 @@ def check_folder(output: Path) -> None:
     Raises
     ------
     InputError
-        It, or what it would be in, is a file, or may not be written to.
+        It, or what it would be in, is a file or a link to nothing, or may not be written to.
     """
-    nearest = next((place for place in (output, *output.parents) if place.exists()), output)
+    above = (output, *output.parents)
+    nearest = next((place for place in above if place.exists() or place.is_symlink()), output)
+    what = output if nearest == output else f"{output}: {nearest}"
+    if nearest.is_symlink() and not nearest.exists():
+        raise InputError(
+            f"output={what} is a link to nothing; remove it, or make the folder that it leads to"
+        )
     if nearest.exists() and not nearest.is_dir():
-        what = output if nearest == output else f"{output}: {nearest}"
         raise InputError(f"output={what} is a file; give a folder")
     if nearest.exists() and not os.access(nearest, os.W_OK):
         raise InputError(f"output={output}: {nearest} may not be written to; give another output=")

@@ -171,6 +171,16 @@ def test_output_that_is_a_file_is_refused(tmp_path, run_folder):
         run(run_folder, tmp_path / "out")
 
 
+@pytest.mark.parametrize("inside", ["", "results"])
+def test_output_that_is_a_link_to_nothing_is_refused(tmp_path, run_folder, inside):
+    (tmp_path / "out").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="out is a link to nothing; remove it, or make the folder"):
+        run(run_folder, tmp_path / "out" / inside)
+    (tmp_path / "gone").mkdir()
+    run(run_folder, tmp_path / "out" / inside)
+    assert (tmp_path / "gone" / inside / "tips.csv").is_file()
+
+
 def test_a_name_that_is_no_path_gets_its_row(tmp_path, run_folder):
     image = next(run_folder.rglob("*.png"))
     listed = tmp_path / "list.txt"
