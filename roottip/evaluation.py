@@ -126,7 +126,7 @@ def evaluate(
     Raises
     ------
     InputError
-        A table is malformed, or names an image that `images` does not.
+        A table is malformed, or names an image that `images` does not, or these name one twice.
     """
     check_number("tolerance", tolerance, 0, table.FARTHEST, above=True)
     if threshold is not None:
@@ -244,8 +244,9 @@ def _listed(images: Sequence[str] | Mapping[str, str] | pd.DataFrame) -> pd.Data
     elif isinstance(images, str):
         raise InputError(f"images={images!r} is one name; give a list of names")
     else:
-        of = images if isinstance(images, Mapping) else {name: name for name in images}
-        listed = pd.DataFrame({"image": table.texts(of), "group": table.texts(of.values())})
+        listed = table.check_images(pd.DataFrame({"image": table.texts(images)}), "images")
+        groups = images.values() if isinstance(images, Mapping) else listed["image"]
+        listed["group"] = table.texts(groups)
     if listed.empty:
         raise InputError("there is no image to score")
     return listed

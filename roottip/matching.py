@@ -21,7 +21,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from roottip.errors import check_number
+from roottip.errors import InputError, check_number
 
 Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -71,10 +71,16 @@ def match(
     Raises
     ------
     InputError
-        The tolerance is no number of at least 0.
+        The tolerance is no number of at least 0, or the points are no two arrays of finite
+        numbers with as many coordinates.
     """
     check_number("tolerance", tolerance, 0)
-    found, truth = np.asarray(found, np.float64), np.asarray(truth, np.float64)
+    found, truth = _points("found", found), _points("truth", truth)
+    if len(found) and len(truth) and found.shape[1] != truth.shape[1]:
+        raise InputError(
+            f"found has {found.shape[1]} coordinates a point and truth {truth.shape[1]}; give "
+            "both the same"
+        )
     lone, crowds = _crowds(found, truth, tolerance)
     if excused is None:
         excused = np.zeros(len(found), dtype=bool)
@@ -138,6 +144,20 @@ def nearest(points: Floats, targets: Floats, rank: int = 1) -> tuple[Floats, Ind
     # the distance anew: the tree rounds otherwise than `match` does
     distance = np.linalg.norm(points - targets[index[:, 0]], axis=1)
     return np.where(distance < _APART, distance, np.inf), index[:, 0]
+
+
+def _points(name: str, given: object) -> Floats:
+    """Points that a user's own code hands over, checked; without any there may be no columns."""
+    try:
+        points = np.asarray(given, np.float64)
+    except (TypeError, ValueError):  # of names, or ragged
+        points = np.full(1, np.nan)
+    if points.shape != (0,) and (points.ndim != 2 or not np.isfinite(points).all()):
+        raise InputError(
+            f"{name} must be an array of finite numbers of shape (N, D), a row for each point, as "
+            'tips[["x", "y"]] of a table is'
+        )
+    return points
 
 
 def _crowds(

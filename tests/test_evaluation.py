@@ -112,6 +112,20 @@ def test_what_is_no_table_and_no_list_of_names_is_said():
         evaluate(found, found, ["plate.jpg"], 10, distractors=found[["image", "x"]])
 
 
+def test_a_list_of_images_is_checked_like_a_table():
+    both = pd.concat([tips(1, [(1, 1)]), tips("d/b", [(5, 1)])])
+    result = evaluate(both, both, [1, "d\\b", 2], 10)
+    assert result.per_image[["image", "group", "hits"]].to_numpy().tolist() == [
+        ["1", "1", 1],
+        ["d/b", "d/b", 1],
+        ["2", "2", 0],
+    ]
+    assert evaluate(both, both, {1: "g", "d/b": "g"}, 10).summary["groups"] == 1
+    for images in (["1", "d/b", "1"], [1, "d/b", "1"], {1: "g", "d/b": "g", "1": "h"}):
+        with pytest.raises(InputError, match="images, row 3, column image: '1' is there twice"):
+            evaluate(both, both, images, 10)
+
+
 @pytest.mark.parametrize("kind", [list, dict.fromkeys, lambda n: pd.DataFrame({"image": n})])
 def test_a_name_that_is_not_utf8_is_a_name(kind):
     names = pd.Series(["a", "w\udcff"], dtype=object)

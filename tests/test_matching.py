@@ -40,6 +40,18 @@ def test_points_may_be_lists_and_a_tolerance_below_0_is_refused():
         match([[1, 2]], [[1, 2]], -1)
 
 
+@pytest.mark.parametrize(
+    "points", [[1.0, 2.0], [[np.nan, 2]], [[1, np.inf]], [["a", 2]], [[1, 2], [3]], 5, [[[1, 2]]]]
+)
+def test_points_that_are_none_are_refused(points):
+    with pytest.raises(InputError, match=r"found must be an array of finite numbers of shape \(N,"):
+        match(points, [[1, 2]], 2)
+    with pytest.raises(InputError, match="truth must be an array of finite numbers"):
+        match([[1, 2]], points, 2)
+    with pytest.raises(InputError, match="found has 2 coordinates a point and truth 3; give both"):
+        match([[1, 2]], [[1, 2, 3]], 2)
+
+
 def test_more_pairs_go_before_shorter_distances():
     # pairing the two nearest points (2 px) would leave the others 11 px apart, unpaired
     found, truth = cloud([(0, 0), (9, 0)]), cloud([(7, 0), (18, 0)])

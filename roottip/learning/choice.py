@@ -59,7 +59,8 @@ class _Once:
 def judge(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> Evaluation:
     """Score what was found on plates, as `scan` gives it; tips are matched within `TOLERANCE`."""
     truth = pd.concat([_truth(plate) for plate in plates], ignore_index=True)
-    return evaluate(table.concat(list(found)), truth, [plate.name for plate in plates], TOLERANCE)
+    names = list(dict.fromkeys(plate.name for plate in plates))  # a dataset may be given twice
+    return evaluate(table.concat(list(found)), truth, names, TOLERANCE)
 
 
 def curves(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> dict[str, pd.DataFrame]:
