@@ -19,7 +19,7 @@ from roottip.learning.plates import Plate
 from roottip.learning.quantise import write_int8
 from roottip.learning.review import hand_on, teach
 from roottip.scorers import card as cards
-from roottip.scorers.cnn import glance_of, int8_of
+from roottip.scorers.cnn import CARD_VERSION, glance_of, int8_of
 from roottip.scorers.review import review_of
 
 JUDGES = 150
@@ -109,7 +109,8 @@ def finish(
     elif start is not None and review_of(start).exists():
         hand_on(start, path)
     if threshold is None or parts.held_out or review_of(path).exists():
-        choice = choose(path, judges, parts.share_of if parts.weighed else None)
+        known = None if start is None else cards.read_card(start, CARD_VERSION)["threshold"]
+        choice = choose(path, judges, parts.share_of if parts.weighed else None, known)
         card["surest"] = choice.surest
         card["training"]["dev"] = {
             "plates": len(parts.held_out),
