@@ -19,9 +19,10 @@ LARGE = 178_956_970
 
 WHOLE = 16_000_000
 """Pixels above which an image is worked through in pieces, by what can: whole, each of its pixels
-needs some 15 bytes. The crops that the scale of a larger one is measured on cover four fifths of
-it up to 45 megapixels, and are large enough, 600 px, to measure as all of it does: within some
-per cent on photographs enlarged to this size."""
+needs some 15 bytes, and nine times as many where roots are fine (`scale.LARGEST`). The crops that
+the scale of a larger one is measured on cover four fifths of it up to 45 megapixels, and are large
+enough, 600 px, to measure as all of it does: within some per cent on photographs enlarged to this
+size."""
 
 _CROPS, _SIDE = 6, 1024
 """Crops that stand for a large image, along each axis, and their side in px: long enough for

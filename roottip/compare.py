@@ -62,6 +62,12 @@ def compare(
     images : DataFrame
         The images table, with ``sha256`` of each file read; an image that cannot be read stays
         in the score, its tips missed.
+
+    Raises
+    ------
+    InputError
+        Two contenders have one name, the tolerance is out of its range, or what is found or marked
+        is not as `evaluate` wants it.
     """
     others = external or {}
     for key in others:

@@ -56,6 +56,13 @@ def displayed(picture: PillowImage.Image, data: bytes) -> Image:
     Returns
     -------
     (H, W) or (H, W, 3) uint8
+
+    Raises
+    ------
+    InputError
+        It is whole, but of a kind that is not read.
+    Exception
+        Whatever decoders raise on damaged data.
     """
     deep = picture.mode.startswith(("RGB", "LA")) and _is_deep(picture)
     alpha = has_alpha(picture)

@@ -185,7 +185,13 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def decode(data: bytes, path: Place) -> Picture:
-    """Decode an image file's content, as `read_image` does; `path` is its name in errors."""
+    """Decode an image file's content, as `read_image` does; `path` is its name in errors.
+
+    Raises
+    ------
+    InputError
+        It is no image, damaged, of a kind that is not read, or too large.
+    """
     try:
         with PillowImage.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as picture:
             notes = decoding.notes(picture, path)
@@ -357,12 +363,14 @@ def _listed(path: Path) -> list[str]:
 
 
 def _each_once(root: Path, names: list[str]) -> list[Path]:
-    """The paths of a list's names; of several to one file the first counts."""
+    """The paths of a list's names; of several that spell one path the first counts."""
     found: dict[str, Path] = {}
     for name in names:
-        path = root / name
-        no_path = "://" in name or "\0" in name  # an address, or what gets its row as a failure
-        found.setdefault(name if no_path else os.path.realpath(path), _from(root, path))
+        path, key = root / name, name
+        if "://" not in name and "\0" not in name:  # no address, nor what gets its row as a failure
+            # two links to one file are two images, as they are in a folder
+            key = f"{os.path.realpath(path.parent)}/{path.name}"
+        found.setdefault(key, _from(root, path))
     return list(found.values())
 
 

@@ -32,10 +32,10 @@ SMALLEST, LARGEST = 0.2, 3.0
 roots; beyond 3 it takes longer and nothing is gained. Below 0.2 the estimate has taken something
 else, a clamp or a shoot, for a root."""
 
-_FINE, _SETTLED, _MEASURES = 1.5, 0.03, 3
-"""Where roots are to be enlarged by `_FINE` or more, lines of a px or two look wider than they are,
-so their width is measured again in the enlarged image, up to `_MEASURES` times in all, until the
-logarithm of the scale changes by no more than `_SETTLED`."""
+_FINE = 1.5
+"""Lines of a px or two look wider than they are. So where roots are to be enlarged by this or more,
+their width is measured a third time, in the enlarged image. Not more often: in large grain roots
+fall into pieces, which are narrower each time."""
 
 _COARSE, _WIDE = 0.25, 25.0
 """Roots of 25 px or more are looked for in a quarter of the size: in an image as it is they are
@@ -69,7 +69,7 @@ pieces, which are narrower."""
 
 EIGHTH = 8
 """Large images are resized by 8 / n with a whole n: n of their rows become 8 rows, whatever the
-band they are in. The steps are finer than what `_SNAP` leaves as it is."""
+band they are in. No scale is farther from one of these than what `_SNAP` leaves as it is."""
 
 _BLOCKS = 4
 """Rows of such blocks that are resized at a time: few, for they are as wide as the image."""
@@ -149,20 +149,21 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
             return lines
         return replace(lines, contrast=max(lines.contrast / raising, contrast))
 
+    def again(scale: float) -> tuple[Lines | None, float]:
+        """Lines of the image resized, and the scale that they ask for."""
+        lines = plainer(scale)
+        return lines, 1.0 if lines is None else _limited(scale * REFERENCE_WIDTH / lines.width)
+
     if not wide and (raising > 1.0 or noise.blur(level, most, scale) > 0):
         roots = plainer(scale)
     if root_width is None and roots is not None:
         scale = _limited(REFERENCE_WIDTH / roots.width, _SMALLEST_OF_WIDE if wide else SMALLEST)
-        # the measure is truest near the reference width, so once more; but where roots are wide it
-        # was nearer in a quarter of the size: much smaller, shoots are the only long lines left
-        for _ in range(_MEASURES if abs(np.log(scale)) >= _SNAP and not wide else 0):
-            roots, before = plainer(scale), scale
-            if roots is None:
-                scale = 1.0
-                break
-            scale = _limited(scale * REFERENCE_WIDTH / roots.width)
-            if scale < _FINE or abs(np.log(scale / before)) <= _SETTLED:
-                break
+        # the measure is truest near the reference width, so again there; but where roots are wide
+        # it was nearer in a quarter of the size: much smaller, shoots are the only long lines left
+        if abs(np.log(scale)) >= _SNAP and not wide:
+            roots, scale = again(scale)
+            if scale >= _FINE:
+                roots, scale = again(scale)
         if abs(np.log(scale)) < _SNAP:
             scale = 1.0
     if roots is None:

@@ -51,6 +51,11 @@ def lattice(length: int, stride: int) -> NDArray[np.int32]:
     -------
     (n,) int32
         Rising; every pixel is at most ``stride / 2`` from one of them.
+
+    Raises
+    ------
+    InputError
+        One of them is less than 1.
     """
     if length < 1 or stride < 1:
         raise InputError(

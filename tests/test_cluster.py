@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +104,7 @@ def test_why_a_worker_cannot_open_the_detector_is_said(workers, task):
         list(work(unfit, task[1]))
 
 
-def test_a_worker_that_comes_late_and_cannot_open_the_detector_ends_the_run(task):
+def test_a_worker_that_comes_late_and_cannot_open_the_detector_ends_the_run(task, monkeypatch):
     unfit = Task(Unfit(), task[0].root, overlays=False)
     with (
         LocalCluster(
@@ -113,13 +112,17 @@ def test_a_worker_that_comes_late_and_cannot_open_the_detector_ends_the_run(task
         ) as made,
         Client(made) as client,
     ):
-        late = threading.Timer(1, made.scale, (1,))
-        late.start()
+        register = cluster._register
+
+        def register_and_then_come(*given):
+            register(*given)
+            made.scale(1)
+
+        monkeypatch.setattr(cluster, "_register", register_and_then_come)
         with pytest.raises(
             InputError, match=r"a worker cannot open the detector \(ValueError: inv"
         ):
             list(cluster.run(client, unfit, task[1], time_limit=60))
-        late.join()
 
 
 class Packed:

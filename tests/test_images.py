@@ -283,6 +283,14 @@ def test_a_list_that_names_a_file_twice_means_it_once(folder):
     assert names == ["day 2/../p1.png", "gone.jpg", "p2.JPG", "s3:/b/a.jpg"]
 
 
+def test_two_links_to_one_file_are_two_images_of_a_list(tmp_path):
+    Image.fromarray(COLOUR).save(tmp_path / "kept.png")
+    for name in ("a.png", "b.png"):
+        linked(tmp_path / name, tmp_path / "kept.png")
+    (tmp_path / "run.csv").write_text("image\na.png\n./b.png\n")
+    assert find_images(tmp_path / "run.csv")[1] == ["a.png", "b.png"]
+
+
 def linked(place, target):
     try:
         place.symlink_to(target, target_is_directory=True)

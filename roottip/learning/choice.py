@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 from tqdm import tqdm
 
 from roottip import table
@@ -97,10 +96,6 @@ SAVED = 0.003
 with roots that nobody knows, the F1 of these plates does not say."""
 
 
-FEW = 50
-"""So many tips say as much about the threshold as the net that was started from does."""
-
-
 def best(
     curves: dict[str, pd.DataFrame],
     shares: Mapping[str, float] | None = None,
@@ -111,7 +106,8 @@ def best(
     It is the highest one whose F1 is within `SAVED` of the best: curves are flat there, and of what
     a detector does not know it imagines more than it misses. Of few tips that is little more than
     the score of the weakest. So where a threshold was `known`, of the net that this one started
-    from, it is the nearest to that, and halfway back (of the logits) where `FEW` tips judge.
+    from, it is the nearest to that whose F1 is within `SAVED`, or within half a standard error of
+    so many tips, of the best (after Breiman et al. 1984, Classification and Regression Trees).
 
     Without `shares` every tip weighs the same: where few plates of a dataset are held out, its F1
     is mostly chance, and must not choose for the others. With them each dataset weighs its share,
@@ -123,13 +119,15 @@ def best(
         for dataset, curve in curves.items()
     ]
     mean = np.average(f1, axis=0, weights=weights)
-    good = np.flatnonzero(mean >= mean.max() - SAVED)
-    chosen = good[-1]
-    if known is not None:
-        apart = logit(THRESHOLDS) - logit(np.clip(known, THRESHOLDS[0], THRESHOLDS[-1]))
-        nearest = apart[good[np.abs(apart[good]).argmin()]]
+    if known is None:
+        chosen = np.flatnonzero(mean >= mean.max() - SAVED)[-1]
+    else:
         tips = sum(curve["tips"].iloc[0] for curve in curves.values())
-        chosen = np.abs(apart - nearest * tips / (tips + FEW)).argmin()
+        # as if one more were a success and one a failure: of few tips all may be found
+        share = (mean.max() * tips + 1) / (tips + 2)
+        spared = max(SAVED, np.sqrt(share * (1 - share) / tips) / 2)
+        good = np.flatnonzero(mean >= mean.max() - spared)
+        chosen = good[np.abs(THRESHOLDS[good] - known).argmin()]
     return float(THRESHOLDS[chosen]), float(mean[chosen])
 
 

@@ -119,7 +119,8 @@ def finish(
         }
         if threshold is None:
             card["threshold"] = choice.threshold
-            card["threshold_from"] = "held-out groups of train" if parts.enough else "train"
+            origin = "held-out groups of train" if parts.enough else "train"
+            card["threshold_from"] = origin if start is None else f"{origin}, near the start's"
         for weights in (path, int8_of(path)):
             cards.amend(weights, **card)
         if not choice.review:

@@ -126,12 +126,17 @@ def _fit(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     needed, every = np.concatenate(of_hits), np.concatenate(of_all)
     # of no hit nothing is known: look everywhere
     least = float(np.quantile(needed, LOST, method="lower")) if len(needed) else 0.0
-    if len(needed) * LOST < 1:  # then it is the lowest of all, and of others some score less
-        least = min(least, glance.card["threshold"])
+    origin = (
+        f"all but {LOST:.1%} of {len(needed)} tips that score {FAINTER:g} of the "
+        "net's threshold, the same in each look counted again, on the train part"
+    )
+    # then it is the lowest of all, and of others some score less
+    if len(needed) * LOST <= 1 and glance.card["threshold"] < least:
+        least = glance.card["threshold"]
+        origin = f"the net that it was made for; lets through more than {origin}"
     measured = {
         "threshold": least,
-        "threshold_from": f"all but {LOST:.1%} of {len(needed)} tips that score {FAINTER:g} of the "
-        "net's threshold, the same in each look counted again, on the train part",
+        "threshold_from": origin,
         "share_of_windows": round(float((every >= least).mean()), 4),
         "glance_of": cards.net_sha256(net.card),
         "roottip": __version__,

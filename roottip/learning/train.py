@@ -82,7 +82,7 @@ def train(
         these appear at the end, together.
     dev : float, optional
         Share of each dataset's groups to hold out. Where they have fewer than `ENOUGH` tips, the
-        threshold is the best on all images of the train part together. With 0 it is too, and the
+        threshold is chosen on all images of the train part together. With 0 it is too, and the
         last net is taken. Where not given it is `HELD_OUT` if that has `ENOUGH` tips, else 0.
     rounds, steps, batch : int
         Between two rounds the training images are scanned for false alarms to learn from;
@@ -106,7 +106,7 @@ def train(
         Go on from the last checkpoint in `output`.
     start : path, optional
         ``model.onnx``, with its card, of the net that training starts from, to fit it to more
-        images.
+        images. The threshold is then the nearest to that net's that does about as well as the best.
     workers : int
         Processes that make samples.
     accelerator, devices, num_nodes
@@ -114,7 +114,7 @@ def train(
     precision : str
         Lightning's, or ``auto``, as `module.precision_of` says.
     threshold : float, optional
-        In place of the best one.
+        In place of the one that would be chosen.
     shares : sequence of float, optional
         How often samples come from each dataset, relative to the others, and what each weighs where
         the threshold is chosen; equally often where not given, however many images each has, and

@@ -283,7 +283,13 @@ def int8_of(weights: Path) -> Path:
 
 
 def net_of(weights: Path, int8: bool = True, runtime: str = "onnxruntime") -> CnnScorer:
-    """Open a net, or its twin in 8 bits if it has one, without its glance; as `scorer` does."""
+    """Open a net, or its twin in 8 bits if it has one, without its glance; as `scorer` does.
+
+    Raises
+    ------
+    InputError
+        Weights or card cannot be used, or the twin is another net's.
+    """
     if runtime == "torch" or not (int8 and int8_of(weights).exists()):
         return CnnScorer(weights, runtime)
     net = CnnScorer(int8_of(weights), runtime)
@@ -360,6 +366,12 @@ def detector(
     review : bool
         Look again at each find, and at more of what is around it, with the net's review, if it has
         one; the card's threshold is for scores with it.
+
+    Raises
+    ------
+    InputError
+        A setting is out of its range, weights or card cannot be used, or the runtime is not
+        installed.
     """
     for name, value in {"glance": glance, "int8": int8, "review": review}.items():
         if not isinstance(value, bool):

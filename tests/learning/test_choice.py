@@ -33,17 +33,17 @@ def test_curves_count_what_scores_the_threshold_and_nothing_above_all():
         (None, 5, 0.7),  # the highest that does as well
         (0.6, 5, 0.6),  # as well as any
         (0.9, 10**6, 0.7),  # the nearest that does
-        (0.2, 10**6, 0.4),
-        (0.9, 50, 0.82),  # the mean of the logits of 0.9 and 0.7
-        (0.9, 0, 0.9),
-        (0.0, 10**6, 0.4),
+        (0.1, 10**6, 0.4),
+        (0.9, 50, 0.85),  # 0.775 and 0.8 of 50 tips are hardly told apart, 0.5 and 0.8 are
+        (0.9, 1, 0.85),
+        (0.9, 200, 0.7),
     ],
 )
 def test_few_tips_hardly_move_a_threshold_that_is_known(known, tips, expected):
-    f1 = np.where((THRESHOLDS > 0.395) & (THRESHOLDS < 0.705), 0.8, 0.5)
+    f1 = np.select([THRESHOLDS < 0.395, THRESHOLDS < 0.705, THRESHOLDS < 0.855], [0.5, 0.8, 0.775])
     curve = pd.DataFrame({"f1": f1, "tips": tips})
     threshold, value = best({"d": curve}, {"d": 1.0}, known)
-    assert (threshold, value) == (expected, 0.8 if 0.4 <= expected <= 0.7 else 0.5)
+    assert (threshold, value) == (expected, 0.775 if expected > 0.7 else 0.8)
 
 
 def test_f1_that_nothing_defines_is_none():
