@@ -113,8 +113,8 @@ class WindowDetector:
         never larger than both that and the original. Each find's score is then the mean of all
         looks (`looks.agreed`); points stay where the first look sees them.
     surest : float
-        Least score of an image's surest find by which all its scores stand; under it they are
-        lowered, and of small images less is asked (`looks.doubted`). 0 lets all stand.
+        Least score of an image's surest find by which all its scores stand (0: always); under it
+        they are lowered. Of small images less is asked, of enlarged ones more (`looks.doubted`).
     review : Reviewer, optional
         Looks again at each find; `surest` is asked of the scores before and after it.
     """
@@ -199,11 +199,11 @@ class WindowDetector:
         else:
             points, scores = agreed(finds, weights, _ONE_TIP * factors[0])
         area = float(size.prod()) * adjusting.scale**2
-        scores = doubted(scores, self.surest, area)
+        scores = doubted(scores, self.surest, area, adjusting.scale)
         if self.review is not None:
             points, scores = reviewed(self.review, image, points, scores, adjusting)
             # what was plain to one net only is no plain tip
-            scores = doubted(scores, self.surest, area)
+            scores = doubted(scores, self.surest, area, adjusting.scale)
         # as doubles, which tables hold: what is left out here is left out by `evaluate` too
         enough = scores.astype(np.float64) >= least
         return points[enough], scores[enough]

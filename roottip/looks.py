@@ -18,6 +18,10 @@ _ROOM = 250_000.0
 """px², roots being `scale.REFERENCE_WIDTH` px wide: from this area on an image with roots must hold
 a plain tip; of a smaller one lower odds are asked, in proportion."""
 
+_ENLARGED = 1.5
+"""Of an image that is enlarged by more, higher odds are asked, by the fourth power: print, fibres
+and grain that were taken for the finest roots are most often seen so."""
+
 
 def agreed(
     looks: Sequence[tuple[Points, Scores]], weights: Sequence[float], radius: float
@@ -72,7 +76,7 @@ def agreed(
     return points[places[kept]], means[kept].astype(np.float32)
 
 
-def doubted(scores: Scores, surest: float, area: float) -> Scores:
+def doubted(scores: Scores, surest: float, area: float, scale: float = 1.0) -> Scores:
     """Lower all scores of an image in which nothing is plainly a tip.
 
     Roots are many and most of their tips are plain, so where even the surest find is a doubtful one
@@ -87,10 +91,12 @@ def doubted(scores: Scores, surest: float, area: float) -> Scores:
         Of all finds in one image.
     surest : float
         In [0, 1). The image's highest score m must have the odds
-        o = surest / (1 - surest) * min(1, area / 250,000). If it has less, every find's odds
-        s / (1 - s) are multiplied by (m / (1 - m) / o) ** 4.
+        o = surest / (1 - surest) * min(1, area / 250,000) * max(1, scale / 1.5) ** 4. If it has
+        less, every find's odds s / (1 - s) are multiplied by (m / (1 - m) / o) ** 4.
     area : float
         Of the image, px² once its roots are `scale.REFERENCE_WIDTH` px wide.
+    scale : float
+        By what factor it was resized for that.
 
     Returns
     -------
@@ -102,7 +108,8 @@ def doubted(scores: Scores, surest: float, area: float) -> Scores:
     highest = evidence.max(initial=-np.inf)
     if not (highest > -np.inf and surest > 0):
         return scores
-    doubt = _DOUBT * (highest - logit(surest) - np.log(min(1.0, area / _ROOM)))
+    asked = logit(surest) + np.log(min(1.0, area / _ROOM)) + 4 * np.log(max(1.0, scale / _ENLARGED))
+    doubt = _DOUBT * (highest - asked)
     if doubt >= 0:
         return scores
     return np.asarray(expit(evidence + doubt), dtype=np.float32)

@@ -90,6 +90,14 @@ def test_less_is_asked_of_a_small_image():
     assert doubted(scores, 0.6, 50_000).tolist() == scores.tolist()  # 3 / 10 asked for
 
 
+def test_more_is_asked_of_an_image_that_was_enlarged_a_lot():
+    # twice as much as 1.5: 16 times the odds, 4 in place of 1 / 4
+    scores = np.array([0.75, 0.5], np.float32)
+    odds = np.array([3, 1]) * (3 / 4) ** 4
+    assert doubted(scores, 0.2, LARGE, 3.0) == pytest.approx(odds / (1 + odds))
+    assert doubted(scores, 0.2, LARGE, 1.5).tolist() == scores.tolist()
+
+
 certainties = st.lists(st.floats(0, 1, width=32), max_size=12)
 
 
