@@ -230,12 +230,12 @@ def test_of_settings_that_do_as_well_the_one_that_doubts_is_chosen(
     given: list[object] = []
     scores = iter([(0.3, 0.8), (0.4, 0.8 + 0.9 * SAVED), (0.3, 0.8), (0.4, 0.8 + 1.1 * SAVED)])
     monkeypatch.setattr(
-        "roottip.learning.choice.best", lambda _, shares: given.append(shares) or next(scores)
+        "roottip.learning.choice.best", lambda _, *told: given.append(told) or next(scores)
     )
     blank = replace(plates[0], image=np.full((90, 90, 3), 90, np.uint8), tips=np.empty((0, 2)))
     assert choose(weights, [blank]) == Choice(0.8, 0.3, SUREST, review=False)
-    assert choose(weights, [blank], {"a": 0.7}).surest == 0
-    assert given == [None, None, {"a": 0.7}, {"a": 0.7}]
+    assert choose(weights, [blank], {"a": 0.7}, 0.4).surest == 0
+    assert given == [(None, None), (None, None), ({"a": 0.7}, 0.4), ({"a": 0.7}, 0.4)]
 
 
 def finds_of(

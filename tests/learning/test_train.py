@@ -326,11 +326,15 @@ def test_a_review_is_handed_on_where_it_helps(
 ) -> None:
     monkeypatch.setattr("roottip.learning.review.TYPICAL", 8)
     choice = Choice(f1=0.5, threshold=0.33, surest=0.8, review=True)
-    monkeypatch.setattr("roottip.learning.finish.choose", lambda *given: choice)
+    known: list[object] = []
+    monkeypatch.setattr(
+        "roottip.learning.finish.choose", lambda *given: known.append(given[-1]) or choice
+    )
     first = train([drawn], tmp_path / "first", **{**TINY, "rounds": 1, "review_steps": 1})
     assert review_of(first).exists()
     choice = replace(choice, review=helps)
     second = train([drawn], tmp_path / "second", **{**TINY, "rounds": 0}, start=first)
+    assert known == [None, 0.33]
     for net in (CnnScorer(second), CnnScorer(int8_of(second))):
         assert (net.card["threshold"], net.card["surest"]) == (0.33, 0.8)
     assert review_of(second).exists() == review_of(second).with_suffix(".json").exists() == helps
