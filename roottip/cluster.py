@@ -83,6 +83,21 @@ class _Holder(WorkerPlugin):
             raise _unfit(error) from error
 
 
+class _Client(Client):
+    """Closes itself if it cannot begin.
+
+    Else it would whenever it is collected, and if that is while another one begins, each waits for
+    the other.
+    """
+
+    def start(self, **settings: Any) -> None:
+        try:
+            super().start(**settings)
+        except BaseException:
+            self.close()
+            raise
+
+
 @contextmanager
 def connect(
     address: str | None, workers: int | None, queue: str | None, job: dict[str, Any]
@@ -115,7 +130,7 @@ def connect(
                 )
             )
         try:
-            client = Client(target)
+            client = _Client(target)
         except (OSError, TimeoutError, ValueError) as error:
             if address is None:
                 raise

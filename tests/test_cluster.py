@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +84,14 @@ def test_two_runs_on_one_scheduler_keep_apart(workers, task, tmp_path):
     assert comparable(results) == comparable(engine.here(*task))
 
 
-def test_an_address_without_a_port_is_said(task):
+def test_an_address_without_a_port_is_said_and_leaves_no_client_to_be_closed(task):
+    def loops():
+        return [thread for thread in threading.enumerate() if thread.name == "IO loop"]
+
+    running = loops()
     with pytest.raises(InputError, match=r"engine.address=localhost: no Dask scheduler answers"):
         list(engine.load("dask", address="localhost")(*task))
+    assert loops() == running
 
 
 class Unfit:
