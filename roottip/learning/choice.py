@@ -106,8 +106,7 @@ def best(
     It is the highest one whose F1 is within `SAVED` of the best: curves are flat there, and of what
     a detector does not know it imagines more than it misses. Of few tips that is little more than
     the score of the weakest. So where a threshold was `known`, of the net that this one started
-    from, it is the nearest to that whose F1 is within `SAVED`, or within half a standard error of
-    so many tips, of the best (after Breiman et al. 1984, Classification and Regression Trees).
+    from, it is the nearest to that whose F1 is as good as the best, by chance (`_by_chance`).
 
     Without `shares` every tip weighs the same: where few plates of a dataset are held out, its F1
     is mostly chance, and must not choose for the others. With them each dataset weighs its share,
@@ -123,12 +122,19 @@ def best(
         chosen = np.flatnonzero(mean >= mean.max() - SAVED)[-1]
     else:
         tips = sum(curve["tips"].iloc[0] for curve in curves.values())
-        # as if one more were a success and one a failure: of few tips all may be found
-        share = (mean.max() * tips + 1) / (tips + 2)
-        spared = max(SAVED, np.sqrt(share * (1 - share) / tips) / 2)
-        good = np.flatnonzero(mean >= mean.max() - spared)
+        good = np.flatnonzero(mean >= mean.max() - _by_chance(mean.max(), tips))
         chosen = good[np.abs(THRESHOLDS[good] - known).argmin()]
     return float(THRESHOLDS[chosen]), float(mean[chosen])
+
+
+def _by_chance(f1: float, tips: int) -> float:
+    """How much less is as good where something is known before: half a standard error, or `SAVED`.
+
+    After Breiman et al. 1984, Classification and Regression Trees.
+    """
+    # as if one more were a success and one a failure: of few tips all may be found
+    share = (f1 * tips + 1) / (tips + 2)
+    return max(SAVED, float(np.sqrt(share * (1 - share) / tips)) / 2)
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,7 @@ def choose(
     plates: Sequence[Plate],
     shares: Mapping[str, float] | None = None,
     known: float | None = None,
+    handed_on: bool = False,
 ) -> Choice:
     """Choose a net's settings by how well it does on plates.
 
@@ -170,6 +177,9 @@ def choose(
     shares : mapping of str to float, optional
     known : float, optional
         Both as `best` takes them.
+    handed_on : bool
+        Its review was made for the net that it started from, and is kept where it does no harm
+        beyond chance. Another one has to help.
     """
     # of settings that do as well the first: a look less is time saved
     detectors = [
@@ -194,7 +204,14 @@ def choose(
     for detector, own in zip(detectors, found, strict=True):
         threshold, f1 = best(curves(own, plates), shares, known)
         choices.append(Choice(f1, threshold, detector.surest, detector.review is not None))
-    return max(choices, key=lambda choice: choice.f1 + SAVED * (choice.surest > 0))
+    highest = max(choice.f1 for choice in choices)
+    tips = sum(len(plate.tips) for plate in plates)
+    # what a net knows by heart needs no review, which says nothing about other images
+    kept = _by_chance(highest, tips) if handed_on else 0.0
+    return max(
+        choices,
+        key=lambda choice: choice.f1 + SAVED * (choice.surest > 0) + kept * choice.review,
+    )
 
 
 def _truth(plate: Plate) -> pd.DataFrame:

@@ -110,7 +110,8 @@ def finish(
         hand_on(start, path)
     if threshold is None or parts.held_out or review_of(path).exists():
         known = None if start is None else cards.read_card(start, CARD_VERSION)["threshold"]
-        choice = choose(path, judges, parts.share_of if parts.weighed else None, known)
+        handed_on = review_steps == 0
+        choice = choose(path, judges, parts.share_of if parts.weighed else None, known, handed_on)
         card["surest"] = choice.surest
         card["training"]["dev"] = {
             "plates": len(parts.held_out),

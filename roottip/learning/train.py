@@ -124,8 +124,9 @@ def train(
         faster; 0 makes none. A `start` that has one hands it on in their place.
     review_steps : int
         Steps of the training of the net's review, ``model.review.onnx``, which looks at each find
-        again; worth it where many plates are trained with. 0 makes none, and a `start` that has
-        one hands it on. It stays where it helps on the images that choose the threshold.
+        again; worth it where many plates are trained with. It stays where it helps on the images
+        that choose the threshold. 0 makes none, and a `start` that has one hands it on; that stays
+        where it does no harm there.
     root_width : float, optional
         Typical root width in px of all images. Estimated from each where not given.
 

@@ -173,7 +173,10 @@ def test_nothing_to_tell_apart(weights: Path, plates: list[Plate]) -> None:
 def test_a_review_is_chosen_where_it_helps(
     shift: float, helps: bool, weights: Path, plates: list[Plate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Evidence that is the same everywhere changes nothing, or loses all; some for tips helps."""
+    """Evidence that is the same everywhere changes nothing, or loses all; some for tips helps.
+
+    One that is handed on stays where it changes nothing: what is known by heart needs none.
+    """
     path = review_of(weights)
     path.touch()  # what it says is made up below
     tips = np.concatenate([plate.tips for plate in plates[:2]])
@@ -193,6 +196,7 @@ def test_a_review_is_chosen_where_it_helps(
     monkeypatch.setattr(Review, "card", card, raising=False)
     choice = choose(weights, plates[:2])
     assert choice.review == helps
+    assert choose(weights, plates[:2], None, 0.41, handed_on=True).review == (shift >= 0)
     if not helps:
         path.unlink()
         assert choose(weights, plates[:2]) == choice

@@ -321,20 +321,20 @@ def test_without_rounds_nothing_is_learnt(drawn: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("helps", [True, False])
-def test_a_review_is_handed_on_where_it_helps(
+def test_a_review_is_handed_on_where_it_is_chosen(
     helps: bool, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("roottip.learning.review.TYPICAL", 8)
     choice = Choice(f1=0.5, threshold=0.33, surest=0.8, review=True)
     known: list[object] = []
     monkeypatch.setattr(
-        "roottip.learning.finish.choose", lambda *given: known.append(given[-1]) or choice
+        "roottip.learning.finish.choose", lambda *given: known.append(given[-2:]) or choice
     )
     first = train([drawn], tmp_path / "first", **{**TINY, "rounds": 1, "review_steps": 1})
     assert review_of(first).exists()
     choice = replace(choice, review=helps)
     second = train([drawn], tmp_path / "second", **{**TINY, "rounds": 0}, start=first)
-    assert known == [None, 0.33]
+    assert known == [(None, False), (0.33, True)]
     for net in (CnnScorer(second), CnnScorer(int8_of(second))):
         assert (net.card["threshold"], net.card["surest"]) == (0.33, 0.8)
     assert review_of(second).exists() == review_of(second).with_suffix(".json").exists() == helps
