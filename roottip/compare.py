@@ -203,7 +203,7 @@ def read_found(
         A table is malformed or has points in an unknown image, or two have the same name.
     """
     found: dict[str, pd.DataFrame] = {}
-    known = None if known is None else set(known)
+    known = None if known is None else list(known)
     for path in paths:
         if path.stem in found:
             raise InputError(
@@ -211,12 +211,7 @@ def read_found(
             )
         points = table.check_points(table.read(path), str(path))
         if known is not None:
-            stray = [name for name in points["image"] if name not in known]
-            if stray:
-                raise InputError(
-                    f"{path} has points in {stray[0]!r}, which is none of the {len(known)} images "
-                    f"listed, such as {min(known)!r}; image names must be the same in all tables"
-                )
+            table.check_listed(points, known, str(path), "the images table")
         found[path.stem] = points if images is None else points[points["image"].isin(images)]
     return found
 

@@ -141,14 +141,7 @@ def evaluate(
     groups = dict(zip(listed["image"], listed["group"], strict=True))
     number = {name: n for n, name in enumerate(groups)}
     for name, frame in (("found", found), ("truth", truth)):
-        unknown = sorted(set(frame["image"]) - set(groups))
-        if unknown:
-            more = f" and {len(unknown) - 1} more images" if len(unknown) > 1 else ""
-            raise InputError(
-                f"{name} has tips in {unknown[0]!r}{more}, not among the {len(groups)} images "
-                f"scored, such as {next(iter(groups))!r}; image names must be the same in all "
-                "tables"
-            )
+        table.check_listed(frame, groups, name, "images")
     if distractors is None:
         distractors = pd.DataFrame({"image": [], "x": [], "y": [], "cause": []})
     distractors = check_distractors(distractors, "distractors")

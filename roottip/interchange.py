@@ -137,7 +137,7 @@ def _read_distractors(path: Path, images: pd.DataFrame, listed: str) -> pd.DataF
     if not path.exists():
         return None
     frame = table.check_distractors(table.read(path), str(path))
-    _refuse_stray(frame, str(path), images, listed)
+    table.check_listed(frame, images["image"], str(path), listed)
     return frame
 
 
@@ -161,14 +161,8 @@ def read_listed(images: str | Path, truth: str | Path) -> tuple[pd.DataFrame, pd
     if listed.empty:
         raise InputError(f"{images} lists no image")
     marked = read_truth(truth, list(listed["image"]))
-    _refuse_stray(marked, str(truth), listed, str(images))
+    table.check_listed(marked, listed["image"], str(truth), str(images))
     return table.with_splits(listed).assign(group=table.groups_of(listed, marked)), marked
-
-
-def _refuse_stray(points: pd.DataFrame, source: str, images: pd.DataFrame, listed: str) -> None:
-    stray = points.loc[~points["image"].isin(images["image"]), "image"]
-    if len(stray):
-        raise InputError(f"{source} has tips in {stray.iloc[0]!r}, which is not in {listed}")
 
 
 def divided(images: pd.DataFrame) -> str:

@@ -95,15 +95,7 @@ def images(rows: list[dict[str, object]]) -> pd.DataFrame:
         name: pd.Series([row.get(name) for row in rows], dtype=object) for name in IMAGE_COLUMNS
     }
     return pd.DataFrame(columns).astype(
-        {
-            "image": object,
-            "status": object,
-            "width": "Int64",
-            "height": "Int64",
-            "tips": "Int64",
-            "seconds": "float64",
-            "error": object,
-        }
+        {"width": "Int64", "height": "Int64", "tips": "Int64", "seconds": "float64"}
     )
 
 
@@ -264,6 +256,24 @@ def check_images(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     frame = _with_columns(frame, ("image",), source).reset_index(drop=True)
     _refuse_first(frame["image"].duplicated(), frame["image"], source, "is there twice")
     return frame
+
+
+def check_listed(points: pd.DataFrame, images: Iterable[str], source: str, listed: str) -> None:
+    """Refuse points on an image that is not among `images`, the names in what is called `listed`.
+
+    Raises
+    ------
+    InputError
+        Names the image.
+    """
+    names = dict.fromkeys(images)
+    stray = next((name for name in points["image"] if name not in names), None)
+    if stray is not None:
+        known = f", such as {next(iter(names))!r}" if names else ""
+        raise InputError(
+            f"{source} has points in {stray!r}, which is none of the {len(names)} names in "
+            f"{listed}{known}; image names must be the same in all tables"
+        )
 
 
 def by_image(points: pd.DataFrame) -> dict[str, pd.DataFrame]:

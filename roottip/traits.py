@@ -99,9 +99,7 @@ def measure(
     tips = tips.copy()
     # by numbers: pandas' groups and indices cannot hold names that are not UTF-8
     place = {name: i for i, name in enumerate(images["image"])}
-    stray = next((name for name in tips["image"] if name not in place), None)
-    if stray is not None:
-        raise InputError(f"tips has tips in {stray!r}, which is not among the images")
+    table.check_listed(tips, place, "tips", "images")
     row = np.array([place[name] for name in tips["image"]], dtype=np.intp)
     spread = _spread(tips[["x", "y"]].to_numpy(), row, images.index)
     # by what is asked for, not by what is found: the same command has the same columns

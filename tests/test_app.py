@@ -248,7 +248,7 @@ def test_evaluate_knows_groups_failures_and_strange_names(capsys, tmp_path):
     assert "finds 66.7% of the marked tips" in out
     images.write_text("image,split\na,val\nb,val\nd,train\n")
     said = refused(capsys, "evaluate", *given, f"images={images}", "split=val")
-    assert "truth.csv has tips in 'c', which is not in" in said
+    assert "truth.csv has points in 'c', which is none of the 3 names in " in said
     truth.write_bytes(b"image,x,y\n\xff,9,9\n\xff,50,50\n")
     found.write_bytes(b"image,x,y\n\xff,9,9\n")
     code, out, _ = run(capsys, "evaluate", *given, f"output={tmp_path / 'o'}")

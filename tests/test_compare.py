@@ -122,7 +122,7 @@ def test_another_programs_table_is_one_more_contender(dataset, tmp_path):
     table.write(table.points("z.png", np.array([[1.0, 1.0]])), elsewhere)
     # an image of another split is left out, one that nobody knows is an error
     assert compare.read_found([elsewhere], ["a.png"], known)["peer"].empty
-    with pytest.raises(InputError, match=r"points in 'z\.png', which is none of the 1 images"):
+    with pytest.raises(InputError, match=r"points in 'z\.png', which is none of the 1 names"):
         compare.read_found([elsewhere], ["a.png"], ["a.png"])
     with pytest.raises(InputError, match="two tables are called peer"):
         compare.read_found([elsewhere, tmp_path / "peer.csv"], ["a.png"], known)

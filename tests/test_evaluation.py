@@ -233,7 +233,7 @@ def test_one_group_has_no_interval():
 
 
 def test_an_image_nobody_listed_is_an_error():
-    with pytest.raises(InputError, match=r"found has tips in 'b.png'"):
+    with pytest.raises(InputError, match=r"found has points in 'b.png'"):
         evaluate(tips("b.png", [(1, 1)]), tips("a.jpg", [(1, 1)]), ["a.jpg"], 10)
     with pytest.raises(InputError, match="no image"):
         evaluate(tips("b", []), tips("a", []), [], 10)

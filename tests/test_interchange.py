@@ -202,7 +202,7 @@ def test_a_broken_dataset_says_what_is_missing(dataset):
     with pytest.raises(InputError, match="no split 'test'; it has only train, val"):
         read_dataset(dataset, "test")
     (dataset / "tips.csv").write_text("image,x,y\nz.png,1,2\n")
-    with pytest.raises(InputError, match=r"tips in 'z.png', which is not in"):
+    with pytest.raises(InputError, match=r"points in 'z.png', which is none of"):
         read_dataset(dataset)
     (dataset / "images.csv").unlink()
     with pytest.raises(InputError, match=r"no dataset folder, it has no images.csv"):
@@ -229,7 +229,7 @@ def test_distractors_of_the_images_of_a_split(tmp_path):
     of_val = read_dataset(tmp_path, "val").distractors
     assert of_val.to_dict("records") == [{"image": "a.jpg", "x": 5.0, "y": 6.0, "cause": "hair"}]
     (tmp_path / "distractors.csv").write_text("image,x,y,cause\nz.jpg,5,6,hair\n")
-    with pytest.raises(InputError, match=r"distractors.csv has tips in 'z.jpg', which is not in"):
+    with pytest.raises(InputError, match=r"distractors.csv has points in 'z.jpg', which is none"):
         read_dataset(tmp_path)
     (tmp_path / "distractors.csv").write_text("image,x,y\na.jpg,5,6\n")
     with pytest.raises(InputError, match="has no column cause; it has image, x, y"):

@@ -145,7 +145,7 @@ def test_an_images_table_need_not_say_how_it_was_measured():
     assert with_scale["x_mm"].tolist()[:3] == [0.5 / 20, 0.5 / 20, 20.5 / 20]
     assert listed["note"].tolist() == ["", ""]
     assert listed["hull_area_mm2"].tolist() == pytest.approx([200 / 400, 0])
-    with pytest.raises(InputError, match="tips has tips in 'b', which is not among the images"):
+    with pytest.raises(InputError, match="tips has points in 'b', which is none of the 1"):
         traits.measure(tips, bare.iloc[:1])
 
 
