@@ -75,12 +75,22 @@ class _Holder(WorkerPlugin):
     @cached_property
     def task(self) -> Task:
         """Of a worker that came late and could not open it: asked for an image, it says why."""
-        try:
+        with _opening():
             return loads(self._packed)  # type: ignore[no-any-return]
-        except InputError:
-            raise
-        except Exception as error:  # whatever is raised where other packages are than here
-            raise _unfit(error) from error
+
+
+@contextmanager
+def _opening() -> Iterator[None]:
+    """What a worker cannot open, of a worker without roottip too, is said as `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # whatever is raised where other packages are than here
+        raise InputError(
+            f"a worker cannot open the detector ({type(error).__name__}: {error}); install there "
+            "what is installed here"
+        ) from error
 
 
 class _Client(Client):
@@ -185,26 +195,11 @@ def _held(client: Client, task: Task) -> Iterator[str]:
     """The task in each worker, by the name of the plugin that holds it."""
     holder = _Holder(task)
     try:
-        _register(client, holder)
+        with _opening():
+            client.register_plugin(holder)
         yield holder.name
     finally:  # late workers would fail with it too
         client.unregister_worker_plugin(holder.name)
-
-
-def _register(client: Client, holder: _Holder) -> None:
-    try:
-        client.register_plugin(holder)
-    except InputError:
-        raise
-    except Exception as error:  # a worker's that has no roottip, or another
-        raise _unfit(error) from error
-
-
-def _unfit(error: Exception) -> InputError:
-    return InputError(
-        f"a worker cannot open the detector ({type(error).__name__}: {error}); install there "
-        "what is installed here"
-    )
 
 
 def _answers(

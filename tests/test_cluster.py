@@ -118,13 +118,13 @@ def test_a_worker_that_comes_late_and_cannot_open_the_detector_ends_the_run(task
         ) as made,
         Client(made) as client,
     ):
-        register = cluster._register
+        register = client.register_plugin
 
         def register_and_then_come(*given):
             register(*given)
             made.scale(1)
 
-        monkeypatch.setattr(cluster, "_register", register_and_then_come)
+        monkeypatch.setattr(client, "register_plugin", register_and_then_come)
         with pytest.raises(
             InputError, match=r"a worker cannot open the detector \(ValueError: inv"
         ):
