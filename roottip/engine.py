@@ -132,6 +132,38 @@ class _Worker:
             except OSError:
                 return  # it has ended; reading from it says so too
 
+    def receive(self, payload: bytes, time_limit: float) -> Result | None:
+        """A result, or None where it says that it listens, then that it is up.
+
+        Raises
+        ------
+        InputError
+            It could not open the task.
+        EOFError, OSError
+            It has ended.
+        """
+        said: Result | str | None = self.connection.recv()
+        if isinstance(said, str):
+            raise InputError(f"a worker process could not start ({said})")
+        if not self.listens:
+            self.teach(payload)
+            return None
+        self.begun, self.limit = time.monotonic(), time_limit
+        if said is not None:
+            self.given.popleft()
+        return said
+
+    def overdue(self, task: Task, time_limit: float) -> str | None:
+        """Why it must be ended: its image has had all the time that one of its size has."""
+        if self.begun is None or time.monotonic() <= self.begun + self.limit:
+            return None
+        earlier = self.limit
+        # asked only now: most images never come to their limit
+        self.limit = task.limit(self.given[0], time_limit) if self.given else 0.0
+        if self.limit > earlier:
+            return None
+        return f"took more than {earlier:g} s, so it was given up"
+
     def end(self) -> int | None:
         self.process.kill()
         self.process.join()
@@ -162,42 +194,23 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
                 for worker in crew:
                     worker.begun = None if worker.begun is None else worker.begun + stopped
             for worker in list(crew):
-                reason = None
+                result = reason = None
                 if worker.connection in ready:
                     try:
-                        result = worker.connection.recv()
-                        if isinstance(result, str):
-                            raise InputError(f"a worker process could not start ({result})")
-                        if not worker.listens:
-                            worker.teach(payload)
-                            continue
-                        worker.begun, worker.limit = time.monotonic(), time_limit
-                        if result is not None:  # None: the process is up
-                            worker.given.popleft()
-                            yield result
-                            worker.fill()
-                        continue
+                        result = worker.receive(payload, time_limit)
                     except (EOFError, OSError):
                         reason = "ended the process that worked on it"
-                elif worker.begun is not None and time.monotonic() > worker.begun + worker.limit:
-                    # asked only now: most images never come to their limit
-                    limit = task.limit(worker.given[0], time_limit) if worker.given else 0.0
-                    if limit <= worker.limit:
-                        reason = f"took more than {worker.limit:g} s, so it was given up"
-                    worker.limit = limit
+                else:
+                    reason = worker.overdue(task, time_limit)
+                if result is not None:
+                    yield result
+                    worker.fill()
                 if reason is None:
                     continue
                 crew.remove(worker)
                 code = worker.end()
                 if worker.begun is None and (worker.given or not worker.listens):
-                    why = (
-                        "killed, mostly for want of memory; give fewer, engine.workers="
-                        f"{workers // 2}"
-                        if code is not None and code < 0
-                        else f"exit code {code}: what it printed says why; a script of your own "
-                        'needs if __name__ == "__main__"'
-                    )
-                    raise InputError(f"a worker process could not start ({why})")
+                    raise _never_up(code, workers)
                 if len(worker.given) == 1:
                     yield task.failure(worker.given[0], f"{worker.given[0]} {reason}")
                 else:
@@ -209,6 +222,16 @@ def _processes(task: Task, names: Sequence[str], workers: int, time_limit: float
     finally:
         for worker in crew:
             worker.end()
+
+
+def _never_up(code: int | None, workers: int) -> InputError:
+    why = (
+        f"killed, mostly for want of memory; give fewer, engine.workers={workers // 2}"
+        if code is not None and code < 0
+        else f"exit code {code}: what it printed says why; a script of your own needs "
+        'if __name__ == "__main__"'
+    )
+    return InputError(f"a worker process could not start ({why})")
 
 
 @contextmanager
