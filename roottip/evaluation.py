@@ -33,9 +33,6 @@ from roottip.matching import (
 )
 from roottip.table import check_distractors, check_points
 
-# the outcomes are words of this file's tables
-__all__ = ["FALSE_ALARM", "HIT", "IGNORED", "MISS", "Evaluation", "evaluate"]
-
 TOLERANCES = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30)
 """px, of `Evaluation.by_tolerance`, besides the tolerance chosen."""
 
@@ -159,48 +156,17 @@ def evaluate(
 
     kept = score >= threshold
     finds = _Finds(found[kept].reset_index(drop=True), found_xy[kept], to_hidden[kept])
-    pairs = match(finds.xy, visible_xy, tolerance, finds.to_hidden <= tolerance)
-    sizes = _sizes(listed)
-    tip_causes, neighbour = causes.of_tips(visible, _images(visible, number), sizes)
-    tips = visible.assign(cause=tip_causes, neighbour=neighbour).reset_index(drop=True)
-    matches = _matches(finds, tips, pairs, tolerance)
-    alarms = matches.index[matches["outcome"] == FALSE_ALARM]
-    matches.loc[alarms, "cause"] = causes.of_alarms(
-        _apart(matches.loc[alarms], number),
-        _images(matches.loc[alarms], number),
-        sizes,
-        distractors,
-        _images(distractors, number),
-        visible_xy[pairs[1]],
-        tolerance,
-    )
-    in_order = np.argsort(_images(matches, number), kind="stable")
-    matches = matches.iloc[in_order].reset_index(drop=True)
-
+    matches = _outcomes(finds, visible, distractors, _sizes(listed), number, tolerance)
     per_image = _per_image(matches, groups)
-    totals = {name: int(per_image[name].sum()) for name in _COUNTED}
-    bounds = rate_intervals(by_group(per_image).to_numpy())
     px_per_mm = _px_per_mm(listed)
-    distance = matches.loc[matches["outcome"] == HIT, ["image", "distance"]]
     summary = {
         "tolerance": tolerance,
         "threshold": threshold,
         "threshold_from": threshold_from,
-        "images": len(groups),
-        "groups": len(set(groups.values())),
-        **totals,
-        **rates(totals["hits"], totals["misses"], totals["false_alarms"]),
-        **{f"{rate}_low": low for rate, (low, _) in bounds.items()},
-        **{f"{rate}_high": high for rate, (_, high) in bounds.items()},
-        "average_precision": average_precision,
-        **_localisation(distance["distance"]),
-        **_agreement(per_image["found"] - per_image["ignored"], per_image["truth"]),
+        **_summary(matches, per_image, average_precision, px_per_mm, number),
     }
     by_tolerance = [_over_tolerances(finds, visible_xy, {*TOLERANCES, tolerance}, "px")]
     if px_per_mm is not None:
-        scale = px_per_mm[_images(distance, number)]
-        mm = _localisation(distance["distance"] / scale)
-        summary |= {f"{name}_mm": value for name, value in mm.items()}
         scaled = finds.scaled(px_per_mm[_images(finds.points, number)])
         visible_mm = _scaled(visible_xy, px_per_mm[_images(visible, number)])
         by_tolerance.append(_over_tolerances(scaled, visible_mm, TOLERANCES_MM, "mm"))
@@ -302,6 +268,34 @@ def _matches(
     return frame
 
 
+def _outcomes(
+    finds: _Finds,
+    visible: pd.DataFrame,
+    distractors: pd.DataFrame,
+    sizes: Floats,
+    number: Mapping[str, int],
+    tolerance: float,
+) -> pd.DataFrame:
+    """The table of `Evaluation.matches`: image by image, with the causes of tips and of alarms."""
+    visible_xy = _apart(visible, number)
+    pairs = match(finds.xy, visible_xy, tolerance, finds.to_hidden <= tolerance)
+    tip_causes, neighbour = causes.of_tips(visible, _images(visible, number), sizes)
+    tips = visible.assign(cause=tip_causes, neighbour=neighbour).reset_index(drop=True)
+    matches = _matches(finds, tips, pairs, tolerance)
+    alarms = matches.index[matches["outcome"] == FALSE_ALARM]
+    matches.loc[alarms, "cause"] = causes.of_alarms(
+        _apart(matches.loc[alarms], number),
+        _images(matches.loc[alarms], number),
+        sizes,
+        distractors,
+        _images(distractors, number),
+        visible_xy[pairs[1]],
+        tolerance,
+    )
+    in_order = np.argsort(_images(matches, number), kind="stable")
+    return matches.iloc[in_order].reset_index(drop=True)
+
+
 def _curve(candidates: pd.DataFrame, wanted: int) -> tuple[pd.DataFrame, float]:
     """Precision and recall at each distinct score, and the area below: Σ (Rₙ - Rₙ₋₁) Pₙ."""
     changes = candidates.groupby("score")[["hits", "false_alarms"]].sum().iloc[::-1].cumsum()
@@ -335,6 +329,34 @@ def _per_image(matches: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame
             **rates(hits, misses, alarms),
         }
     )
+
+
+def _summary(
+    matches: pd.DataFrame,
+    per_image: pd.DataFrame,
+    average_precision: float,
+    px_per_mm: Floats | None,
+    number: Mapping[str, int],
+) -> dict[str, Any]:
+    """The figures of `Evaluation.summary`, in its order, from the number of images on."""
+    totals = {name: int(per_image[name].sum()) for name in _COUNTED}
+    bounds = rate_intervals(by_group(per_image).to_numpy())
+    distance = matches.loc[matches["outcome"] == HIT, ["image", "distance"]]
+    summary = {
+        "images": len(per_image),
+        "groups": len(set(per_image["group"])),
+        **totals,
+        **rates(totals["hits"], totals["misses"], totals["false_alarms"]),
+        **{f"{rate}_low": low for rate, (low, _) in bounds.items()},
+        **{f"{rate}_high": high for rate, (_, high) in bounds.items()},
+        "average_precision": average_precision,
+        **_localisation(distance["distance"]),
+        **_agreement(per_image["found"] - per_image["ignored"], per_image["truth"]),
+    }
+    if px_per_mm is not None:
+        mm = _localisation(distance["distance"] / px_per_mm[_images(distance, number)])
+        summary |= {f"{name}_mm": value for name, value in mm.items()}
+    return summary
 
 
 def _localisation(distance: pd.Series) -> dict[str, float]:

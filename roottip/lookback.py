@@ -21,13 +21,13 @@ from roottip import lookfigures, lookpage, table, windows
 from roottip.compare import compare
 from roottip.detector import load
 from roottip.errors import InputError, check_number
-from roottip.evaluation import FALSE_ALARM, HIT, MISS
 from roottip.images import read_image
 from roottip.interchange import Dataset
 from roottip.learning import explain as inside
 from roottip.learning import handmade
 from roottip.learning.plates import distance
 from roottip.lookfigures import OUTCOMES, ZONES
+from roottip.matching import FALSE_ALARM, HIT, MISS
 from roottip.places import check_own
 from roottip.provenance import provenance
 from roottip.scale import REFERENCE_WIDTH, adjustment, rescaled

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from roottip.errors import counted
-from roottip.evaluation import FALSE_ALARM, HIT, MISS
 from roottip.learning import explain as inside
 from roottip.learning import handmade
+from roottip.matching import FALSE_ALARM, HIT, MISS
 from roottip.windows import Image
 
 OUTCOMES = (HIT, MISS, FALSE_ALARM)

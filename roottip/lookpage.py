@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from roottip import html, report
-from roottip.evaluation import FALSE_ALARM, HIT, MISS
 from roottip.learning.handmade import KINDS, QUANTITIES
+from roottip.matching import FALSE_ALARM, HIT, MISS
 from roottip.places import write_whole
 from roottip.windows import Image, in_colour
 

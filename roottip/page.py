@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from roottip import html, report, table
 from roottip.errors import InputError
-from roottip.evaluation import FALSE_ALARM, HIT, MISS, Evaluation
+from roottip.evaluation import Evaluation
 from roottip.images import read_image
-from roottip.matching import Floats, nearest
+from roottip.matching import FALSE_ALARM, HIT, MISS, Floats, nearest
 from roottip.places import write_whole
 from roottip.windows import Image
 

@@ -25,10 +25,11 @@ from sklearn.calibration import calibration_curve
 
 from roottip.detector import WindowDetector
 from roottip.errors import InputError
-from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
+from roottip.evaluation import evaluate
 from roottip.interchange import read_dataset
 from roottip.learning.patches import window_patches
 from roottip.learning.plates import Plate, read_plates
+from roottip.matching import FALSE_ALARM, HIT, MISS
 from roottip.scorers.cnn import SHIPPED, CnnScorer, detector
 
 NEIGHBOUR = 30.0

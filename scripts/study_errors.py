@@ -22,9 +22,10 @@ import pandas as pd
 from measuring import all_finds
 
 from roottip import table
-from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
+from roottip.evaluation import evaluate
 from roottip.images import read_image
 from roottip.interchange import Dataset, read_dataset
+from roottip.matching import FALSE_ALARM, HIT, MISS
 from roottip.scorers.cnn import SHIPPED, detector
 from roottip.windows import Image, in_colour
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roottip.causes import by_cause
-from roottip.evaluation import FALSE_ALARM, HIT, MISS, evaluate
+from roottip.evaluation import evaluate
+from roottip.matching import FALSE_ALARM, HIT, MISS
 
 SIZE = {"width": 400, "height": 300}
 

@@ -10,13 +10,8 @@ from sklearn.metrics import average_precision_score, r2_score
 
 from roottip import table
 from roottip.errors import InputError
-from roottip.evaluation import (
-    FALSE_ALARM,
-    HIT,
-    IGNORED,
-    MISS,
-    evaluate,
-)
+from roottip.evaluation import evaluate
+from roottip.matching import FALSE_ALARM, HIT, IGNORED, MISS
 
 
 def tips(image: str, rows, **columns) -> pd.DataFrame:

@@ -19,11 +19,11 @@ from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from roottip.evaluation import FALSE_ALARM, HIT
 from roottip.learning.choice import judge, scan
 from roottip.learning.mining import detector_of
 from roottip.learning.net import TipNet
 from roottip.learning.plates import Plate, by_dataset
+from roottip.matching import FALSE_ALARM, HIT
 
 FEWEST = 10
 """Hits, and false alarms, without which nothing can be fitted."""
