@@ -24,7 +24,7 @@ from roottip.images import find_images
 from roottip.ledger import Ledger
 from roottip.meter import progress
 from roottip.places import Folder, Place
-from roottip.provenance import identity, provenance
+from roottip.provenance import identity, on_card, provenance
 from roottip.task import Result, Task
 
 LONGEST_NAME = 200
@@ -103,7 +103,7 @@ def run(
     empty = ledger.tables(Ledger.nothing(), [])
     traits.measure(*empty, **of_traits)  # refuses what cannot be
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
-    record |= {"weights": identity(detector), "card": _on_card(detector), "roottip": __version__}
+    record |= {"weights": identity(detector), "card": on_card(detector), "roottip": __version__}
     record = json.loads(json.dumps(record, default=str))  # as it will be read again
     with folder.lock(f"{ledger.WORK}/lock"):
         same = ledger.claim(folder, record, overwrite)
@@ -190,12 +190,6 @@ def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
         return Path(name).is_absolute() or not any(map(is_run, inside))
 
     return [name for name in names if wanted(name)]
-
-
-def _on_card(detector: Detector) -> dict[str, Any]:
-    """What the card of the weights sets, which may change while these stay."""
-    card = getattr(getattr(detector, "scorer", None), "card", {})
-    return {key: card[key] for key in ("threshold", "radius", "sizes", "surest") if key in card}
 
 
 def _write_pictures(folder: Folder, result: Result) -> None:

@@ -44,7 +44,6 @@ _ONE_TIP = 8.0
 """Finds of two looks this close are one tip, px like `WindowDetector`'s radius: within one look
 points are some px off, and off otherwise in the other."""
 
-
 Look = Callable[[Image, Centres], tuple[Scores, Points]]
 
 _Seen = tuple[int, tuple[Centres, Scores, Points], NDArray[Any]]
@@ -70,7 +69,11 @@ class Scorer(Protocol):
 
 
 class Detector(Protocol):
-    """Anything that turns an image into points with scores."""
+    """Anything that turns an image into points with scores.
+
+    If it has them, it is asked for ``threshold_from`` and ``most_pixels`` (see `WindowDetector`),
+    and for a run's record ``scorer.card``, ``scorer.runtime``, ``review.card`` (`provenance`).
+    """
 
     @property
     def threshold(self) -> float:
@@ -181,9 +184,8 @@ class WindowDetector:
         """
         if not isinstance(image, Strips):
             check_image(image)
-        if threshold is not None:
-            check_number("threshold", threshold, 0, most=1)
         least = self.threshold if threshold is None else threshold
+        check_number("threshold", least, 0, most=1)
         size = np.array(image.shape[1::-1])
         # another look, or the review, may think more of a find than this one
         alone = len(self.sizes) == 1 and self.review is None
@@ -194,10 +196,9 @@ class WindowDetector:
             finds.append(self._settled(*seen, size, scaled_size, lowest))
             weights.append(weight)
             factors.append(float(size[0] / scaled_size[0]))
-        if len(finds) == 1:
-            points, scores = finds[0]
-        else:
-            points, scores = agreed(finds, weights, _ONE_TIP * factors[0])
+        points, scores = (
+            finds[0] if len(finds) == 1 else agreed(finds, weights, _ONE_TIP * factors[0])
+        )
         area = float(size.prod()) * adjusting.scale**2
         scores = doubted(scores, self.surest, area, adjusting.scale)
         if self.review is not None:
@@ -383,9 +384,8 @@ def load(name: str | Path, **settings: Any) -> WindowDetector:
         There is no such detector, or it has no such setting.
     """
     name = str(name)
-    weights = _OF_WEIGHTS.get(PurePath(name).suffix.lower())
-    if weights is not None:
-        return load(weights, weights=name, **settings)
+    if of_weights := _OF_WEIGHTS.get(PurePath(name).suffix.lower()):
+        return load(of_weights, weights=name, **settings)
     if name not in DETECTORS:
         close = difflib.get_close_matches(name, DETECTORS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(DETECTORS)}"

@@ -13,7 +13,7 @@ from PIL import Image
 from roottip import batch, table
 from roottip.detector import load
 from roottip.errors import InputError
-from roottip.provenance import identity
+from roottip.provenance import identity, on_card
 
 FORMATS = ("csv", "parquet")
 SETTINGS = {"name": "baseline"}
@@ -217,7 +217,7 @@ def test_what_a_card_says_makes_another_run():
     scorer = SimpleNamespace(card=card, runtime="onnxruntime")
     detector = SimpleNamespace(scorer=scorer, review=SimpleNamespace(card={"sha256": "again"}))
     assert identity(detector) == "net+glance+again+onnxruntime"
-    assert batch._on_card(detector) == {"threshold": 0.4, "surest": 0.0}
+    assert on_card(detector) == {"threshold": 0.4, "surest": 0.0}
 
 
 def test_the_summary_counts_doubts_and_seconds_of_what_was_done():
