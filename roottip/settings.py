@@ -224,7 +224,7 @@ def teach(command: Callable[..., int]) -> str:
             lines = path.read_text(encoding="utf-8").splitlines()
             shown = [f"  {line}" for line in lines if line and not line.startswith("name:")]
             parts += ["", f"Settings of {group}={member}, as in {group}.KEY=VALUE:", *shown]
-    return "\n".join(line for line in parts if not line.startswith(("defaults:", "  - ")))
+    return "\n".join(line for line in parts if not line.lstrip().startswith(("defaults:", "- ")))
 
 
 def near(word: str, known: Iterable[str]) -> str:

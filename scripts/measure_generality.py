@@ -21,6 +21,7 @@ from pathlib import Path
 
 import command_line
 import pandas as pd
+import yaml
 from learning_curve import subset
 from measuring import all_finds, judged
 from train_release import SEED, SHARES, make_sets, trained
@@ -28,6 +29,7 @@ from train_release import SEED, SHARES, make_sets, trained
 from roottip.interchange import read_dataset
 from roottip.scorers.cnn import detector
 from roottip.scorers.review import review_of
+from roottip.settings import resource
 
 RECIPE = {"rounds": 3, "steps": 900, "precision": "auto"}
 """For `train`: from nothing."""
@@ -35,8 +37,10 @@ RECIPE = {"rounds": 3, "steps": 900, "precision": "auto"}
 REVIEW = {"rounds": 0, "review_steps": 2000, "precision": "auto"}
 """For `train`: what comes after."""
 
-FITTING = {"rounds": 4, "steps": 100, "batch": 64, "rate": 5e-4}
-"""conf/trainer/finetune.yaml"""
+_FINETUNE = yaml.safe_load((resource("conf") / "trainer" / "finetune.yaml").read_text("utf-8"))
+
+FITTING = {key: _FINETUNE[key] for key in ("rounds", "steps", "batch", "rate")}
+"""For `train`: to fit a net; what else trainer=finetune says, `trained` says, or is not asked."""
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def written(config: dict, above: str = "") -> set[str]:
     found = set()
     for key, value in config.items():
         found |= written(value, f"{above}{key}.") if isinstance(value, dict) else {above + key}
-    return found - {"defaults", f"{above}name"}
+    return found - {f"{above}defaults", f"{above}name"}
 
 
 @pytest.mark.parametrize("command", app.COMMANDS)
