@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from roottip import causes, table
 from roottip.certainty import by_group, rate_intervals
@@ -148,10 +148,8 @@ def evaluate(
     found_xy, visible_xy, hidden_xy = (_apart(part, number) for part in (found, visible, hidden))
     score = found["score"].to_numpy()
     to_hidden = nearest(found_xy, hidden_xy)[0]
-    changes = steps(found_xy, score, to_hidden <= tolerance, visible_xy, tolerance)
-    candidates = found[["image", "x", "y", "score"]].assign(
-        hits=changes[:, 0], false_alarms=changes[:, 1]
-    )
+    hits, alarms = steps(found_xy, score, to_hidden <= tolerance, visible_xy, tolerance).T
+    candidates = found[["image", "x", "y", "score"]].assign(hits=hits, false_alarms=alarms)
     curve, average_precision = _curve(candidates, len(visible))
 
     kept = score >= threshold
@@ -170,15 +168,18 @@ def evaluate(
         scaled = finds.scaled(px_per_mm[_images(finds.points, number)])
         visible_mm = _scaled(visible_xy, px_per_mm[_images(visible, number)])
         by_tolerance.append(_over_tolerances(scaled, visible_mm, TOLERANCES_MM, "mm"))
-    return Evaluation(
-        summary,
-        matches,
-        per_image,
-        curve,
-        pd.concat(by_tolerance, ignore_index=True),
-        causes.by_cause(matches, groups),
-        candidates,
-    )
+    tolerances = pd.concat(by_tolerance, ignore_index=True)
+    by_cause = causes.by_cause(matches, groups)
+    return Evaluation(summary, matches, per_image, curve, tolerances, by_cause, candidates)
+
+
+def at_thresholds(curve: pd.DataFrame, thresholds: ArrayLike) -> pd.DataFrame:
+    """``threshold, precision, recall, f1`` of an `Evaluation.curve` at any thresholds."""
+    # the curve has a row at each distinct score, highest first; above it nothing is found
+    nothing = pd.DataFrame({"threshold": [np.inf], "precision": np.nan, "recall": 0.0, "f1": 0.0})
+    curve = pd.concat([nothing, curve], ignore_index=True)
+    rows = np.searchsorted(-curve["threshold"].to_numpy(), -np.asarray(thresholds), "right") - 1
+    return curve.iloc[rows].reset_index(drop=True).assign(threshold=thresholds)
 
 
 @dataclass(frozen=True)

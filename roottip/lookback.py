@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 from tqdm import tqdm
 
 from roottip import lookfigures, lookpage, table, windows
@@ -331,7 +332,7 @@ def _explained(
                 "x": row.x,
                 "y": row.y,
                 "score": row.score,
-                "window_score": float(1 / (1 + np.exp(-float(here)))),
+                "window_score": float(expit(float(here))),
                 "evidence": float(here),
                 "evidence_of_empty_ground": float(empty),
                 "gap": gap,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from roottip.matching import FALSE_ALARM, HIT, IGNORED, MISS
+from roottip.scale import resize
 from roottip.windows import Image
 
 FOUND = "found"
@@ -65,11 +66,7 @@ def shrink(image: Image, side: int) -> Image:
     while max(image.shape[:2]) >= 2 * side:  # halving is many times as fast
         half = (-(-image.shape[1] // 2), -(-image.shape[0] // 2))
         image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    scale = min(1.0, side / max(image.shape[:2]))
-    if scale == 1.0:
-        return image
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return resize(image, min(1.0, side / max(image.shape[:2])))
 
 
 def encode(image: Image, suffix: str, settings: Sequence[int] = ()) -> bytes:

@@ -15,13 +15,13 @@ import command_line
 import cv2
 import numpy as np
 import pandas as pd
-from measuring import at_thresholds
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
 from roottip import windows
 from roottip.compare import compare
 from roottip.detector import WindowDetector, load
+from roottip.evaluation import at_thresholds
 from roottip.interchange import read_dataset
 from roottip.lines import clearest_channel
 from roottip.scorers import baseline

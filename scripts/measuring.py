@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -43,14 +42,3 @@ def judged(
     truth = dataset.truth[dataset.truth["image"].isin(names)]
     groups = {name: group for name, group in dataset.groups.items() if name in names}
     return evaluate(found, truth, groups, tolerance, threshold)
-
-
-def at_thresholds(curve: pd.DataFrame, thresholds: Sequence[float]) -> pd.DataFrame:
-    """``precision, recall, f1`` of an `Evaluation.curve` at each threshold; 0 above all scores."""
-    rates = curve[["precision", "recall", "f1"]]
-    # the curve has a row at each distinct score, highest first
-    reached = (curve["threshold"].to_numpy()[:, None] >= np.asarray(thresholds)).sum(axis=0)
-    # before it a row for where nothing is found, so that there is one where nothing ever is
-    nothing = np.zeros((1, rates.shape[1]))
-    rows = np.concatenate([nothing, rates.to_numpy(dtype=float)])[reached]
-    return pd.DataFrame(rows, columns=rates.columns)

@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 from command_line import Annotated
 from measure_robustness import changed
-from measuring import at_thresholds
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -31,7 +30,7 @@ from tqdm import tqdm
 
 from roottip import table, windows
 from roottip.errors import InputError
-from roottip.evaluation import evaluate
+from roottip.evaluation import at_thresholds, evaluate
 from roottip.images import read_image
 from roottip.interchange import read_dataset
 from roottip.scale import adjustment, rescaled

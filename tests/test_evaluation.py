@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, r2_score
 
 from roottip import table
 from roottip.errors import InputError
-from roottip.evaluation import evaluate
+from roottip.evaluation import at_thresholds, evaluate
 from roottip.matching import FALSE_ALARM, HIT, IGNORED, MISS
 
 
@@ -316,3 +316,15 @@ def test_mm_hold_downwards_and_for_ignored_tips():
     assert far.by_tolerance.query("unit == 'mm' and tolerance == 0.5")["recall"].item() == 1
     images["px_per_mm"] = 0.0
     assert set(evaluate(found, truth, images, 10).by_tolerance["unit"]) == {"px"}
+
+
+def test_rates_at_thresholds():
+    curve = pd.DataFrame(
+        {"threshold": [0.8, 0.5], "precision": [1.0, 0.5], "recall": [0.5, 1.0], "f1": [2 / 3] * 2}
+    )
+    at = at_thresholds(curve, [0.4, 0.5, 0.6, 0.8, 0.9])
+    assert at["threshold"].tolist() == [0.4, 0.5, 0.6, 0.8, 0.9]
+    assert at["precision"].tolist()[:4] == [0.5, 0.5, 1, 1]
+    assert np.isnan(at["precision"].iloc[4])
+    assert at["recall"].tolist() == [1, 1, 0.5, 0.5, 0]
+    assert at_thresholds(curve.iloc[:0], [0.4, 0.5])["f1"].tolist() == [0, 0]

@@ -253,17 +253,6 @@ def test_images_without_ends_of_ridges_have_no_scores(script):
     assert tune.f1_by_threshold([bare], scores, 8.0).max().item() == 0
 
 
-def test_rates_at_thresholds(script):
-    curve = pd.DataFrame(
-        {"threshold": [0.8, 0.5], "precision": [1.0, 0.5], "recall": [0.5, 1.0], "f1": [2 / 3] * 2}
-    )
-    at_thresholds = script("measuring").at_thresholds
-    at = at_thresholds(curve, [0.4, 0.5, 0.6, 0.8, 0.9])
-    assert at["precision"].tolist() == [0.5, 0.5, 1, 1, 0]
-    assert at["recall"].tolist() == [1, 1, 0.5, 0.5, 0]
-    assert at_thresholds(curve.iloc[:0], [0.4, 0.5])["f1"].tolist() == [0, 0]
-
-
 def test_operations_are_those_that_torch_counts_on_a_processor(script):
     import torch
     from torch.utils.flop_counter import FlopCounterMode

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from roottip import table
 from roottip.detector import WindowDetector
-from roottip.evaluation import Evaluation, evaluate
+from roottip.evaluation import Evaluation, at_thresholds, evaluate
 from roottip.learning.mining import LEAST
 from roottip.learning.plates import Plate, by_dataset
 from roottip.scale import REFERENCE_WIDTH
@@ -77,14 +77,8 @@ def curves(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> dict[str, 
         if not any(len(plate.tips) for _, plate in own):
             continue
         judged = judge(*zip(*own, strict=True))
-        curve = judged.curve
-        # the curve has a row at each distinct score, highest first; above the highest nothing
-        # is found
-        nothing = pd.DataFrame({"threshold": [np.inf], "precision": np.nan, "recall": 0, "f1": 0})
-        curve = pd.concat([nothing, curve], ignore_index=True)
-        rows = np.searchsorted(-curve["threshold"].to_numpy(), -THRESHOLDS, side="right") - 1
-        at = curve.iloc[rows].reset_index(drop=True)
-        result[dataset] = at.assign(threshold=THRESHOLDS, tips=int(judged.summary["truth"]))
+        at = at_thresholds(judged.curve, THRESHOLDS)
+        result[dataset] = at.assign(tips=int(judged.summary["truth"]))
     return result
 
 

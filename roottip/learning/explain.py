@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from captum.attr import IntegratedGradients, Occlusion
 from numpy.typing import NDArray
+from scipy.special import logit
 from torch import Tensor, nn
 
 from roottip import windows
@@ -61,15 +62,10 @@ def read_net(weights: Path) -> Net:
     last.out_channels = 1
     side = scorer.card["window"]
     example = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
-    if not np.allclose(evidence(net, example), logit(scorer.score_patches(example)), atol=1e-2):
+    scores = np.clip(scorer.score_patches(example), 1e-7, 1 - 1e-7)
+    if not np.allclose(evidence(net, example), logit(scores), atol=1e-2):
         raise refused
     return net
-
-
-def logit(scores: Floats) -> Floats:
-    """Evidence of scores in (0, 1)."""
-    scores = np.clip(scores, 1e-7, 1 - 1e-7)
-    return np.asarray(np.log(scores) - np.log1p(-scores), dtype=np.float32)
 
 
 @torch.no_grad()
