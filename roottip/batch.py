@@ -134,7 +134,7 @@ def run(
         tips, images = ledger.tables(book.read(), names)
         tips, images, groups = traits.measure(tips, images, **of_traits)
         for name, frame in (("tips", tips), ("images", images), ("summary", groups)):
-            for suffix in table.FORMATS:
+            for suffix in table.SUFFIXES:
                 folder.write(name + suffix, table.encode(frame, suffix))
         record |= of_traits | provenance(started)
         record |= {"images": len(names), "finished": not interrupted}

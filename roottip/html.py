@@ -9,7 +9,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from roottip import __version__, report
+from roottip import __version__, pictures
 from roottip.windows import Image
 
 
@@ -27,7 +27,7 @@ def render(template: str, **content: Any) -> bytes:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("roottip"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"cell": _cell, "address": _to_the_pixel, "photo": report.thumbnail}
+    environment.filters |= {"cell": _cell, "address": _to_the_pixel, "photo": pictures.thumbnail}
     page = environment.get_template(template).render(version=__version__, **content)
     # a file name may hold bytes that are no UTF-8; the page shows a question mark there
     return page.encode("utf-8", "replace")
@@ -40,7 +40,7 @@ def script(content: Any) -> str:
 
 
 def _to_the_pixel(picture: Image) -> str:
-    return report.address(report.encode(picture, ".png"), "png")
+    return pictures.address(pictures.encode(picture, ".png"), "png")
 
 
 def _cell(value: Any) -> str:

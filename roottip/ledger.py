@@ -158,7 +158,7 @@ def claim(folder: Folder, record: Mapping[str, Any], overwrite: bool) -> bool:
     earlier = folder.read("run.json")
     if earlier is None:
         written = [
-            f"{name}{suffix}" for name in ("tips", "images", "summary") for suffix in table.FORMATS
+            f"{name}{suffix}" for name in ("tips", "images", "summary") for suffix in table.SUFFIXES
         ]
         for name in (*written, "report.html"):
             # somebody's marked tips, perhaps, or a comparison

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from roottip import html, report
+from roottip import html
 from roottip.learning.handmade import KINDS, QUANTITIES
 from roottip.matching import FALSE_ALARM, HIT, MISS
+from roottip.pictures import encode
 from roottip.places import write_whole
 from roottip.windows import Image, in_colour
 
@@ -85,7 +86,7 @@ def write(story: Story, output: Path) -> None:
     for name in ("kernels", "layers", "features", "hit", "miss", "false_alarm"):
         path = folder / f"{name}.png"
         if name in sheets:
-            write_whole(path, report.encode(sheets[name], ".png"))
+            write_whole(path, encode(sheets[name], ".png"))
         else:  # of an earlier look at something else
             path.unlink(missing_ok=True)
     page = html.render(

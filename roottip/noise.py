@@ -64,7 +64,7 @@ def level(parts: Iterable[Image]) -> float:
     return float(np.mean(levels))
 
 
-def blur(noise: float, left: float, scale: float) -> float:
+def blur_sigma(noise: float, left: float, scale: float) -> float:
     """How wide a Gaussian leaves so much of an image's noise when it is resized as well.
 
     Parameters

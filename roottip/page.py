@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from roottip import html, report, table
+from roottip import html, table
 from roottip.errors import InputError
 from roottip.evaluation import Evaluation
 from roottip.images import read_image
 from roottip.matching import FALSE_ALARM, HIT, MISS, Floats, nearest
+from roottip.pictures import thumbnail
 from roottip.places import write_whole
 from roottip.windows import Image
 
@@ -281,7 +282,7 @@ def _pictures(
             continue  # its row in images.csv says why
         if name in shown:
             pictures[name] = {
-                "src": report.thumbnail(image, _SIDE),
+                "src": thumbnail(image, _SIDE),
                 "width": image.shape[1],
                 "height": image.shape[0],
             }
@@ -294,7 +295,7 @@ def _pictures(
                     ([f"score {row.score:.2f}"] if row.outcome == FALSE_ALARM else [])
                     + ([row.cause] if row.cause else [])
                 ),
-                "src": report.thumbnail(_cut(image, row.px, row.py), 2 * _CROP),
+                "src": thumbnail(_cut(image, row.px, row.py), 2 * _CROP),
             }
     return [crops[n] for n in sorted(crops)], pictures
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pandas as pd
 
 from roottip import html
+from roottip.pictures import address
 from roottip.places import Folder
-from roottip.report import address
 from roottip.task import printable
 
 MOST_EMBEDDED = 100

@@ -143,7 +143,7 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
         Raising cuts off the darkest and brightest levels, so no contrast comes out lower than what
         was measured before it.
         """
-        changed = Adjustment(scale, raising, ground, noise.blur(level, most, scale))
+        changed = Adjustment(scale, raising, ground, noise.blur_sigma(level, most, scale))
         lines = measured(map(changed, parts))
         if lines is None or raising == 1.0:
             return lines
@@ -154,7 +154,7 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
         lines = plainer(scale)
         return lines, 1.0 if lines is None else _limited(scale * REFERENCE_WIDTH / lines.width)
 
-    if not wide and (raising > 1.0 or noise.blur(level, most, scale) > 0):
+    if not wide and (raising > 1.0 or noise.blur_sigma(level, most, scale) > 0):
         roots = plainer(scale)
     if root_width is None and roots is not None:
         scale = _limited(REFERENCE_WIDTH / roots.width, _SMALLEST_OF_WIDE if wide else SMALLEST)
@@ -169,7 +169,7 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
     if roots is None:
         return Adjustment(scale)
     gain = max(1.0, PLAIN / roots.contrast)
-    blur = noise.blur(gain * level, NOISE, scale)
+    blur = noise.blur_sigma(gain * level, NOISE, scale)
     return Adjustment(scale, gain, roots.ground, blur)
 
 

@@ -37,7 +37,7 @@ IMAGE_COLUMNS = ("image", "status", "width", "height", "tips", "seconds", "error
 MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
 """What a run's images table holds besides."""
 
-FORMATS = (".csv", ".parquet")
+SUFFIXES = (".csv", ".parquet")
 
 _AS_TEXT: dict[str, Any] = {
     "dtype": object,
@@ -112,7 +112,7 @@ def read(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"there is no table at {path}; give a {' or '.join(FORMATS)} file")
+        raise InputError(f"there is no table at {path}; give a {' or '.join(SUFFIXES)} file")
     try:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path)
@@ -145,7 +145,7 @@ def read(path: str | Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are ValueErrors
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as a table: {reason}") from error
-    raise InputError(f"{path} is no table roottip reads; give a {' or '.join(FORMATS)} file")
+    raise InputError(f"{path} is no table roottip reads; give a {' or '.join(SUFFIXES)} file")
 
 
 def write(frame: pd.DataFrame, path: str | Path) -> None:
@@ -157,8 +157,8 @@ def write(frame: pd.DataFrame, path: str | Path) -> None:
         The ending is neither.
     """
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: tables are written as {' or '.join(FORMATS)}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: tables are written as {' or '.join(SUFFIXES)}")
     write_whole(path, encode(frame, path.suffix.lower()))
 
 

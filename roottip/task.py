@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from roottip import bands, images, places, report, scans, table
+from roottip import bands, images, pictures, places, scans, table
 from roottip.detector import Detector
 from roottip.errors import InputError
 from roottip.images import Picture
@@ -128,10 +128,10 @@ class Task:
             on_image = rescaled(points, np.array(image.shape[1::-1]) / (width, height))
         brightness, sharpness = light_and_focus(image)
         bar = scale_bar(image)
-        drawn = report.overlay(image, table.points(name, on_image, scores))
+        drawn = pictures.overlay(image, table.points(name, on_image, scores))
         if self.overlays:
-            result.overlay = report.encode(drawn, ".png")
-        result.thumbnail = report.encode(report.shrink(drawn, THUMBNAIL), ".jpg")
+            result.overlay = pictures.encode(drawn, ".png")
+        result.thumbnail = pictures.encode(pictures.shrink(drawn, THUMBNAIL), ".jpg")
         result.row |= {
             "status": "ok",
             "width": width,
@@ -152,7 +152,7 @@ def light_and_focus(image: Image) -> tuple[float, float]:
     where the image is out of focus, to be compared within a run only.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
-    grey = report.shrink(np.asarray(grey, dtype=np.uint8), 1024)
+    grey = pictures.shrink(np.asarray(grey, dtype=np.uint8), 1024)
     spread = float(cv2.Laplacian(grey, cv2.CV_32F).std()) / (float(np.std(grey)) + 1)
     return round(float(np.mean(grey)), 2), round(spread, 4)
 

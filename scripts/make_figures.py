@@ -11,7 +11,7 @@ import command_line
 import cv2
 import numpy as np
 
-from roottip import report
+from roottip import pictures
 from roottip.compare import compare
 from roottip.detector import load
 from roottip.images import read_image
@@ -31,7 +31,7 @@ def main() -> None:
     evaluations, _ = compare(sample, {"shown": load(arguments.detector)}, tolerance=10)
     outcomes = evaluations["shown"].matches
     drawn = [
-        report.overlay(read_image(sample.root / name), outcomes[outcomes["image"] == name])
+        pictures.overlay(read_image(sample.root / name), outcomes[outcomes["image"] == name])
         for name in SHOWN
     ]
     arguments.output.mkdir(parents=True, exist_ok=True)

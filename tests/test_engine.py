@@ -237,7 +237,7 @@ def test_of_a_scan_points_and_bar_are_put_right(tmp_path, monkeypatch):
     image[340:348, 100:220] = 255
     Image.fromarray(image).save(tmp_path / "a.png")
     drawn = []
-    real = task.report.overlay
+    real = task.pictures.overlay
     monkeypatch.setattr(task.report, "overlay", lambda *a: drawn.append(a[1]) or real(*a))
     monkeypatch.setattr(task, "SCAN_PICTURE", 300)
     (result,) = Task(Two(), tmp_path)(["a.png"])

@@ -74,7 +74,7 @@ def test_crops_say_what_the_whole_does():
 @pytest.mark.parametrize("scale", [1.0, 0.7, 0.4])
 def test_smoothing_and_resizing_leave_as_much_noise_as_was_asked_for(deviation, scale):
     image = noisy(np.full((500, 500), 120, np.uint8), deviation)
-    width = noise.blur(deviation, 4.0, scale)
+    width = noise.blur_sigma(deviation, 4.0, scale)
     left = resize(noise.smoothed(image, width), scale).std()
     assert left == pytest.approx(4.0, rel=0.1)
     assert image.std() * scale > left
@@ -82,11 +82,11 @@ def test_smoothing_and_resizing_leave_as_much_noise_as_was_asked_for(deviation, 
 
 @given(st.floats(0, 60), st.floats(1, 10), st.floats(0.2, 2))
 def test_stronger_noise_is_smoothed_more_and_weak_noise_not_at_all(deviation, least, scale):
-    width = noise.blur(deviation, least, scale)
-    assert noise.blur(1.5 * deviation, least, scale) >= width
-    assert noise.blur(deviation, least, scale / 2) <= width  # resizing averages it too
+    width = noise.blur_sigma(deviation, least, scale)
+    assert noise.blur_sigma(1.5 * deviation, least, scale) >= width
+    assert noise.blur_sigma(deviation, least, scale / 2) <= width  # resizing averages it too
     # to enlarge averages nothing
-    assert noise.blur(deviation, least, 1 / scale) == noise.blur(
+    assert noise.blur_sigma(deviation, least, 1 / scale) == noise.blur_sigma(
         deviation, least, min(1 / scale, 1)
     )
     if deviation * min(scale, 1) <= least:
@@ -129,7 +129,7 @@ def test_where_contrast_is_raised_so_is_the_noise():
     faint = noisy(image, 8)
     adjusting = adjustment(faint)
     assert adjusting.gain > 2
-    assert adjusting.blur > noise.blur(8, NOISE, adjusting.scale) > 0
+    assert adjusting.blur > noise.blur_sigma(8, NOISE, adjusting.scale) > 0
     ground = adjusting(faint)[:, : int(70 * adjusting.scale)]
     assert ground.std() == pytest.approx(NOISE, rel=0.15)
 
@@ -141,7 +141,7 @@ def test_detectors_see_the_image_smoothed(monkeypatch, name):
     points, scores = detector.find(image)
     width = adjustment(image, 5).blur
     assert width > 0
-    monkeypatch.setattr(noise, "blur", lambda *_: 0.0)
+    monkeypatch.setattr(noise, "blur_sigma", lambda *_: 0.0)
     expected, expected_scores = detector.find(noise.smoothed(image, width))
     assert len(points) > 5
     assert np.array_equal(points, expected)
@@ -163,7 +163,7 @@ def test_more_tips_of_a_noisy_photograph_are_found(shared, monkeypatch):
 
     found = hits()
     assert found > 4
-    monkeypatch.setattr(noise, "blur", lambda *_: 0.0)
+    monkeypatch.setattr(noise, "blur_sigma", lambda *_: 0.0)
     assert found > 1.3 * hits()
 
 

@@ -161,7 +161,7 @@ def read_gallery(place: Path) -> Gallery:
     InputError
         Nothing is there, or it is malformed.
     """
-    if place.suffix.lower() in table.FORMATS:
+    if place.suffix.lower() in table.SUFFIXES:
         frame = table.check_images(table.read(place), str(place))
         if "status" in frame:  # of a run: what could not be read has no size and no tips
             frame = frame[frame["status"] != "failed"]

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from roottip import report
+from roottip import pictures
 from roottip.evaluation import evaluate
 
 
 def test_marks_are_drawn_where_the_points_are():
     image = np.zeros((200, 300), np.uint8)
-    drawn = report.overlay(image, pd.DataFrame({"x": [100.0], "y": [50.0]}))
+    drawn = pictures.overlay(image, pd.DataFrame({"x": [100.0], "y": [50.0]}))
     rows, columns = np.nonzero(drawn.any(axis=2))
     assert abs(rows.mean() - 50) < 1
     assert abs(columns.mean() - 100) < 1
@@ -22,7 +22,7 @@ def test_marks_are_drawn_where_the_points_are():
 
 def test_marks_are_drawn_in_the_nearest_pixel():
     points = pd.DataFrame({"x": [100.7], "y": [50.8]})
-    rows, columns = np.nonzero(report.overlay(np.zeros((200, 300), np.uint8), points).any(axis=2))
+    rows, columns = np.nonzero(pictures.overlay(np.zeros((200, 300), np.uint8), points).any(axis=2))
     assert (columns.mean(), rows.mean()) == pytest.approx((101, 51), abs=0.01)
 
 
@@ -32,7 +32,7 @@ def test_each_outcome_has_its_colour_and_place():
     )
     found = pd.DataFrame({"image": "a", "x": [21.0, 170.0, 62.0], "y": [20.0, 20.0, 60.0]})
     matches = evaluate(found, truth, ["a"], 10).matches
-    drawn = report.overlay(np.full((200, 200, 3), 128, np.uint8), matches)
+    drawn = pictures.overlay(np.full((200, 200, 3), 128, np.uint8), matches)
     for (x, y), colour in {
         (21, 20): (86, 180, 233),  # hit
         (170, 20): (230, 120, 40),  # false alarm
@@ -44,7 +44,7 @@ def test_each_outcome_has_its_colour_and_place():
 
 
 def thumbnail(image):
-    data = base64.b64decode(report.thumbnail(image).split(",")[1])
+    data = base64.b64decode(pictures.thumbnail(image).split(",")[1])
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 
