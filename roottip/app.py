@@ -225,7 +225,7 @@ def explain(
 ) -> int:
     """Look back at the net's kernels: what they are like, what made a window a tip."""
     try:
-        from roottip.lookback import explain as look_back
+        from roottip.explain import explain as look_back
     except ModuleNotFoundError as error:
         raise InputError(
             f"explaining needs {error.name}, which is not installed; pip install 'roottip[explain]'"

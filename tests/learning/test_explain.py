@@ -1,150 +1,149 @@
+"""The whole look back, small: its tables agree with each other and with the detector."""
+
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-import torch
 
 pytest.importorskip("captum")
 
-from roottip import windows
-from roottip.errors import InputError
-from roottip.learning import explain
-from roottip.learning.export import export
-from roottip.learning.net import STRIDE, WINDOW, TipNet
+from roottip import app, table
+from roottip.explain import explain
+from roottip.explain_tables import ZONES
+from roottip.interchange import read_dataset
+from roottip.learning.handmade import QUANTITIES
 from roottip.scorers.cnn import SHIPPED, CnnScorer, int8_of
 
-CARD = {"threshold": 0.5, "radius": 10.0}
+NASTY = "<b onload=\"x\">&amp; '1'.png"
 
 
 @pytest.fixture(scope="module")
-def trained() -> TipNet:
-    """With batch statistics as after training."""
-    torch.manual_seed(3)  # its evidence differs well between the windows below
-    net = TipNet(kernels=4, features=6, hidden=5)
-    for layer in net.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.momentum = 1.0
-            torch.nn.init.uniform_(layer.bias, 0.0, 0.5)
-    with torch.no_grad():
-        net.train()(torch.randint(0, 256, (2, 3, WINDOW + 40, WINDOW + 40)))
-    return net.eval()
+def data(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two of the drawn plates, one with a name that a page must escape; a tip nobody can find."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "images").mkdir()
+    for old, new in (("4.png", NASTY), ("5.png", "5.png")):
+        shutil.copy(drawn / "images" / old, root / "images" / new)
+    tips = pd.read_csv(drawn / "tips.csv").replace({"image": {"4.png": NASTY}})
+    tips = tips[tips["image"].isin([NASTY, "5.png"])]
+    nowhere = pd.DataFrame({"image": ["5.png"], "x": [20], "y": [180], "ignore": [0]})
+    pd.concat([tips, nowhere]).to_csv(root / "tips.csv", index=False)
+    images = pd.DataFrame({"image": [NASTY, "5.png"], "group": ["a", "b"]})
+    images.to_csv(root / "images.csv", index=False)
+    return root
 
 
 @pytest.fixture(scope="module")
-def weights(trained: TipNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("net") / "small.onnx"
-    export(trained, path, CARD)
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped net with a threshold at which it finds tips on plates as plain as these."""
+    path = tmp_path_factory.mktemp("net") / "net.onnx"
+    shutil.copy(SHIPPED, path)
+    card = json.loads(SHIPPED.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(card | {"threshold": 0.5}))
     return path
 
 
 @pytest.fixture(scope="module")
-def net(weights: Path) -> torch.nn.Sequential:
-    return explain.read_net(weights)
+def output(data: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("explained")
+    explain(read_dataset(data), weights, path, count=1)
+    return path
 
 
-@pytest.fixture
-def patch() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (WINDOW, WINDOW, 3), dtype=np.uint8)
+def test_the_page_stands_alone_and_escapes_names(output):
+    page = (output / "explain.html").read_text(encoding="utf-8")
+    addresses = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"'\s>)]*)""", page)
+    assert addresses
+    assert all(address.startswith("data:image/") for address in addresses)
+    words = re.sub(r"data:image/[^\"]*", "", page)
+    assert not re.search(r"https?:|//\w|<script|<link|@import", words)
+    assert "<b onload" not in page
+    assert "&lt;b onload=" in page
 
 
-@pytest.fixture
-def blank() -> np.ndarray:
-    return np.full((WINDOW, WINDOW, 3), (30, 60, 90), np.uint8)
+def test_the_tables_fit_the_net_and_each_other(output, data):
+    kernels, layers, features, explained, zones = (
+        table.read(output / f"{name}.csv")
+        for name in ("kernels", "layers", "features", "windows", "zones")
+    )
+    scorer = CnnScorer(SHIPPED)
+    assert len(kernels) == layers["kernels"][0]
+    assert layers["numbers"].iloc[-1] == 1
+    assert layers["sees_px"].iloc[-1] == scorer.card["window"]
+    assert len(features) == layers.loc[layers["map_side"] == 1, "kernels"].iloc[0]
+    assert features[list(QUANTITIES)].abs().max(axis=None) <= 1
+    explained = explained[explained["drawn"] == 1]
+    assert (explained["outcome"].value_counts() <= 1).all()
+    assert {"hit", "miss"} <= set(explained["outcome"])
+    missed = explained[explained["outcome"] == "miss"]
+    marked = table.read(data / "tips.csv").query("ignore == 0")
+    places = set(marked[["image", "x", "y"]].itertuples(index=False, name=None))
+    assert set(missed[["image", "x", "y"]].itertuples(index=False, name=None)) <= places
+    given = explained[[f"given_{zone}" for zone in ZONES]].sum(axis=1)
+    whole = explained["evidence"] - explained["evidence_of_empty_ground"] + explained["gap"]
+    np.testing.assert_allclose(given, whole, atol=2e-3)
+    for part in ("share", "contrast"):
+        total = explained[[f"{part}_{zone}" for zone in ZONES]].sum(axis=1)
+        np.testing.assert_allclose(total, 1, atol=1e-5)
+    hits = explained[explained["outcome"] == "hit"]
+    of_tip = zones[(zones["outcome"] == "hit") & (zones["zone"] == "tip")].iloc[0]
+    assert of_tip["share"] == pytest.approx(hits["share_tip"].mean())
 
 
-def test_feature_maps_are_those_of_the_net_that_was_trained(trained, net, weights, patch):
-    """Forward hooks on the net with its batch normalisation; at the end, the scorer's score."""
-    seen: list[np.ndarray] = []
-    hooks = [
-        layer.register_forward_hook(lambda *of: seen.append(of[2][0].detach().numpy().copy()))
-        for layer in trained.layers
-        if isinstance(layer, torch.nn.ReLU)
-    ]
-    planes = torch.from_numpy(patch.transpose(2, 0, 1).copy())[None]
-    logit = trained(planes)
-    for hook in hooks:
-        hook.remove()
-    maps = explain.feature_maps(net, patch)
-    assert len(maps) == len(seen) + 1
-    for ours, theirs in zip(maps, seen, strict=False):
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    assert maps[-1].item() == pytest.approx(logit.item(), abs=1e-4)
-    score = CnnScorer(weights).score_patches(patch[None])[0]
-    assert 1 / (1 + np.exp(-maps[-1].item())) == pytest.approx(score, abs=1e-5)
-    assert explain.evidence(net, patch[None])[0] == pytest.approx(maps[-1].item(), abs=1e-5)
+def test_pictures_are_files_too(output):
+    pictures = {path.stem for path in (output / "pictures").glob("*.png")}
+    assert {"kernels", "layers", "features", "hit", "miss"} <= pictures
 
 
-def test_the_shipped_net_is_read_whatever_its_size():
-    net, card = explain.read_net(SHIPPED), CnnScorer(SHIPPED).card
-    assert explain.shapes(net)[-1][2] == card["window"]
-    maps = explain.feature_maps(net, np.zeros((card["window"], card["window"], 3), np.uint8))
-    one = explain.one_pixel(net, card["window"]) // 2
-    assert maps[one - 1].shape[1:] == (1, 1)
-    assert maps[one - 2].shape[1:] != (1, 1)
+def test_the_same_seed_gives_the_same_tables(output, data, weights, tmp_path):
+    explain(read_dataset(data), weights, tmp_path, count=1)
+    for path in output.glob("*.csv"):
+        pd.testing.assert_frame_equal(table.read(path), table.read(tmp_path / path.name))
 
 
-def test_features_of_an_image_are_those_of_its_windows(net):
-    image = np.random.default_rng(1).integers(0, 256, (90, 130, 3), dtype=np.uint8)
-    centres = windows.grid(image.shape, STRIDE)[::7]
-    layers = explain.one_pixel(net, WINDOW)
-    found = explain.features(net, layers, image, centres, WINDOW, STRIDE)
-    for centre, value in zip(centres[::20], found[::20], strict=True):
-        cut = windows.patches(image, centre[None], WINDOW)[0]
-        np.testing.assert_allclose(
-            value, explain.feature_maps(net, cut)[layers // 2 - 1][:, 0, 0], atol=1e-4
-        )
+def test_what_cannot_be_is_refused_in_a_sentence(data, tmp_path, capsys):
+    for words, said in (
+        (["image=none.png"], "is none of the 2 images"),
+        (["count=0"], "at least 1"),
+        (["seed=-1"], "seed=-1 must be a whole number of at least 0"),
+        (["tolerance=0"], "tolerance=0.0 must be a number above 0"),
+        (["weights=none.onnx"], "none.onnx cannot be read"),
+        ([f"weights={int8_of(SHIPPED)}"], "is no chain of convolutions"),
+    ):
+        assert app.main(["explain", f"data={data}", f"output={tmp_path / 'o'}", *words]) == 2
+        err = capsys.readouterr().err
+        assert said in err
+        assert err.count("\n") == 1
 
 
-def test_integrated_gradients_add_up_to_the_evidence(net, patch, blank):
-    given, gap = explain.integrated_gradients(net, patch, blank)
-    here, empty = explain.evidence(net, np.stack([patch, blank]))
-    assert abs(here - empty) > 0.1
-    assert given.sum() == pytest.approx(here - empty + gap, abs=1e-3)
-    assert abs(gap) <= explain.GAP * abs(here - empty) * 1.01
+def test_an_unreadable_image_is_called_so_and_nobodys_table_is_replaced(
+    data, weights, tmp_path, capsys
+):
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data" / "images" / "5.png").write_text("no picture")
+    words = "explain", f"data={tmp_path / 'data'}", f"weights={weights}", "count=1"
+    assert app.main([*words, "image=5.png", f"output={tmp_path / 'o'}"]) == 2
+    assert "5.png is not an image" in capsys.readouterr().err
+    own = tmp_path / "own" / "features.csv"
+    own.parent.mkdir()
+    own.write_text("mine")
+    assert app.main([*words, f"output={own.parent}"]) == 2
+    assert "holds the features.csv of something else" in capsys.readouterr().err
+    assert own.read_text() == "mine"
 
 
-def test_integrated_gradients_of_a_linear_net_are_its_terms(patch, blank):
-    torch.manual_seed(1)
-    linear = torch.nn.Conv2d(3, 1, WINDOW)
-    given, gap = explain.integrated_gradients(linear, patch, blank)
-    weight = linear.weight.detach().numpy()[0].transpose(1, 2, 0)
-    terms = (weight * (patch.astype(np.float64) - blank)).sum(axis=2)
-    np.testing.assert_allclose(given, terms, atol=1e-3)
-    assert abs(gap) < 1e-2
-
-
-def test_covering_what_is_empty_already_changes_nothing(net, patch, blank):
-    patch[20:40, 40:70] = blank[20:40, 40:70]
-    falls = explain.occlusion(net, patch, blank, 5)
-    assert falls.shape == (WINDOW, WINDOW)
-    np.testing.assert_allclose(falls[20:40, 40:70], 0, atol=1e-5)
-    covered = patch.copy()
-    covered[:5, 10:15] = blank[:5, 10:15]
-    here, less = explain.evidence(net, np.stack([patch, covered]))
-    np.testing.assert_allclose(falls[:5, 10:15], here - less, atol=1e-4)
-    assert np.abs(falls).max() > 0
-
-
-def test_effects_are_what_is_lost_when_a_feature_sees_empty_ground(trained, net, patch, blank):
-    layers = explain.one_pixel(net, WINDOW)
-    effects = explain.effects(net, layers, patch[None], blank[None])
-    seen, empty = (explain.feature_maps(net, part)[layers // 2 - 1] for part in (patch, blank))
-    for k, effect in enumerate(effects[0]):
-        changed = seen.copy()
-        changed[k] = empty[k]
-        with torch.no_grad():
-            parts = (torch.from_numpy(part)[None] for part in (seen, changed))
-            ends = [trained.layers[-4:](part)[:, 0] for part in parts]
-        assert effect == pytest.approx((ends[0] - ends[1]).item(), abs=1e-4)
-    assert np.abs(effects).max() > 0
-    nothing = explain.effects(net, 2, blank[None], blank[None])
-    np.testing.assert_allclose(nothing, 0, atol=1e-6)
-
-
-def test_weights_that_cannot_be_used_are_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
-        explain.read_net(tmp_path / "none.onnx")
-    with pytest.raises(InputError, match="is no chain of convolutions"):
-        explain.read_net(int8_of(SHIPPED))
+def test_without_captum_one_sentence_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "captum", None)
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    for name in ("roottip.explain", "roottip.explain_tables", "roottip.learning.attribution"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delattr("roottip.learning.attribution", raising=False)
+    assert app.main(["explain"]) == 2
+    assert "pip install 'roottip[explain]'" in capsys.readouterr().err

@@ -18,16 +18,15 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from tqdm import tqdm
 
-from roottip import lookfigures, lookpage, table, windows
+from roottip import explain_page, explain_tables, table, windows
 from roottip.compare import compare
 from roottip.detector import load
 from roottip.errors import InputError, check_number
+from roottip.explain_tables import OUTCOMES, ZONES
 from roottip.images import read_image
 from roottip.interchange import Dataset
-from roottip.learning import explain as inside
-from roottip.learning import handmade
+from roottip.learning import attribution, handmade
 from roottip.learning.plates import distance
-from roottip.lookfigures import OUTCOMES, ZONES
 from roottip.matching import FALSE_ALARM, HIT, MISS
 from roottip.places import check_own
 from roottip.provenance import provenance
@@ -128,7 +127,7 @@ def explain(
             f"{dataset.images['image'].iloc[0]!r}"
         )
     started = datetime.now(timezone.utc)
-    net, detector = inside.read_net(weights), load("cnn", weights=weights)
+    net, detector = attribution.read_net(weights), load("cnn", weights=weights)
     evaluations, images = compare(dataset, {"cnn": detector}, tolerance)
     failed = images.loc[(images["image"] == image) & (images["status"] == "failed"), "error"]
     if len(failed):
@@ -149,18 +148,18 @@ def explain(
         [seen.windows[i][:2] for i in drawn.index[drawn["outcome"] == outcome]]
         for outcome in (HIT, FALSE_ALARM)
     )
-    kernels, alike, chances = lookfigures.kernels(net, np.concatenate(seen.pieces), hits, seed)
-    maps = inside.feature_maps(net, seen.windows[followed][0])
+    kernels, alike, chances = explain_tables.kernels(net, np.concatenate(seen.pieces), hits, seed)
+    maps = attribution.feature_maps(net, seen.windows[followed][0])
     sample, values = pd.concat(seen.sample, ignore_index=True), np.concatenate(seen.features)
-    layers = inside.one_pixel(net, card["window"])
+    layers = attribution.one_pixel(net, card["window"])
     tables = {
         "kernels": kernels,
-        "layers": lookfigures.layers(net, maps),
-        "features": lookfigures.features(net, layers, sample, values, hits, alarms),
+        "layers": explain_tables.layers(net, maps),
+        "features": explain_tables.features(net, layers, sample, values, hits, alarms),
         "windows": explained,
-        "zones": lookfigures.zones(drawn),
+        "zones": explain_tables.zones(drawn),
     }
-    sentences = lookfigures.sentences(tables, chances, summary)
+    sentences = explain_tables.sentences(tables, chances, summary)
     for name in TABLES:
         table.write(tables[name], output / f"{name}.csv")
     settings = {
@@ -173,10 +172,10 @@ def explain(
         "covered squares": f"{SQUARE} px",
         **provenance(started),
     }
-    story = lookpage.Story(
+    story = explain_page.Story(
         tables=tables,
         sentences=sentences,
-        kernels=inside.first_kernels(net),
+        kernels=attribution.first_kernels(net),
         alike=alike,
         chances=chances,
         followed=(explained.loc[followed].to_dict(), seen.windows[followed][0], maps),
@@ -184,7 +183,7 @@ def explain(
         heats=heats,
         settings=settings,
     )
-    lookpage.write(story, output)
+    explain_page.write(story, output)
     return [line for part in sentences.values() for line in part], images
 
 
@@ -223,14 +222,14 @@ def _look(
     dataset: Dataset,
     names: Sequence[str],
     chosen: pd.DataFrame,
-    net: inside.Net,
+    net: attribution.Net,
     card: dict[str, Any],
     seed: int,
 ) -> Seen:
     """Go through the images once."""
     side, stride = card["window"], card["stride"]
-    layers = inside.one_pixel(net, side)
-    small = inside.first_kernels(net).shape[-1]
+    layers = attribution.one_pixel(net, side)
+    small = attribution.first_kernels(net).shape[-1]
     rng = np.random.default_rng(seed)
     seen = Seen()
     for name in tqdm(names, desc="features", unit="image", leave=False, disable=None):
@@ -249,7 +248,7 @@ def _look(
 
         grid = windows.grid(scaled.shape, stride)
         grid = grid[windows.foreground(scaled, grid)]
-        values = inside.features(net, layers, scaled, grid, side, stride)
+        values = attribution.features(net, layers, scaled, grid, side, stride)
         if len(grid) == 0:
             continue
         seen.best = seen.best or [[] for _ in range(values.shape[1])]
@@ -306,7 +305,7 @@ def _strongest(
 
 
 def _explained(
-    chosen: pd.DataFrame, seen: Seen, net: inside.Net
+    chosen: pd.DataFrame, seen: Seen, net: attribution.Net
 ) -> tuple[pd.DataFrame, dict[int, tuple[Image, NDArray[Any], NDArray[Any]]]]:
     """Figures of each window, and its pixels: the window, integrated gradients, occlusion."""
     rows, heats = [], {}
@@ -314,10 +313,10 @@ def _explained(
         chosen.itertuples(), total=len(chosen), desc="explaining", leave=False, disable=None
     ):
         patch, ground, mask = seen.windows[row.Index]
-        given, gap = inside.integrated_gradients(net, patch, ground)
-        falls = inside.occlusion(net, patch, ground, SQUARE)
+        given, gap = attribution.integrated_gradients(net, patch, ground)
+        falls = attribution.occlusion(net, patch, ground, SQUARE)
         heats[row.Index] = patch, given, falls
-        here, empty = inside.evidence(net, np.stack([patch, ground]))
+        here, empty = attribution.evidence(net, np.stack([patch, ground]))
         zone = handmade.zones(mask, REFERENCE_WIDTH)
         contrast = np.abs(patch.astype(np.float64) - ground).sum(axis=2)
         cells = [_cells(part) for part in (given, falls)]

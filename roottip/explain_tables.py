@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from roottip.errors import counted
-from roottip.learning import explain as inside
-from roottip.learning import handmade
+from roottip.learning import attribution, handmade
 from roottip.matching import FALSE_ALARM, HIT, MISS
 from roottip.windows import Image
 
@@ -52,10 +51,10 @@ def zones(explained: pd.DataFrame) -> pd.DataFrame:
 
 
 def kernels(
-    net: inside.Net, pieces: Image, hits: Windows, seed: int
+    net: attribution.Net, pieces: Image, hits: Windows, seed: int
 ) -> tuple[pd.DataFrame, dict[str, NDArray[Any]], dict[str, tuple[float, float]]]:
     """Kernels beside those made by hand: by their numbers ("looks") and by what they answer."""
-    weights = inside.first_kernels(net)
+    weights = attribution.first_kernels(net)
     known = handmade.family(weights.shape[-1])
     pieces = pieces.transpose(0, 3, 1, 2)
     size = weights[0].size
@@ -75,14 +74,14 @@ def kernels(
     return frame, alike, chances
 
 
-def _effect(net: inside.Net, layers: int, chosen: Windows, count: int) -> NDArray[Any]:
+def _effect(net: attribution.Net, layers: int, chosen: Windows, count: int) -> NDArray[Any]:
     if not chosen:
         return np.full(count, np.nan)
     patches, grounds = (np.stack([window[i] for window in chosen]) for i in (0, 1))
-    return np.asarray(inside.effects(net, layers, patches, grounds).mean(axis=0))
+    return np.asarray(attribution.effects(net, layers, patches, grounds).mean(axis=0))
 
 
-def layers(net: inside.Net, maps: Sequence[NDArray[np.float32]]) -> pd.DataFrame:
+def layers(net: attribution.Net, maps: Sequence[NDArray[np.float32]]) -> pd.DataFrame:
     """How a window shrinks to one pixel: a row for each layer, `maps` being what it answers."""
     rows = [
         {
@@ -96,14 +95,14 @@ def layers(net: inside.Net, maps: Sequence[NDArray[np.float32]]) -> pd.DataFrame
             "awake": float((value > 0).mean()),
         }
         for i, (value, (side, step, sees)) in enumerate(
-            zip(maps, inside.shapes(net), strict=True), start=1
+            zip(maps, attribution.shapes(net), strict=True), start=1
         )
     ]
     return pd.DataFrame(rows)
 
 
 def features(
-    net: inside.Net,
+    net: attribution.Net,
     layers: int,
     sample: pd.DataFrame,
     values: NDArray[np.float32],
