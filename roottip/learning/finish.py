@@ -36,18 +36,16 @@ class Parts:
         All; those that the net learns from; those that choose a round.
     enough : bool
         The held-out ones have tips enough to choose the settings too; else all do.
-    share_of : mapping of str to float
-        How much each dataset counts, by its name.
-    weighed : bool
-        It was given. Else every tip counts the same where settings are chosen.
+    shares : mapping of str to float, optional
+        How much each dataset counts, by its name. Else all count the same where scores are
+        calibrated, and every tip where settings are chosen.
     """
 
     plates: list[Plate]
     training: list[Plate]
     held_out: list[Plate]
     enough: bool
-    share_of: Mapping[str, float]
-    weighed: bool
+    shares: Mapping[str, float] | None
 
 
 def finish(
@@ -97,7 +95,7 @@ def finish(
         "surest": 0.0,
         "roottip": __version__,
         "training": dict(recipe),
-        "calibration": calibrate(net, judges, parts.share_of),
+        "calibration": calibrate(net, judges, parts.shares),
     }
     if learnt is not None:
         shutil.copyfile(learnt, path.with_suffix(".ckpt"))
@@ -111,7 +109,7 @@ def finish(
     if threshold is None or parts.held_out or review_of(path).exists():
         known = None if start is None else cards.read_card(start, CARD_VERSION)["threshold"]
         handed_on = review_steps == 0
-        choice = choose(path, judges, parts.share_of if parts.weighed else None, known, handed_on)
+        choice = choose(path, judges, parts.shares, known, handed_on)
         card["surest"] = choice.surest
         card["training"]["dev"] = {
             "plates": len(parts.held_out),

@@ -30,8 +30,10 @@ class Rounds(lightning.LightningDataModule):
     training, held_out : sequence of Plate
     length : int
         Samples in a round.
-    batch, workers, seed, shares
-        As `train` takes them; a share for each dataset by its name.
+    batch, workers, seed
+        As `train` takes them.
+    shares : mapping of str to float, optional
+        As `Samples` takes them.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Rounds(lightning.LightningDataModule):
         batch: int,
         workers: int,
         seed: int,
-        shares: Mapping[str, float],
+        shares: Mapping[str, float] | None,
     ) -> None:
         super().__init__()
         self._shares = shares

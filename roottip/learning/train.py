@@ -198,8 +198,8 @@ def train(
         raise InputError(
             f"shares={list(shares)} must be a number above 0 for each of {len(data)} data"
         )
-    share_of = dict(zip(map(str, data), shares or [1.0] * len(data), strict=True))
-    rounds_of = Rounds(training, held_out, steps * batch, batch, workers, seed, share_of)
+    shares_of = None if shares is None else dict(zip(map(str, data), shares, strict=True))
+    rounds_of = Rounds(training, held_out, steps * batch, batch, workers, seed, shares_of)
     best, callbacks = _callbacks(last.parent, held_out, patience)
     csv = CSVLogger(output, "logs")  # a new version_N at each start: a resumed one keeps the old
     recipe: dict[str, Any] = {
@@ -212,7 +212,7 @@ def train(
         "rate": rate,
         "tip_weight": tip_weight,
         "offset_weight": offset_weight,
-        "shares": list(share_of.values()),
+        "shares": list(shares or [1.0] * len(data)),
         "root_width": root_width,
         "start": None if start is None else read_card(start, CARD_VERSION)["sha256"],
         "seed": seed,
@@ -249,7 +249,7 @@ def train(
         module.net,
         kept if rounds > 0 else None,
         output,
-        Parts(plates, training, held_out, enough, share_of, weighed=shares is not None),
+        Parts(plates, training, held_out, enough, shares_of),
         recipe=recipe | {"precision": precision},
         start=start,
         threshold=threshold,
