@@ -30,7 +30,7 @@ from roottip.learning.quantise import quantise_file, typical
 from roottip.scale import rescaled, resize
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
-from roottip.scorers.cnn import CnnScorer, glance_of, net_of
+from roottip.scorers.cnn import CARD_VERSION, CnnScorer, glance_of, net_of
 
 BATCH, RATE, DECAY, TIP_WEIGHT = 64, 6e-3, 1e-2, 4.0
 
@@ -84,7 +84,8 @@ def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) ->
     samples = DataLoader(Samples(plates, steps * BATCH, seed), BATCH, num_workers=1)
     fit_once(pupil, samples, accelerator="cpu")  # where the teacher is
     path = glance_of(weights)
-    export(pupil.net, path, {"threshold": 1.0, "radius": RADIUS, "steps": steps, "seed": seed})
+    # lets all through until `_fit` says
+    export(pupil.net, path, {"threshold": 0.0, "radius": RADIUS, "steps": steps, "seed": seed})
     quantise_file(path, typical(plates, seed))
     return _fit(path, weights, plates)
 
@@ -106,11 +107,15 @@ def adopt(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
     Path
         As `distil` gives it.
     """
-    return _fit(glance_of(start), weights, plates)
+    glance = glance_of(start)
+    return _fit(glance, weights, plates, cards.read_card(glance, CARD_VERSION)["threshold"])
 
 
-def _fit(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
-    """Write a glance as that of `weights`, with the score from which on it lets windows through."""
+def _fit(start: Path, weights: Path, plates: Sequence[Plate], known: float | None = None) -> Path:
+    """Write a glance as that of `weights`, with the score from which on it lets windows through.
+
+    Of few tips that is no higher than the one `known`, of the net that it was made for.
+    """
     net, glance = net_of(weights), CnnScorer(start)
     of_hits, of_all = [], []
     looks = [(plates[i], size) for i in some(plates, 0) for size in net.card.get("sizes", [1.0])]
@@ -130,9 +135,9 @@ def _fit(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
         f"all but {LOST:.1%} of {len(needed)} tips that score {FAINTER:g} of the "
         "net's threshold, the same in each look counted again, on the train part"
     )
-    # then it is the lowest of all, and of others some score less
-    if len(needed) * LOST <= 1 and glance.card["threshold"] < least:
-        least = glance.card["threshold"]
+    # of so few it is the lowest of all, and of others some score less
+    if known is not None and len(needed) * LOST <= 1 and known < least:
+        least = known
         origin = f"the net that it was made for; lets through more than {origin}"
     measured = {
         "threshold": least,
