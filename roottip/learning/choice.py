@@ -58,7 +58,7 @@ class _Once:
 def judge(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> Evaluation:
     """Score what was found on plates, as `scan` gives it; tips are matched within `TOLERANCE`."""
     truth = pd.concat([_truth(plate) for plate in plates], ignore_index=True)
-    names = list(dict.fromkeys(plate.name for plate in plates))  # a dataset may be given twice
+    names = [plate.name for plate in plates]
     return evaluate(table.concat(list(found)), truth, names, TOLERANCE)
 
 
@@ -97,10 +97,11 @@ def best(
 ) -> tuple[float, float]:
     """The threshold to ship, and its F1, a mean over datasets.
 
-    It is the highest one whose F1 is within `SAVED` of the best: curves are flat there, and of what
-    a detector does not know it imagines more than it misses. Of few tips that is little more than
-    the score of the weakest. So where a threshold was `known`, of the net that this one started
-    from, it is the nearest to that whose F1 is as good as the best, by chance (`_by_chance`).
+    It is the nearest to 1, the highest, whose F1 is within `SAVED` of the best: curves are flat
+    there, and of what a detector does not know it imagines more than it misses. Of few tips that is
+    little more than the score of the weakest. So where a threshold was `known`, of the net that
+    this one started from, it is the nearest to that, and F1 may be as much less as chance makes it
+    (`_by_chance`).
 
     Without `shares` every tip weighs the same: where few plates of a dataset are held out, its F1
     is mostly chance, and must not choose for the others. With them each dataset weighs its share,
@@ -112,12 +113,10 @@ def best(
         for dataset, curve in curves.items()
     ]
     mean = np.average(f1, axis=0, weights=weights)
-    if known is None:
-        chosen = np.flatnonzero(mean >= mean.max() - SAVED)[-1]
-    else:
-        tips = sum(curve["tips"].iloc[0] for curve in curves.values())
-        good = np.flatnonzero(mean >= mean.max() - _by_chance(mean.max(), tips))
-        chosen = good[np.abs(THRESHOLDS[good] - known).argmin()]
+    tips = sum(curve["tips"].iloc[0] for curve in curves.values())
+    wanted, spared = (1.0, SAVED) if known is None else (known, _by_chance(mean.max(), tips))
+    good = np.flatnonzero(mean >= mean.max() - spared)
+    chosen = good[np.abs(THRESHOLDS[good] - wanted).argmin()]
     return float(THRESHOLDS[chosen]), float(mean[chosen])
 
 

@@ -74,10 +74,11 @@ def read_plates(
     Raises
     ------
     InputError
-        A folder is no dataset, an image cannot be read, there is no tip at all, or roots are given
-        no width; or where roots end is told by one coordinate, or in words.
+        A folder is no dataset or is given twice, an image cannot be read, there is no tip at all,
+        or roots are given no width; or where roots end is told by one coordinate, or in words.
     """
     check_width(root_width)
+    _check_once(folders)
     plates: list[Plate] = []
     for folder in folders:
         dataset = read_dataset(folder)
@@ -192,6 +193,16 @@ def by_dataset(plates: Iterable[Plate]) -> dict[str, list[Plate]]:
 def distance(points: Points | Centres, targets: Points) -> NDArray[np.float64]:
     """(N,) px from each point to its nearest target; infinite where there is no target."""
     return nearest(np.asarray(points, dtype=np.float64), targets)[0]
+
+
+def _check_once(folders: Sequence[Path]) -> None:
+    """Refuse a folder given twice. Of two names, one could hold out what the other learns from."""
+    first: dict[str, Path] = {}
+    for folder in folders:
+        place = os.path.realpath(folder)
+        if place in first:
+            raise InputError(f"{first[place]} and {folder} are one dataset; give it once")
+        first[place] = folder
 
 
 def _check_ends(truth: pd.DataFrame, folder: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -154,6 +155,15 @@ def test_a_cards_hash_is_of_the_tips_too():
     assert one["sha256"] != lighter["sha256"]
     (twice,) = summary([plate_of("d", "a", [(5.0, 5.0)])] * 2)
     assert (twice["images"], twice["groups"], twice["tips"]) == (2, 1, 2)
+
+
+def test_a_dataset_that_is_given_twice_is_refused(drawn: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.symlink_to(drawn)
+    for again in (drawn, drawn / "images" / "..", other):
+        said = re.escape(f"{drawn} and {again} are one dataset; give it once")
+        with pytest.raises(InputError, match=said):
+            read_plates([drawn, again])
 
 
 def test_grey_images_are_plates_of_three_channels(drawn: Path, tmp_path: Path) -> None:
