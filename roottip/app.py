@@ -166,8 +166,7 @@ def train(
     """Train a net on annotated images, choose its threshold and export it."""
     try:
         from roottip.learning.train import train as learn
-        from roottip.scorers.card import read_card
-        from roottip.scorers.cnn import CARD_VERSION, SHIPPED
+        from roottip.scorers.cnn import SHIPPED, card_of
         from roottip.scorers.review import review_of
     except ModuleNotFoundError as error:
         raise InputError(
@@ -198,7 +197,7 @@ def train(
     if start is not None and review_of(start).exists() and not review_of(model).exists():
         print("the review of the net begun with does not help on these images, and is left out")
     # none where nothing was to be chosen
-    judged = read_card(model, CARD_VERSION)["training"].get("dev")
+    judged = card_of(model)["training"].get("dev")
     if judged is not None:
         if threshold is None:
             print(f"F1 {judged['f1']:.3f} on the images that the threshold was chosen on")

@@ -32,7 +32,6 @@ from roottip.places import check_own
 from roottip.provenance import provenance
 from roottip.scale import REFERENCE_WIDTH, adjustment, rescaled
 from roottip.scorers import cnn
-from roottip.scorers.card import read_card
 from roottip.windows import Centres, Image
 
 TABLES = ("kernels", "layers", "features", "windows", "zones")
@@ -136,7 +135,7 @@ def explain(
     readable = images.loc[images["status"] == "ok", "image"]
     matches = matches[matches["image"].isin(readable)]
     chosen, followed = _choose(matches, image, count, seed)
-    card = read_card(weights, cnn.CARD_VERSION)
+    card = cnn.card_of(weights)
     seen = _look(dataset, list(readable), chosen, net, card, seed)
 
     if not seen.sample:

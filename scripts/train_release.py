@@ -18,7 +18,6 @@ another threshold. Then scripts/measure_cnn.py prints the figures for MODEL_CARD
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -163,7 +162,7 @@ def write_mean(nets: Sequence[Path], path: Path) -> None:
         mean = np.mean(weights, axis=0).astype(weights[0].dtype)
         stored[0].CopyFrom(numpy_helper.from_array(mean, stored[0].name))
     weights_of_all = models[0].SerializeToString(deterministic=True)
-    card.write(path, weights_of_all, json.loads(nets[0].with_suffix(".json").read_text()))
+    card.write(path, weights_of_all, card.raw(nets[0]))
 
 
 def draw(folder: Path, count: int, seed: int) -> None:

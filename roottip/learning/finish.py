@@ -19,7 +19,7 @@ from roottip.learning.plates import Plate
 from roottip.learning.quantise import write_int8
 from roottip.learning.review import hand_on, teach
 from roottip.scorers import card as cards
-from roottip.scorers.cnn import CARD_VERSION, glance_of, int8_of
+from roottip.scorers.cnn import card_of, glance_of, int8_of
 from roottip.scorers.review import review_of
 
 JUDGES = 150
@@ -107,7 +107,7 @@ def finish(
     elif start is not None and review_of(start).exists():
         hand_on(start, path)
     if threshold is None or parts.held_out or review_of(path).exists():
-        known = None if start is None else cards.read_card(start, CARD_VERSION)["threshold"]
+        known = None if start is None else card_of(start)["threshold"]
         handed_on = review_steps == 0
         choice = choose(path, judges, parts.shares, known, handed_on)
         card["surest"] = choice.surest

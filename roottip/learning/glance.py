@@ -30,7 +30,7 @@ from roottip.learning.quantise import quantise_file, typical
 from roottip.scale import rescaled, resize
 from roottip.scorers import card as cards
 from roottip.scorers.card import read_weights
-from roottip.scorers.cnn import CARD_VERSION, CnnScorer, glance_of, net_of
+from roottip.scorers.cnn import CnnScorer, card_of, glance_of, net_of
 
 BATCH, RATE, DECAY, TIP_WEIGHT = 64, 6e-3, 1e-2, 4.0
 
@@ -108,7 +108,7 @@ def adopt(start: Path, weights: Path, plates: Sequence[Plate]) -> Path:
         As `distil` gives it.
     """
     glance = glance_of(start)
-    return _fit(glance, weights, plates, cards.read_card(glance, CARD_VERSION)["threshold"])
+    return _fit(glance, weights, plates, card_of(glance)["threshold"])
 
 
 def _fit(start: Path, weights: Path, plates: Sequence[Plate], known: float | None = None) -> Path:

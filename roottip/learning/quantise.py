@@ -10,7 +10,6 @@ channels: the same sums. Its input, grey levels, are whole numbers of 8 bits alr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,8 +26,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from roottip.learning.plates import Plate, by_dataset
 from roottip.learning.rounding import LARGEST, round_weights
 from roottip.scorers import card as cards
-from roottip.scorers.card import read_card, read_weights
-from roottip.scorers.cnn import CARD_VERSION, int8_of
+from roottip.scorers.card import read_weights
+from roottip.scorers.cnn import card_of, int8_of
 from roottip.scorers.runtime import OpenNet
 from roottip.windows import BORDER, Image
 
@@ -60,7 +59,7 @@ def write_int8(weights: Path, plates: Sequence[Plate], seed: int = 0) -> Path:
         Such as the net was trained on.
     seed : int
     """
-    card = read_card(weights, CARD_VERSION)
+    card = card_of(weights)
     path = int8_of(weights)
     content = quantise(read_weights(weights, card), typical(plates, seed))
     cards.write(path, content, {**card, "int8_of": card["sha256"]})
@@ -69,7 +68,7 @@ def write_int8(weights: Path, plates: Sequence[Plate], seed: int = 0) -> Path:
 
 def quantise_file(weights: Path, images: Sequence[Image]) -> None:
     """Quantise an exported net where it lies, as `quantise` does; its card stays."""
-    card = json.loads(weights.with_suffix(".json").read_text())
+    card = cards.raw(weights)
     cards.write(weights, quantise(read_weights(weights, card), images), card)
 
 

@@ -237,7 +237,7 @@ def teach(
         "threshold": 0.0,
         "radius": APART,
         "sizes": list(SIZES),
-        "review_of": cards.read_card(weights, cnn.CARD_VERSION)["sha256"],
+        "review_of": cnn.card_of(weights)["sha256"],
         "plates": len(plates),
         "steps": steps,
         "seed": seed,
@@ -258,6 +258,6 @@ def hand_on(start: Path, weights: Path) -> Path:
     path = review_of(weights)
     card = cards.read_card(review_of(start), CARD_VERSION)
     content = cards.read_weights(review_of(start), card)
-    net = cards.read_card(weights, cnn.CARD_VERSION)["sha256"]
+    net = cnn.card_of(weights)["sha256"]
     cards.write(path, content, {**card, "review_of": net})
     return path

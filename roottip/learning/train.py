@@ -26,8 +26,7 @@ from roottip.learning.patches import R1, R2, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates, summary
 from roottip.learning.rounds import DevScore, Rounds
 from roottip.places import check_folder
-from roottip.scorers.card import read_card
-from roottip.scorers.cnn import CARD_VERSION
+from roottip.scorers.cnn import card_of
 
 SOME = 512
 """Windows that are enough to know the statistics inside the net."""
@@ -214,7 +213,7 @@ def train(
         "offset_weight": offset_weight,
         "shares": list(shares or [1.0] * len(data)),
         "root_width": root_width,
-        "start": None if start is None else read_card(start, CARD_VERSION)["sha256"],
+        "start": None if start is None else card_of(start)["sha256"],
         "seed": seed,
     }
     machines = {"devices": devices, "num_nodes": num_nodes}

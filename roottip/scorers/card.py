@@ -78,6 +78,12 @@ def read_card(
     return card
 
 
+def raw(weights: Path) -> dict[str, Any]:
+    """What a card says, unchecked."""
+    content: dict[str, Any] = json.loads(_read(weights.with_suffix(".json")))
+    return content
+
+
 def read_weights(weights: Path, card: Mapping[str, Any]) -> bytes:
     """The weights' bytes, which must be those that the card was written for.
 
@@ -109,7 +115,7 @@ def net_sha256(card: Mapping[str, Any]) -> str:
 
 def amend(weights: Path, **changes: object) -> None:
     """Change what a card says; the weights stay."""
-    _write_card(weights, {**json.loads(_read(weights.with_suffix(".json"))), **changes})
+    _write_card(weights, {**raw(weights), **changes})
 
 
 def _write_card(weights: Path, card: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class CnnScorer:
 
     def __init__(self, weights: str | Path, runtime: str = "onnxruntime") -> None:
         weights = Path(weights)
-        self.card = read_card(weights, CARD_VERSION)
+        self.card = card_of(weights)
         self.runtime = check_runtime(runtime)
         self._window, self._stride = self.card["window"], self.card["stride"]
         self.reach = self._window // 2
@@ -272,6 +273,11 @@ class GlancingScorer:
         return scores, places
 
 
+def card_of(weights: Path) -> dict[str, Any]:
+    """Read and check the card of a net, its twin or its glance, as `read_card` does."""
+    return read_card(weights, CARD_VERSION)
+
+
 def glance_of(weights: Path) -> Path:
     """Where a net's glance lies: ``NAME.onnx`` to ``NAME.glance.onnx``."""
     return weights.with_suffix(".glance.onnx")
@@ -293,7 +299,7 @@ def net_of(weights: Path, int8: bool = True, runtime: str = "onnxruntime") -> Cn
     if runtime == "torch" or not (int8 and int8_of(weights).exists()):
         return CnnScorer(weights, runtime)
     net = CnnScorer(int8_of(weights), runtime)
-    if net.card.get("int8_of") != read_card(weights, CARD_VERSION)["sha256"]:
+    if net.card.get("int8_of") != card_of(weights)["sha256"]:
         raise InputError(
             f"{int8_of(weights)} was made of another net than {weights.name}; delete it, or "
             "make one with roottip train"
