@@ -44,7 +44,7 @@ from roottip import batch, engine, windows
 from roottip.detector import Detector, load
 from roottip.engine import Engine
 from roottip.images import read_image
-from roottip.learning.export import restore, sizes
+from roottip.learning.export import layer_widths, restore
 from roottip.learning.net import TipNet
 from roottip.meter import Meter
 from roottip.scale import adjustment
@@ -215,7 +215,7 @@ def skeleton_ends(image: Image) -> NDArray[np.intp]:
 
 
 def torch_net(scorer: CnnScorer, image: Image) -> TipNet:
-    net = TipNet(**sizes(SHIPPED))
+    net = TipNet(**layer_widths(SHIPPED))
     some = windows.grid(image.shape, 64)[:256]
     planes = windows.patches(image, some, scorer.card["window"]).transpose(0, 3, 1, 2)
     restore(net, SHIPPED, torch.from_numpy(np.ascontiguousarray(planes)))

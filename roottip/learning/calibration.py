@@ -19,7 +19,7 @@ from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from roottip.learning.choice import judge, scan
+from roottip.learning.choice import evaluated, scan
 from roottip.learning.mining import detector_of
 from roottip.learning.net import TipNet
 from roottip.learning.plates import Plate, by_dataset
@@ -62,7 +62,7 @@ def calibrate(
     detector = detector_of(net)
     parts = []
     for dataset, here in by_dataset(plates).items():
-        own = judge(scan(detector, here), here).matches
+        own = evaluated(scan(detector, here), here).matches
         own = own[own["outcome"].isin([HIT, FALSE_ALARM])]
         share = 1.0 if shares is None else shares[dataset]
         parts.append(own.assign(weight=share / max(1, len(own))))

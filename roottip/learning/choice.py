@@ -55,7 +55,7 @@ class _Once:
         self._known.clear()
 
 
-def judge(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> Evaluation:
+def evaluated(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> Evaluation:
     """Score what was found on plates, as `scan` gives it; tips are matched within `TOLERANCE`."""
     truth = pd.concat([_truth(plate) for plate in plates], ignore_index=True)
     names = [plate.name for plate in plates]
@@ -76,7 +76,7 @@ def curves(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> dict[str, 
         own = [pair for pair in zip(found, plates, strict=True) if pair[1].dataset == dataset]
         if not any(len(plate.tips) for _, plate in own):
             continue
-        judged = judge(*zip(*own, strict=True))
+        judged = evaluated(*zip(*own, strict=True))
         at = at_thresholds(judged.curve, THRESHOLDS)
         result[dataset] = at.assign(tips=int(judged.summary["truth"]))
     return result

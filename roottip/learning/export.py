@@ -64,7 +64,7 @@ def export(net: Net, path: Path, card: dict[str, Any]) -> None:
     cards.write(path, model.SerializeToString(deterministic=True), full)
 
 
-def sizes(weights: Path) -> dict[str, int]:
+def layer_widths(weights: Path) -> dict[str, int]:
     """``kernels``, ``features`` and ``hidden`` of an exported net, as `TipNet` takes them.
 
     Raises

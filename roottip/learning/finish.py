@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from roottip import __version__
+from roottip.learning import glance, review
 from roottip.learning.calibration import calibrate
 from roottip.learning.choice import choose
 from roottip.learning.export import export
-from roottip.learning.glance import adopt, distil
 from roottip.learning.mining import APART, LEAST, SIZES, some
 from roottip.learning.net import TipNet
 from roottip.learning.plates import Plate
 from roottip.learning.quantise import write_int8
-from roottip.learning.review import hand_on, teach
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import card_of, glance_of, int8_of
 from roottip.scorers.review import review_of
@@ -102,10 +101,10 @@ def finish(
     export(net, path, card)
     write_int8(path, parts.plates, seed)
     if review_steps > 0:
-        pupils = _pupils(parts.training, judges)
-        teach(path, pupils, review_steps, seed, accelerator, recipe["precision"])
+        taught = _review_plates(parts.training, judges)
+        review.teach(path, taught, review_steps, seed, accelerator, recipe["precision"])
     elif start is not None and review_of(start).exists():
-        hand_on(start, path)
+        review.adopt(start, path)
     if threshold is None or parts.held_out or review_of(path).exists():
         known = None if start is None else card_of(start)["threshold"]
         handed_on = review_steps == 0
@@ -126,13 +125,13 @@ def finish(
             for suffix in (".onnx", ".json"):
                 review_of(path).with_suffix(suffix).unlink(missing_ok=True)
     if start is not None and glance_of(start).exists():
-        adopt(start, path, parts.plates)
+        glance.adopt(start, path, parts.plates)
     elif glance_steps > 0:
-        distil(path, parts.plates, glance_steps, seed)
+        glance.distil(path, parts.plates, glance_steps, seed)
     return _in_place(path, output)
 
 
-def _pupils(training: Sequence[Plate], judges: Sequence[Plate]) -> list[Plate]:
+def _review_plates(training: Sequence[Plate], judges: Sequence[Plate]) -> list[Plate]:
     """Plates to teach a review on: none that judge it, but of datasets that all judge, all."""
     judging = {id(plate) for plate in judges}
     others = [plate for plate in training if id(plate) not in judging]

@@ -42,7 +42,7 @@ FAINTER = 0.7
 may think more of it."""
 
 
-class Pupil(Learner):
+class Student(Learner):
     """Learns another net's scores in place of the labels."""
 
     def __init__(self, teacher: CnnScorer) -> None:
@@ -80,12 +80,12 @@ def distil(weights: Path, plates: Sequence[Plate], steps: int, seed: int = 0) ->
     """
     lightning.seed_everything(seed, workers=True, verbose=False)
     # its twin, where it has one: as good a teacher in a third of the time
-    pupil = Pupil(net_of(weights))
+    student = Student(net_of(weights))
     samples = DataLoader(Samples(plates, steps * BATCH, seed), BATCH, num_workers=1)
-    fit_once(pupil, samples, accelerator="cpu")  # where the teacher is
+    fit_once(student, samples, accelerator="cpu")  # where the teacher is
     path = glance_of(weights)
     # lets all through until `_fit` says
-    export(pupil.net, path, {"threshold": 0.0, "radius": RADIUS, "steps": steps, "seed": seed})
+    export(student.net, path, {"threshold": 0.0, "radius": RADIUS, "steps": steps, "seed": seed})
     quantise_file(path, typical(plates, seed))
     return _fit(path, weights, plates)
 

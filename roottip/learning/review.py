@@ -28,7 +28,7 @@ from tqdm import tqdm
 from roottip import __version__
 from roottip.errors import InputError
 from roottip.learning.choice import TOLERANCE
-from roottip.learning.export import export, restore, sizes
+from roottip.learning.export import export, layer_widths, restore
 from roottip.learning.mining import APART
 from roottip.learning.module import Learner, cross_entropy, fit_once
 from roottip.learning.net import WINDOW, ReviewNet, TipNet
@@ -227,7 +227,7 @@ def teach(
         tqdm(looked_at, "finding", leave=False, disable=None), weights, steps * BATCH, seed
     )
     squares = torch.stack([finds[i][0] for i in range(min(TYPICAL, len(finds)))])
-    net = TipNet(**sizes(weights))
+    net = TipNet(**layer_widths(weights))
     restore(net, weights, squares.flatten(0, 1))
     module = ReviewModule(ReviewNet(net, len(SIZES))).train()
     fit_once(module, DataLoader(finds, BATCH, num_workers=1), accelerator, precision)
@@ -253,7 +253,7 @@ def teach(
     return path
 
 
-def hand_on(start: Path, weights: Path) -> Path:
+def adopt(start: Path, weights: Path) -> Path:
     """Make the review of the net that another one was trained from its review too."""
     path = review_of(weights)
     card = cards.read_card(review_of(start), CARD_VERSION)

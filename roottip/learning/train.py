@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from roottip.errors import InputError, check_number
-from roottip.learning.export import restore, sizes
+from roottip.learning.export import layer_widths, restore
 from roottip.learning.finish import Parts, finish
 from roottip.learning.module import OFFSET_WEIGHT, TipModule, fit, precision_of, trainer_of
 from roottip.learning.patches import R1, R2, window_patches
@@ -173,7 +173,7 @@ def train(
         raise InputError(
             "trainer.rounds=0 learns nothing, so it needs a net to begin with; give start="
         )
-    size = {"features": features} if start is None else sizes(start)
+    size = {"features": features} if start is None else layer_widths(start)
     precision = precision_of(precision, accelerator)
     lightning.seed_everything(seed, workers=True, verbose=False)
     plates = read_plates([Path(folder) for folder in data], root_width=root_width)

@@ -23,13 +23,13 @@ from roottip.learning.choice import (
     curves,
     scan,
 )
-from roottip.learning.export import export, restore, sizes
-from roottip.learning.finish import _pupils
+from roottip.learning.export import export, layer_widths, restore
+from roottip.learning.finish import _review_plates
 from roottip.learning.mining import LEAST
 from roottip.learning.net import WINDOW, ReviewNet, TipNet
 from roottip.learning.plates import Plate
 from roottip.learning.quantise import quantise
-from roottip.learning.review import BATCH, PASSES, SIZES, Finds, hand_on, teach
+from roottip.learning.review import BATCH, PASSES, SIZES, Finds, adopt, teach
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import SHIPPED, CnnScorer, detector
@@ -65,7 +65,7 @@ def weights(tmp_path: Path) -> Path:
 
 def learnt(weights: Path, squares: np.ndarray) -> ReviewNet:
     """A review with layers of a trained net and chance in its head."""
-    net = TipNet(**sizes(weights))
+    net = TipNet(**layer_widths(weights))
     restore(
         net, weights, torch.from_numpy(squares.reshape(-1, *squares.shape[2:])).permute(0, 3, 1, 2)
     )
@@ -97,7 +97,7 @@ def test_what_is_exported_is_what_was_learnt_and_its_twin_is_near(
 
 
 def test_a_review_begins_by_leaving_scores_as_they_are(weights: Path) -> None:
-    net = ReviewNet(TipNet(**sizes(weights)), 2).eval()
+    net = ReviewNet(TipNet(**layer_widths(weights)), 2).eval()
     squares = torch.randint(0, 256, (3, 2, 3, WINDOW, WINDOW), dtype=torch.uint8)
     assert net(squares).tolist() == [0, 0, 0]
 
@@ -156,7 +156,7 @@ def test_a_taught_review_is_used_and_handed_on(
     cards.write(review_of(other), path.read_bytes(), {**Review(path).card, "review_of": "another"})
     with pytest.raises(InputError, match="made for another net"):
         detector(other)
-    assert Review(hand_on(weights, other)).card["review_of"] == CnnScorer(other).card["sha256"]
+    assert Review(adopt(weights, other)).card["review_of"] == CnnScorer(other).card["sha256"]
     assert detector(other).review is not None
 
 
@@ -223,7 +223,7 @@ def test_settings_are_chosen_by_one_look_at_each_plate(
 
 def test_who_judges_a_review_is_not_among_those_that_teach_it(plates: list[Plate]) -> None:
     first, second, only = plates[0], plates[1], plates[3]  # of datasets a, a and b
-    taught = _pupils([first, second, only], judges=[first, only])
+    taught = _review_plates([first, second, only], judges=[first, only])
     # of a dataset that all judge, all teach
     assert [id(plate) for plate in taught] == [id(second), id(only)]
 

@@ -9,7 +9,7 @@ import pytorch_lightning
 import torch
 
 from roottip import windows
-from roottip.learning.export import export, restore, sizes
+from roottip.learning.export import export, layer_widths, restore
 from roottip.learning.module import TipModule, cross_entropy, offset_error
 from roottip.learning.net import GAPS, STRIDE, WINDOW, TipNet
 from roottip.scorers.cnn import CnnScorer
@@ -156,7 +156,8 @@ def test_a_net_that_only_scored_learns_offsets_from_0(tmp_path: Path) -> None:
     last = net.layers[-1]
     assert isinstance(last, torch.nn.Conv2d)
     assert last.bias is not None
-    assert sizes(write(net, tmp_path / "all.onnx")) == {"kernels": 4, "features": 6, "hidden": 5}
+    widths = layer_widths(write(net, tmp_path / "all.onnx"))
+    assert widths == {"kernels": 4, "features": 6, "hidden": 5}
     images = torch.randint(0, 256, (8, 3, WINDOW + 8, WINDOW + 8), dtype=torch.uint8)
     expected = net(images).detach()
     net.layers[-1] = torch.nn.Conv2d(5, 1, 1)
