@@ -165,6 +165,7 @@ def train(
 ) -> int:
     """Train a net on annotated images, choose its threshold and export it."""
     try:
+        from roottip.learning.recipe import Recipe
         from roottip.learning.train import train as learn
         from roottip.scorers.cnn import SHIPPED, card_of
         from roottip.scorers.review import review_of
@@ -184,13 +185,13 @@ def train(
         model = learn(
             data,
             output,
+            Recipe(**trainer),
             dev=dev,
             threshold=threshold,
             start=start,
             resume=resume,
             seed=seed,
             root_width=root_width,
-            **trainer,
         )
     if model is None:  # a process that only helped
         return OK

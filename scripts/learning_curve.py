@@ -89,19 +89,11 @@ def trained(
     detector: str, parts: list[Path], folder: Path, length: int, seed: int
 ) -> WindowDetector:
     if detector == "cnn":
+        from roottip.learning.recipe import Recipe
         from roottip.learning.train import train
 
-        path = train(
-            parts,
-            folder / "net",
-            dev=0.0,
-            threshold=LEAST,
-            seed=seed,
-            rounds=3,
-            steps=300,
-            batch=64,
-            tip_weight=6.0,
-        )
+        recipe = Recipe(rounds=3, steps=300, batch=64, tip_weight=6.0)
+        path = train(parts, folder / "net", recipe, dev=0.0, threshold=LEAST, seed=seed)
         return cnn.detector(path)
     from roottip.learning.features import fit
     from roottip.learning.plates import read_plates

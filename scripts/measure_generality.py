@@ -32,10 +32,10 @@ from roottip.scorers.review import review_of
 from roottip.settings import resource
 
 RECIPE = {"rounds": 3, "steps": 900, "precision": "auto"}
-"""For `train`: from nothing."""
+"""For a `Recipe`: from nothing."""
 
 REVIEW = {"rounds": 0, "review_steps": 2000, "precision": "auto"}
-"""For `train`: what comes after."""
+"""For a `Recipe`: what comes after."""
 
 _FINETUNE = yaml.safe_load((resource("conf") / "trainer" / "finetune.yaml").read_text("utf-8"))
 
@@ -68,14 +68,14 @@ def main() -> None:
         photographs = [other for other in sets if other != folder]
         shares = [(1 - sum(of_made)) / len(photographs)] * len(photographs) + of_made
         both = {"shares": shares, "seed": seed}
-        bare = trained([*photographs, *made], own / "bare", **both, **RECIPE)
-        net = trained([*photographs, *unseen], own / "net", start=bare, **both, **REVIEW)
+        bare = trained([*photographs, *made], own / "bare", RECIPE, **both)
+        net = trained([*photographs, *unseen], own / "net", REVIEW, start=bare, **both)
         parts = subsets(folder, own, arguments.images, seed)
         used = set(max(parts.values(), key=len))
         rows = []
         for path, names in {bare: [], net: [], **parts}.items():
             if names:
-                path = trained([path], path / "net", start=net, seed=seed, **FITTING)
+                path = trained([path], path / "net", FITTING, start=net, seed=seed)
             measured = measure(path, folder, used, tolerance)
             what = {"left out": folder.name, "review": review_of(path).exists()}
             rows.append({**what, "fitted to": len(names), **measured})

@@ -21,6 +21,7 @@ from measure_cnn import most_right, one_draw
 
 from roottip import app, table
 from roottip.learning.plates import read_plates
+from roottip.learning.recipe import Recipe
 from roottip.learning.train import train
 from roottip.scorers.cnn import SHIPPED, CnnScorer
 from roottip.synth.dataset import varied_plates, write_dataset
@@ -40,10 +41,15 @@ LAB = {
 }  # fmt: skip
 """What is the same on all plates; ages, laterals, clamps, seeds and the rest vary."""
 
-RECIPE = {
-    "rounds": 4, "steps": 1200, "batch": 64, "rate": 5e-4, "patience": 4, "dev": 0.05,
-    "offset_weight": 0.2, "precision": "auto",
-}  # fmt: skip
+RECIPE = Recipe(
+    rounds=4,
+    steps=1200,
+    batch=64,
+    rate=5e-4,
+    patience=4,
+    offset_weight=0.2,
+    precision="auto",
+)
 """Drawn tips are marked exactly, so that offsets may weigh more than with photographs."""
 
 
@@ -58,7 +64,7 @@ def main() -> None:
     weights = output / "fit" / "model.onnx"
     if not weights.is_file():
         resume = (output / "fit" / "checkpoints" / "last.ckpt").is_file()
-        train([known], output / "fit", start=SHIPPED, resume=resume, **RECIPE)
+        train([known], output / "fit", RECIPE, dev=0.05, start=SHIPPED, resume=resume)
     compared = output / "comparison"
     app.compare(
         unknown, "val", ["baseline", "cnn", str(weights)], tolerance=TOLERANCE, output=compared

@@ -35,6 +35,7 @@ from onnx import numpy_helper
 from roottip import table
 from roottip.learning.glance import adopt
 from roottip.learning.plates import read_plates
+from roottip.learning.recipe import Recipe
 from roottip.learning.train import train
 from roottip.places import file_hash
 from roottip.scorers import card
@@ -58,7 +59,7 @@ SHARES = {
 
 RECIPE = {"rounds": 13, "steps": 307, "batch": 768, "rate": 3e-3}
 ONWARD = {"rounds": 3, "steps": 2000, "batch": 64, "rate": 6e-4}
-"""For `train`: from nothing, and from the net that ships."""
+"""For a `Recipe`: from nothing, and from the net that ships."""
 
 REVIEW_STEPS = 4000
 """Of the review's training, which --rounds 0 does."""
@@ -110,21 +111,20 @@ def main() -> None:
     output: Path = arguments.output
     data = [*arguments.data, *make_sets(output, arguments.seed)]
     start: Path | None = None if arguments.onward is None else SHIPPED
-    recipe = dict(RECIPE if start is None else ONWARD)
+    recipe: dict[str, Any] = {**(RECIPE if start is None else ONWARD), "precision": "auto"}
     if arguments.rounds is not None:
         recipe["rounds"] = arguments.rounds
+    recipe["review_steps"] = REVIEW_STEPS if recipe["rounds"] == 0 else 0
     if arguments.onward:
         start = output / "start.onnx"
         write_mean(arguments.onward, start)
     path = trained(
         data,
         output / "net",
+        recipe,
         shares=[SHARES[folder.name] for folder in data],
         seed=arguments.seed,
-        review_steps=REVIEW_STEPS if recipe["rounds"] == 0 else 0,
         start=start,
-        precision="auto",
-        **recipe,
     )
     if not glance_of(path).exists():
         adopt(SHIPPED, path, read_plates(data))
@@ -138,16 +138,25 @@ def main() -> None:
     print(f"{SHIPPED}, its twin in 8 bits, its glance, its review and their cards are written")
 
 
-def trained(data: list[Path], output: Path, **recipe: Any) -> Path:
-    """A net that no groups choose, or the one made before; a training stopped goes on."""
-    start = recipe.get("start")
-    begun = recipe | {"start": None if start is None else file_hash(start)}
+def trained(
+    data: list[Path],
+    output: Path,
+    recipe: dict[str, Any],
+    start: Path | None = None,
+    **given: Any,
+) -> Path:
+    """A net that no groups choose, or the one made before; a training stopped goes on.
+
+    It is made by a `Recipe` of those settings, with whatever else is given to `train`.
+    """
+    begun = {**recipe, **given, "start": None if start is None else file_hash(start)}
     same(output, {"data": [folder.name for folder in data], **begun})
     path = output / "model.onnx"
     if path.is_file():
         return path
     stopped = (output / "checkpoints" / "last.ckpt").is_file()
-    return train(data, output, resume=stopped, dev=0.0, glance_steps=0, **recipe)
+    made = Recipe(**recipe, glance_steps=0)
+    return train(data, output, made, dev=0.0, start=start, resume=stopped, **given)
 
 
 def write_mean(nets: Sequence[Path], path: Path) -> None:

@@ -17,6 +17,7 @@ from roottip.learning.mining import APART, LEAST, SIZES, some
 from roottip.learning.net import TipNet
 from roottip.learning.plates import Plate
 from roottip.learning.quantise import write_int8
+from roottip.learning.recipe import Recipe
 from roottip.scorers import card as cards
 from roottip.scorers.cnn import card_of, glance_of, int8_of
 from roottip.scorers.review import review_of
@@ -52,12 +53,10 @@ def finish(
     learnt: Path | None,
     output: Path,
     parts: Parts,
-    recipe: Mapping[str, Any],
+    record: Mapping[str, Any],
+    recipe: Recipe,
     start: Path | None,
     threshold: float | None,
-    glance_steps: int,
-    review_steps: int,
-    accelerator: str,
     seed: int,
 ) -> Path:
     """Write ``model.onnx``, and all that belongs to it, into a training's folder.
@@ -71,9 +70,9 @@ def finish(
         The checkpoint whose net it is.
     output : Path
     parts : Parts
-    recipe : mapping
+    record : mapping
         How it was trained, as the card says it.
-    start, threshold, glance_steps, review_steps, accelerator, seed
+    recipe, start, threshold, seed
         As `train.train` takes them.
 
     Returns
@@ -93,21 +92,21 @@ def finish(
         "sizes": list(SIZES),
         "surest": 0.0,
         "roottip": __version__,
-        "training": dict(recipe),
+        "training": dict(record),
         "calibration": calibrate(net, judges, parts.shares),
     }
     if learnt is not None:
         shutil.copyfile(learnt, path.with_suffix(".ckpt"))
     export(net, path, card)
     write_int8(path, parts.plates, seed)
-    if review_steps > 0:
+    if recipe.review_steps > 0:
         taught = _review_plates(parts.training, judges)
-        review.teach(path, taught, review_steps, seed, accelerator, recipe["precision"])
+        review.teach(path, taught, recipe.review_steps, seed, recipe.accelerator, recipe.precision)
     elif start is not None and review_of(start).exists():
         review.adopt(start, path)
     if threshold is None or parts.held_out or review_of(path).exists():
         known = None if start is None else card_of(start)["threshold"]
-        handed_on = review_steps == 0
+        handed_on = recipe.review_steps == 0
         choice = choose(path, judges, parts.shares, known, handed_on)
         card["surest"] = choice.surest
         card["training"]["dev"] = {
@@ -126,8 +125,8 @@ def finish(
                 review_of(path).with_suffix(suffix).unlink(missing_ok=True)
     if start is not None and glance_of(start).exists():
         glance.adopt(start, path, parts.plates)
-    elif glance_steps > 0:
-        glance.distil(path, parts.plates, glance_steps, seed)
+    elif recipe.glance_steps > 0:
+        glance.distil(path, parts.plates, recipe.glance_steps, seed)
     return _in_place(path, output)
 
 

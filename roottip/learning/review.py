@@ -209,7 +209,7 @@ def teach(
         Of the training, `BATCH` finds each.
     seed : int
     accelerator, precision : str
-        As `roottip.learning.train.train` takes them.
+        As in a `Recipe`.
 
     Returns
     -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from roottip.errors import InputError, check_number
 from roottip.learning.export import layer_widths, restore
 from roottip.learning.finish import Parts, finish
-from roottip.learning.module import OFFSET_WEIGHT, TipModule, fit, precision_of, trainer_of
+from roottip.learning.module import TipModule, fit, precision_of, trainer_of
 from roottip.learning.patches import R1, R2, window_patches
 from roottip.learning.plates import Plate, hold_out, read_plates, summary
+from roottip.learning.recipe import FULL, Recipe
 from roottip.learning.rounds import DevScore, Rounds
 from roottip.places import check_folder
 from roottip.scorers.cnn import card_of
@@ -43,27 +44,14 @@ than others, then choose the threshold."""
 def train(
     data: Sequence[Path],
     output: Path,
+    recipe: Recipe = FULL,
+    *,
     dev: float | None = None,
-    rounds: int = 14,
-    steps: int = 400,
-    batch: int = 128,
-    rate: float = 2e-3,
-    features: int = 64,
-    tip_weight: float = 2.0,
-    offset_weight: float = OFFSET_WEIGHT,
-    patience: int = 14,
-    seed: int = 0,
-    resume: bool = False,
-    start: Path | None = None,
-    workers: int = 1,
-    accelerator: str = "auto",
-    devices: int | str = 1,
-    num_nodes: int = 1,
-    precision: str = "32-true",
     threshold: float | None = None,
+    start: Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
     shares: Sequence[float] | None = None,
-    glance_steps: int = 2000,
-    review_steps: int = 0,
     root_width: float | None = None,
 ) -> Path | None:
     """Train a net on dataset folders and write it as ``model.onnx`` with its card.
@@ -79,53 +67,24 @@ def train(
         A folder for ``checkpoints/``, ``logs/`` (CSV and TensorBoard), and the best net as
         ``model.ckpt``, ``model.onnx``, its quantised twin ``model.int8.onnx``, and their cards;
         these appear at the end, together.
+    recipe : Recipe
     dev : float, optional
         Share of each dataset's groups to hold out. Where they have fewer than `ENOUGH` tips, the
         threshold is chosen on all images of the train part together. With 0 it is too, and the
         last net is taken. Where not given it is `HELD_OUT` if that has `ENOUGH` tips, else 0.
-    rounds, steps, batch : int
-        Between two rounds the training images are scanned for false alarms to learn from;
-        `steps` a round, `batch` samples a step. With 0 rounds nothing is learnt: the net that
-        training would start from is calibrated on these images, and its threshold chosen.
-    rate : float
-        Peak of the learning rate.
-    features : int
-        Kernels of the net's inner layers; with `start` that net's.
-    tip_weight : float
-        How many non-tips a tip counts for in the loss; more makes the first steps faster, less
-        makes the scores truer.
-    offset_weight : float
-        What a px of a window's offset from the tip weighs in the loss. Where marks are exact, more
-        of it tells neighbours apart; fitted to few photographs a net with more finds fewer tips.
-    patience : int
-        Rounds without a better F1 on the held-out groups before training stops.
-    seed : int
-        The same seed on the same machine and number of workers gives the same net.
-    resume : bool
-        Go on from the last checkpoint in `output`.
+    threshold : float, optional
+        In place of the one that would be chosen.
     start : path, optional
         ``model.onnx``, with its card, of the net that training starts from, to fit it to more
         images. The threshold is then the nearest to that net's that does about as well as the best.
-    workers : int
-        Processes that make samples.
-    accelerator, devices, num_nodes
-        Lightning's.
-    precision : str
-        Lightning's, or ``auto``, as `module.precision_of` says.
-    threshold : float, optional
-        In place of the one that would be chosen.
+    resume : bool
+        Go on from the last checkpoint in `output`.
+    seed : int
+        The same seed on the same machine and number of workers gives the same net.
     shares : sequence of float, optional
         How often samples come from each dataset, relative to the others, and what each weighs where
         the threshold is chosen; equally often where not given, however many images each has, and
         every tip the same.
-    glance_steps : int
-        Steps of the training of the net's glance, ``model.glance.onnx``, with which detection is
-        faster; 0 makes none. A `start` that has one hands it on in their place.
-    review_steps : int
-        Steps of the training of the net's review, ``model.review.onnx``, which looks at each find
-        again; worth it where many plates are trained with. It stays where it helps on the images
-        that choose the threshold. 0 makes none, and a `start` that has one hands it on; that stays
-        where it does no harm there.
     root_width : float, optional
         Typical root width in px of all images. Estimated from each where not given.
 
@@ -141,7 +100,7 @@ def train(
         be resumed, or nothing to resume, or one with other settings, a setting is out of its
         range, or with 0 rounds there is no `start`.
     """
-    output = Path(output)
+    output, folders = Path(output), [Path(folder) for folder in data]
     check_folder(output)
     last = output / "checkpoints" / "last.ckpt"
     if resume != last.exists():
@@ -153,30 +112,95 @@ def train(
     if not resume and (output / "model.onnx").exists():
         raise InputError(f"{output} holds a net, model.onnx; give another output")
     check_number("seed", seed, 0, most=2**32 - 1, whole=True)  # numpy's limit
-    for name, number, least in (
-        ("trainer.rounds", rounds, 0),
-        ("trainer.steps", steps, 1),
-        ("trainer.batch", batch, 1),
-        ("trainer.features", features, 1),
-        ("trainer.patience", patience, 0),
-        ("trainer.workers", workers, 0),
-        ("trainer.glance_steps", glance_steps, 0),
-        ("trainer.review_steps", review_steps, 0),
-    ):
-        check_number(name, number, least, whole=True)
-    check_number("trainer.rate", rate, 0)
-    check_number("trainer.tip_weight", tip_weight, 0, above=True)
-    check_number("trainer.offset_weight", offset_weight, 0)
     if threshold is not None:
         check_number("threshold", threshold, 0, most=1)
-    if rounds == 0 and start is None:
+    if recipe.rounds == 0 and start is None:
         raise InputError(
             "trainer.rounds=0 learns nothing, so it needs a net to begin with; give start="
         )
-    size = {"features": features} if start is None else layer_widths(start)
-    precision = precision_of(precision, accelerator)
+    if shares is not None and not (len(shares) == len(data) and min(shares) > 0):
+        raise InputError(
+            f"shares={list(shares)} must be a number above 0 for each of {len(data)} data"
+        )
+    shares_of = None if shares is None else dict(zip(map(str, folders), shares, strict=True))
+    size = {"features": recipe.features} if start is None else layer_widths(start)
+    precision = precision_of(recipe.precision, recipe.accelerator)
     lightning.seed_everything(seed, workers=True, verbose=False)
-    plates = read_plates([Path(folder) for folder in data], root_width=root_width)
+    parts = _parts(read_plates(folders, root_width=root_width), dev, seed, shares_of)
+    module = TipModule(
+        **size,
+        rate=recipe.rate,
+        tip_weight=recipe.tip_weight,
+        offset_weight=recipe.offset_weight,
+    )
+    if start is not None:
+        windows = window_patches(parts.training, seed).tensors[0]
+        # of all plates alike: the first would be of the first dataset
+        chosen = np.random.default_rng(seed).permutation(len(windows))[:SOME]
+        restore(module.net, start, windows[chosen])
+        module.train()  # Lightning trains in the mode it finds
+    rounds_of = Rounds(
+        parts.training,
+        parts.held_out,
+        recipe.steps * recipe.batch,
+        recipe.batch,
+        recipe.workers,
+        seed,
+        shares_of,
+    )
+    best, callbacks = _callbacks(last.parent, parts.held_out, recipe.patience)
+    csv = CSVLogger(output, "logs")  # a new version_N at each start: a resumed one keeps the old
+    record: dict[str, Any] = {
+        "data": summary(parts.training),
+        "r1": R1,
+        "r2": R2,
+        "rounds": recipe.rounds,
+        "steps": recipe.steps,
+        "batch": recipe.batch,
+        "rate": recipe.rate,
+        "tip_weight": recipe.tip_weight,
+        "offset_weight": recipe.offset_weight,
+        "shares": list(shares or [1.0] * len(data)),
+        "root_width": root_width,
+        "start": None if start is None else card_of(start)["sha256"],
+        "seed": seed,
+    }
+    machines = {"devices": recipe.devices, "num_nodes": recipe.num_nodes}
+    # the data last: a width or a share held out changes them too
+    begun = record | size | machines | {"dev": dev}
+    begun["data"] = begun.pop("data")
+    begun = json.loads(json.dumps(begun, default=float))  # as a checkpoint may hold it
+    if resume:
+        _check_same(begun, last)
+    trainer = trainer_of(
+        accelerator=recipe.accelerator,
+        **machines,
+        precision=precision,
+        max_epochs=recipe.rounds,
+        reload_dataloaders_every_n_epochs=1,
+        callbacks=callbacks,
+        logger=[csv, TensorBoardLogger(output, "logs", csv.version)],
+        log_every_n_steps=min(50, recipe.steps),
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # `Rounds` deals the samples out
+    )
+    learnt: Path | None = None
+    if recipe.rounds > 0:
+        module.hparams["recipe"] = begun  # into every checkpoint
+        fit(trainer, module, datamodule=rounds_of, ckpt_path=last if resume else None)
+        learnt = last.with_name(Path(best.best_model_path).name)
+        module.load_state_dict(_checkpoint(learnt)["state_dict"])
+    if not trainer.is_global_zero:
+        return None
+    record["precision"] = precision
+    return finish(module.net, learnt, output, parts, record, recipe, start, threshold, seed)
+
+
+def _parts(
+    plates: list[Plate], dev: float | None, seed: int, shares: Mapping[str, float] | None
+) -> Parts:
+    """Decide what is held out, as `train` says of `dev`."""
     training, held_out = hold_out(plates, HELD_OUT if dev is None else dev, seed)
     enough = sum(len(plate.tips) for plate in held_out) >= ENOUGH
     if dev is None and not enough:
@@ -186,77 +210,7 @@ def train(
             f"dev={dev} holds out no group with a tip to choose the threshold on; give more "
             "groups, a larger dev, or dev=0"
         )
-    module = TipModule(**size, rate=rate, tip_weight=tip_weight, offset_weight=offset_weight)
-    if start is not None:
-        windows = window_patches(training, seed).tensors[0]
-        # of all plates alike: the first would be of the first dataset
-        chosen = np.random.default_rng(seed).permutation(len(windows))[:SOME]
-        restore(module.net, start, windows[chosen])
-        module.train()  # Lightning trains in the mode it finds
-    if shares is not None and not (len(shares) == len(data) and min(shares) > 0):
-        raise InputError(
-            f"shares={list(shares)} must be a number above 0 for each of {len(data)} data"
-        )
-    shares_of = None if shares is None else dict(zip(map(str, data), shares, strict=True))
-    rounds_of = Rounds(training, held_out, steps * batch, batch, workers, seed, shares_of)
-    best, callbacks = _callbacks(last.parent, held_out, patience)
-    csv = CSVLogger(output, "logs")  # a new version_N at each start: a resumed one keeps the old
-    recipe: dict[str, Any] = {
-        "data": summary(training),
-        "r1": R1,
-        "r2": R2,
-        "rounds": rounds,
-        "steps": steps,
-        "batch": batch,
-        "rate": rate,
-        "tip_weight": tip_weight,
-        "offset_weight": offset_weight,
-        "shares": list(shares or [1.0] * len(data)),
-        "root_width": root_width,
-        "start": None if start is None else card_of(start)["sha256"],
-        "seed": seed,
-    }
-    machines = {"devices": devices, "num_nodes": num_nodes}
-    # the data last: a width or a share held out changes them too
-    begun = recipe | size | machines | {"dev": dev}
-    begun["data"] = begun.pop("data")
-    begun = json.loads(json.dumps(begun, default=float))  # as a checkpoint may hold it
-    if resume:
-        _check_same(begun, last)
-    trainer = trainer_of(
-        accelerator=accelerator,
-        devices=devices,
-        num_nodes=num_nodes,
-        precision=precision,
-        max_epochs=rounds,
-        reload_dataloaders_every_n_epochs=1,
-        callbacks=callbacks,
-        logger=[csv, TensorBoardLogger(output, "logs", csv.version)],
-        log_every_n_steps=min(50, steps),
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        use_distributed_sampler=False,  # `Rounds` deals the samples out
-    )
-    if rounds > 0:
-        module.hparams["recipe"] = begun  # into every checkpoint
-        fit(trainer, module, datamodule=rounds_of, ckpt_path=last if resume else None)
-        kept = last.with_name(Path(best.best_model_path).name)
-        module.load_state_dict(_checkpoint(kept)["state_dict"])
-    if not trainer.is_global_zero:
-        return None
-    return finish(
-        module.net,
-        kept if rounds > 0 else None,
-        output,
-        Parts(plates, training, held_out, enough, shares_of),
-        recipe=recipe | {"precision": precision},
-        start=start,
-        threshold=threshold,
-        glance_steps=glance_steps,
-        review_steps=review_steps,
-        accelerator=accelerator,
-        seed=seed,
-    )
+    return Parts(plates, training, held_out, enough, shares)
 
 
 def _callbacks(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
@@ -10,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -32,6 +31,7 @@ from roottip.learning.mining import LEAST, SIZES, false_alarms, finds_of
 from roottip.learning.module import TipModule, precision_of
 from roottip.learning.patches import Samples, negatives, window_patches
 from roottip.learning.plates import Plate, distance, hold_out, read_plates, summary
+from roottip.learning.recipe import FULL, Recipe
 from roottip.learning.train import train
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers.cnn import (
@@ -55,27 +55,18 @@ pytestmark = pytest.mark.filterwarnings(
 
 CONF = Path(__file__).parents[2] / "conf" / "trainer"
 
-TINY = {
-    "rounds": 2,
-    "steps": 8,
-    "batch": 16,
-    "dev": 0.5,
-    "workers": 0,
-    "glance_steps": 0,
-    "features": 16,
-}
+TINY = Recipe(rounds=2, steps=8, batch=16, workers=0, glance_steps=0, features=16)
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_trainers_config_is_arguments_of_train(path: Path) -> None:
+def test_a_trainers_config_is_a_recipe(path: Path) -> None:
     config = yaml.safe_load(path.read_text())
     config.pop("defaults", None)
-    defaults = {
-        name: parameter.default for name, parameter in inspect.signature(train).parameters.items()
-    }
-    assert config.keys() <= defaults.keys()
+    assert config.keys() <= asdict(FULL).keys()
+    recipe = Recipe(**config)
     if path.stem == "default":
-        assert config == {name: defaults[name] for name in config}
+        assert config.keys() == asdict(FULL).keys()
+        assert recipe == FULL
 
 
 def test_overfits_a_toy_set(drawn: Path) -> None:
@@ -103,7 +94,7 @@ def test_overfits_a_toy_set(drawn: Path) -> None:
 
 def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
     # twice the steps: after 8, some processors' scores still are all alike
-    weights = train([drawn], tmp_path, **{**TINY, "steps": 16})
+    weights = train([drawn], tmp_path, replace(TINY, steps=16), dev=0.5)
     card = json.loads(weights.with_suffix(".json").read_text())
     assert weights == tmp_path / "model.onnx"
     assert card["training"]["data"] == [
@@ -136,17 +127,17 @@ def test_trains_exports_and_resumes(drawn: Path, tmp_path: Path) -> None:
     assert {"loss", "dev_f1", "patch_accuracy"} <= set(metrics)
     assert list(logs.glob("events*"))
     last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["epoch"] == TINY["rounds"] - 1
+    assert last["epoch"] == TINY.rounds - 1
 
 
 def test_resumes_where_it_stopped(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    three = {**TINY, "rounds": 3}
+    three = replace(TINY, rounds=3)
     # the best round is the last one before the cut, which must be known after it
     f1 = iter([0.3, 0.9, 0.5, 0.3, 0.9, 0.5])
     monkeypatch.setattr("roottip.learning.rounds.best", lambda _: (0.5, next(f1)))
-    whole = train([drawn], tmp_path / "whole", **three)
+    whole = train([drawn], tmp_path / "whole", three, dev=0.5)
     mined = 0
 
     def stop(*given: object) -> object:
@@ -159,32 +150,32 @@ def test_resumes_where_it_stopped(
     with monkeypatch.context() as patch:
         patch.setattr("roottip.learning.rounds.false_alarms", stop)
         with pytest.raises(RuntimeError, match="power cut"):
-            train([drawn], tmp_path / "cut", **three)
+            train([drawn], tmp_path / "cut", three, dev=0.5)
     assert not (tmp_path / "cut" / "model.onnx").exists()
     with pytest.raises(InputError, match="resume=true"):
-        train([drawn], tmp_path / "cut", **three)
-    resumed = train([drawn], tmp_path / "cut", **three, resume=True)
+        train([drawn], tmp_path / "cut", three, dev=0.5)
+    resumed = train([drawn], tmp_path / "cut", three, dev=0.5, resume=True)
     for folder in ("whole", "cut"):
         kept = torch.load(tmp_path / folder / "model.ckpt", weights_only=True)
         assert kept["epoch"] == 1
     assert len(list((tmp_path / "cut" / "logs").glob("version_*/metrics.csv"))) == 2
-    for name, value, said in (
-        ("rounds", 4, "trainer.rounds=3, not 4"),
-        ("seed", 1, "seed=0, not 1"),
-        ("root_width", 9.0, "root_width=None, not 9.0"),
-        ("devices", 2, "trainer.devices=1, not 2"),
+    for recipe, other, said in (
+        (replace(three, rounds=4), {}, "trainer.rounds=3, not 4"),
+        (three, {"seed": 1}, "seed=0, not 1"),
+        (three, {"root_width": 9.0}, "root_width=None, not 9.0"),
+        (replace(three, devices=2), {}, "trainer.devices=1, not 2"),
     ):
         with pytest.raises(InputError, match=f"is of a training with {said}; resume it as it was"):
-            train([drawn], tmp_path / "cut", **{**three, name: value}, resume=True)
+            train([drawn], tmp_path / "cut", recipe, dev=0.5, resume=True, **other)
     assert resumed.read_bytes() == whole.read_bytes()
     (tmp_path / "cut").rename(tmp_path / "moved")
     with pytest.raises(InputError, match=r"was moved here from .*cut/checkpoints, where its best"):
-        train([drawn], tmp_path / "moved", **three, resume=True)
+        train([drawn], tmp_path / "moved", three, dev=0.5, resume=True)
 
 
 def test_the_same_seed_gives_the_same_net(drawn: Path, tmp_path: Path) -> None:
-    settings = {**TINY, "rounds": 1, "dev": 0.0, "threshold": 0.4}
-    nets = [train([drawn], tmp_path / name, **settings) for name in ("a", "b")]
+    once = replace(TINY, rounds=1)
+    nets = [train([drawn], tmp_path / name, once, dev=0.0, threshold=0.4) for name in ("a", "b")]
     assert nets[0].read_bytes() == nets[1].read_bytes()
     assert CnnScorer(nets[0]).card["threshold"] == 0.4
 
@@ -202,8 +193,7 @@ def test_groups_are_held_out_and_choose_the_threshold_if_they_have_enough_tips(
 ) -> None:
     monkeypatch.setattr("roottip.learning.train.ENOUGH", enough)
     monkeypatch.setattr("roottip.learning.train.HELD_OUT", 0.4)
-    settings = {**TINY, "rounds": 1, "steps": 24, "dev": dev}
-    card = CnnScorer(train([drawn], tmp_path, **settings)).card
+    card = CnnScorer(train([drawn], tmp_path, replace(TINY, rounds=1, steps=24), dev=dev)).card
     assert card["training"]["dev"]["plates"] == held
     training, held_out = hold_out(read_plates([drawn]), 0.4 if held else 0.0, 0)
     by_themselves = held > 0 and enough == 1
@@ -223,8 +213,8 @@ def test_a_glance_loses_no_tip_and_is_passed_on(
     teacher = tmp_path / "teacher.onnx"
     for suffix in (".onnx", ".json"):
         shutil.copyfile(SHIPPED.with_suffix(suffix), teacher.with_suffix(suffix))
-    recipe = {**TINY, "rounds": 0, "dev": 0.0, "glance_steps": 60, "threshold": 0.5}
-    first = train([drawn], tmp_path / "first", **recipe, start=teacher)
+    recipe = replace(TINY, rounds=0, glance_steps=60)
+    first = train([drawn], tmp_path / "first", recipe, dev=0.0, threshold=0.5, start=teacher)
     net, glance = CnnScorer(first), CnnScorer(glance_of(first))
     assert glance.card["glance_of"] == net.card["sha256"]
     assert glance.card["share_of_windows"] < 0.3
@@ -237,39 +227,41 @@ def test_a_glance_loses_no_tip_and_is_passed_on(
             found += 1
     assert found >= 4
     # a net that starts from one with a glance takes it over, with a threshold of its own
-    still = {**TINY, "rounds": 1, "rate": 1e-3, "dev": 0.0, "threshold": 0.3}
-    second = train([drawn], tmp_path / "second", **still, start=first)
+    still = replace(TINY, rounds=1, rate=1e-3)
+    second = train([drawn], tmp_path / "second", still, dev=0.0, threshold=0.3, start=first)
     adopted = CnnScorer(glance_of(second))
     assert adopted.card["sha256"] == glance.card["sha256"]
     assert adopted.card["glance_of"] == CnnScorer(second).card["sha256"]
     assert isinstance(detector(second).scorer, GlancingScorer)
     # what an earlier net left in the output goes with it
     shutil.rmtree(tmp_path / "second" / "checkpoints")
-    still |= {"rounds": 0}
+    none = replace(TINY, rounds=0)
     with pytest.raises(InputError, match=r"second holds a net, model\.onnx; give another output"):
-        train([drawn], tmp_path / "second", **still, start=teacher)
+        train([drawn], tmp_path / "second", none, dev=0.0, threshold=0.3, start=teacher)
     second.unlink()
-    assert train([drawn], tmp_path / "second", **still, start=teacher) == second
+    assert second == train(
+        [drawn], tmp_path / "second", none, dev=0.0, threshold=0.3, start=teacher
+    )
     assert not glance_of(second).exists()
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "given", "said"),
     [
-        ({"batch": 0}, "trainer.batch=0 must be a whole number of at least 1"),
-        ({"rounds": "abc"}, "trainer.rounds=abc must be a whole number"),
-        ({"rate": -1}, "trainer.rate=-1 must be a number of at least 0"),
-        ({"seed": -1}, "seed=-1 must be a whole number of at least 0"),
-        ({"threshold": 5}, "threshold=5 must be a number of at least 0 and at most 1"),
-        ({"accelerator": "abacus"}, "trainer.accelerator=abacus"),
-        ({"precision": "7-bit"}, "trainer.precision=7-bit: "),
+        ({"batch": 0}, {}, "trainer.batch=0 must be a whole number of at least 1"),
+        ({"rounds": "abc"}, {}, "trainer.rounds=abc must be a whole number"),
+        ({"rate": -1}, {}, "trainer.rate=-1 must be a number of at least 0"),
+        ({}, {"seed": -1}, "seed=-1 must be a whole number of at least 0"),
+        ({}, {"threshold": 5}, "threshold=5 must be a number of at least 0 and at most 1"),
+        ({"accelerator": "abacus"}, {}, "trainer.accelerator=abacus"),
+        ({"precision": "7-bit"}, {}, "trainer.precision=7-bit: "),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_learnt(
-    settings: dict, said: str, drawn: Path, tmp_path: Path
+    settings: dict, given: dict, said: str, drawn: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=re.escape(said)):
-        train([drawn], tmp_path, **(TINY | settings))
+        train([drawn], tmp_path, replace(TINY, **settings), dev=0.5, **given)
     assert not (tmp_path / "model.onnx").exists()
 
 
@@ -281,15 +273,15 @@ def test_a_training_that_is_stopped_says_so(
 
     handler = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr("roottip.learning.rounds.Samples", stop)
-    words = [f"trainer.{key}={value}" for key, value in TINY.items() if key != "dev"]
+    words = [f"trainer.{key}={value}" for key, value in asdict(TINY).items()]
     given = ["train", f"data={drawn}", f"output={tmp_path}", "dev=0.5", *words]
     assert main(given) == 130
     assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_the_command_says_its_own_words_only(drawn: Path, tmp_path: Path) -> None:
-    few = TINY | {"rounds": 1, "steps": 1, "review_steps": 0}
-    words = [f"trainer.{key}={value}" for key, value in few.items() if key != "dev"]
+    few = replace(TINY, rounds=1, steps=1)
+    words = [f"trainer.{key}={value}" for key, value in asdict(few).items()]
     given = ["train", f"data={drawn}", f"output={tmp_path / 'net'}", "dev=0.5", *words]
     done = subprocess.run(
         [sys.executable, "-m", "roottip", *given],
@@ -305,11 +297,11 @@ def test_the_command_says_its_own_words_only(drawn: Path, tmp_path: Path) -> Non
 
 
 def test_without_rounds_nothing_is_learnt(drawn: Path, tmp_path: Path) -> None:
-    none = {**TINY, "rounds": 0}
+    none = replace(TINY, rounds=0)
     with pytest.raises(InputError, match="give start="):
-        train([drawn], tmp_path / "from_nothing", **none)
-    first = train([drawn], tmp_path / "first", **TINY)
-    again = train([drawn], tmp_path / "again", **none, start=first)
+        train([drawn], tmp_path / "from_nothing", none, dev=0.5)
+    first = train([drawn], tmp_path / "first", TINY, dev=0.5)
+    again = train([drawn], tmp_path / "again", none, dev=0.5, start=first)
     # of tips there are too few to calibrate on, so the scores stay
     image = read_plates([drawn])[0].image
     centres = grid(image.shape, 4)
@@ -331,10 +323,11 @@ def test_a_review_is_handed_on_where_it_is_chosen(
     monkeypatch.setattr(
         "roottip.learning.finish.choose", lambda *given: known.append(given[-2:]) or choice
     )
-    first = train([drawn], tmp_path / "first", **{**TINY, "rounds": 1, "review_steps": 1})
+    taught = replace(TINY, rounds=1, review_steps=1)
+    first = train([drawn], tmp_path / "first", taught, dev=0.5)
     assert review_of(first).exists()
     choice = replace(choice, review=helps)
-    second = train([drawn], tmp_path / "second", **{**TINY, "rounds": 0}, start=first)
+    second = train([drawn], tmp_path / "second", replace(TINY, rounds=0), dev=0.5, start=first)
     assert known == [(None, False), (0.33, True)]
     for net in (CnnScorer(second), CnnScorer(int8_of(second))):
         assert (net.card["threshold"], net.card["surest"]) == (0.33, 0.8)
@@ -355,9 +348,9 @@ def test_plates_are_resized_by_the_width_of_roots_that_is_given(drawn: Path) -> 
 
 
 def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
-    first = train([drawn], tmp_path / "first", **TINY)
-    still = {**TINY, "rounds": 1, "rate": 0.0, "dev": 0.0, "threshold": 0.3}
-    second = train([drawn], tmp_path / "second", **still, start=first)
+    first = train([drawn], tmp_path / "first", TINY, dev=0.5)
+    still, given = replace(TINY, rounds=1, rate=0.0), {"dev": 0.0, "threshold": 0.3}
+    second = train([drawn], tmp_path / "second", still, start=first, **given)
     # without a rate only the running statistics move, and little: they come from such images
     image = read_plates([drawn])[0].image
     centres = grid(image.shape, 4)
@@ -367,10 +360,11 @@ def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
     card = json.loads(second.with_suffix(".json").read_text())
     assert card["training"]["start"] == json.loads(first.with_suffix(".json").read_text())["sha256"]
     # as large as the one it starts from, whatever the recipe says
-    third = train([drawn], tmp_path / "third", **{**still, "features": 32}, start=first)
+    wide = replace(still, features=32)
+    third = train([drawn], tmp_path / "third", wide, start=first, **given)
     assert third.read_bytes() == second.read_bytes()
     with pytest.raises(InputError, match="no_such"):
-        train([drawn], tmp_path / "fourth", **still, start=tmp_path / "no_such.onnx")
+        train([drawn], tmp_path / "fourth", still, start=tmp_path / "no_such.onnx", **given)
 
 
 def test_a_net_begins_with_the_statistics_of_all_datasets(
@@ -389,7 +383,7 @@ def test_a_net_begins_with_the_statistics_of_all_datasets(
     monkeypatch.setattr("roottip.learning.train.restore", stop)
     monkeypatch.setattr("roottip.learning.train.SOME", 8)
     with pytest.raises(InputError, match="enough"):
-        train([drawn, other], tmp_path / "out", **TINY, start=SHIPPED)
+        train([drawn, other], tmp_path / "out", TINY, dev=0.5, start=SHIPPED)
     assert len(seen) == 8
     assert 2 <= sum(level < 40 for level in seen) <= 6
 
@@ -402,7 +396,7 @@ def test_lightning_leaves_the_samples_as_they_are_dealt_out(
 
     monkeypatch.setattr("roottip.learning.train.trainer_of", stop)
     with pytest.raises(InputError, match="dealt by Lightning: False"):
-        train([drawn], tmp_path / "out", **TINY)
+        train([drawn], tmp_path / "out", TINY, dev=0.5)
 
 
 @pytest.mark.parametrize(

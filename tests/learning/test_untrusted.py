@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from roottip.detector import load
 from roottip.errors import InputError
+from roottip.learning.recipe import Recipe
 from roottip.learning.train import train
 from roottip.scorers import card
 from roottip.settings import resource
@@ -66,23 +68,15 @@ def test_weights_of_the_net(bomb, tmp_path):
 
 def test_a_checkpoint_to_resume(bomb, drawn, tmp_path):
     output = tmp_path / "output"
-    settings = {
-        "rounds": 1,
-        "steps": 1,
-        "batch": 4,
-        "dev": 0.5,
-        "workers": 0,
-        "features": 8,
-        "glance_steps": 0,
-    }
-    train([drawn], output, **settings)
+    recipe = Recipe(rounds=1, steps=1, batch=4, workers=0, features=8, glance_steps=0)
+    train([drawn], output, recipe, dev=0.5)
     last = output / "checkpoints" / "last.ckpt"
     content = torch.load(last, weights_only=True)
     torch.save({**content, "extra": bomb}, last)
     kept = tmp_path / "kept.ckpt"
     shutil.copy(last, kept)
     with pytest.raises(InputError, match=r"last\.ckpt"):
-        train([drawn], output, resume=True, **{**settings, "rounds": 2})
+        train([drawn], output, replace(recipe, rounds=2), dev=0.5, resume=True)
     assert not bomb.path.exists()
     # the very file does harm where it is trusted
     torch.load(kept, weights_only=False)
