@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from roottip.learning.module import one_cycle, tip_loss
+from roottip.learning.module import DECAY, one_cycle, tip_loss
 from roottip.learning.net import TipNet, channels_last
+from roottip.learning.recipe import FULL
 
 
 class Ensemble(lightning.LightningModule):
-    """Trains nets side by side, each as `Learner` would train it alone.
+    """Trains nets side by side, each as `TipModule` would train it alone.
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ class Ensemble(lightning.LightningModule):
         are mined for all.
     features : int
         Kernels of the nets' inner layers.
-    rate, decay, tip_weight : float
-        As `Learner` takes them.
+    rate : float
+        Peak of the learning rate.
     """
 
     def __init__(
@@ -38,11 +39,9 @@ class Ensemble(lightning.LightningModule):
         sees: Mapping[str, NDArray[np.bool_]],
         features: int = 64,
         rate: float = 2e-3,
-        decay: float = 1e-2,
-        tip_weight: float = 2.0,
     ) -> None:
         super().__init__()
-        self.rate, self.decay, self.tip_weight = rate, decay, tip_weight
+        self.rate = rate
         self.named = {name: TipNet(features=features) for name in sees}
         self.nets = channels_last(nn.ModuleList(self.named.values()))
         self._sees = [torch.from_numpy(plates) for plates in sees.values()]
@@ -61,7 +60,7 @@ class Ensemble(lightning.LightningModule):
         """Sum of the nets' losses; no net's depends on another's numbers."""
         image, label, offset, rows = batch
         losses = [
-            tip_loss(net, image[own], label[own], offset[own], self.tip_weight)
+            tip_loss(net, image[own], label[own], offset[own], FULL.tip_weight)
             for net, own in zip(self.named.values(), rows, strict=True)
         ]
         loss = torch.stack(losses).sum()
@@ -70,7 +69,7 @@ class Ensemble(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with one rise and fall of the learning rate."""
-        return one_cycle(self, self.rate, self.decay)
+        return one_cycle(self, self.rate, DECAY)
 
 
 def folds(groups: Sequence[tuple[str, str]], count: int, seed: int) -> NDArray[np.int64]:

@@ -23,6 +23,9 @@ OFFSET_WEIGHT = 0.02
 """What a px of a window's offset weighs in the loss where not told. Whether there is a tip comes
 first: at 0.2 a net fitted to ten photographs finds fewer."""
 
+DECAY = 1e-2
+"""Weight decay of a `TipNet`'s training, where not told."""
+
 
 class Learner(pytorch_lightning.LightningModule):
     """Trains a net of windows.
@@ -87,7 +90,7 @@ class TipModule(Learner):
         features: int = 64,
         hidden: int = 128,
         rate: float = 2e-3,
-        decay: float = 1e-2,
+        decay: float = DECAY,
         tip_weight: float = 2.0,
         offset_weight: float = OFFSET_WEIGHT,
     ) -> None:

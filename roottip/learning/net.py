@@ -86,20 +86,13 @@ class TipNet(nn.Module):
 
 
 class GlanceNet(nn.Module):
-    """The same stride for a small share of the work: a smaller window, few kernels, wide gaps.
-
-    Parameters
-    ----------
-    kernels : int
-        Kernels of the first layer.
-    features : int
-        Kernels of the others.
-    """
+    """The same stride for a small share of the work: a smaller window, few kernels, wide gaps."""
 
     window = 80
 
-    def __init__(self, kernels: int = 16, features: int = 32) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        kernels, features = 16, 32
         layers = [*_layer(3, kernels, 6, stride=2), *_layer(kernels, features, 4, stride=2)]
         for gap in (1, 1, 2, 4):
             layers += _layer(features, features, 3, dilation=gap)
@@ -123,14 +116,13 @@ class ReviewNet(nn.Module):
         Whose layers to begin with; it stays as it is.
     squares : int
         How many around each find.
-    hidden : int
-        Width of the fully connected layer.
     """
 
     window = WINDOW
 
-    def __init__(self, net: TipNet, squares: int, hidden: int = 128) -> None:
+    def __init__(self, net: TipNet, squares: int) -> None:
         super().__init__()
+        hidden = 128
         *layers, last = copy.deepcopy(net.layers)
         self.layers = nn.Sequential(*layers)
         assert isinstance(last, nn.Conv2d)
