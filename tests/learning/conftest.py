@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -7,8 +9,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from roottip.scorers.cnn import SHIPPED
+
 pytest.importorskip("torch")
 pytest.importorskip("pytorch_lightning")
+
+
+@pytest.fixture(scope="session")
+def shipped_alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Makes a copy of the shipped net, its card beside it and nothing else."""
+
+    def copied() -> Path:
+        path = tmp_path_factory.mktemp("shipped") / "net.onnx"
+        for suffix in (".onnx", ".json"):
+            shutil.copyfile(SHIPPED.with_suffix(suffix), path.with_suffix(suffix))
+        return path
+
+    return copied
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from roottip.explain import explain
 from roottip.explain_tables import ZONES
 from roottip.interchange import read_dataset
 from roottip.learning.handmade import QUANTITIES
+from roottip.scorers import card as cards
 from roottip.scorers.cnn import SHIPPED, CnnScorer, int8_of
 
 NASTY = "<b onload=\"x\">&amp; '1'.png"
@@ -41,12 +42,10 @@ def data(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(shipped_alone: Callable[[], Path]) -> Path:
     """The shipped net with a threshold at which it finds tips on plates as plain as these."""
-    path = tmp_path_factory.mktemp("net") / "net.onnx"
-    shutil.copy(SHIPPED, path)
-    card = json.loads(SHIPPED.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(card | {"threshold": 0.5}))
+    path = shipped_alone()
+    cards.amend(path, threshold=0.5)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,11 +57,8 @@ def plates() -> list[Plate]:
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    """The shipped net, without what lies beside it."""
-    for suffix in (".onnx", ".json"):
-        shutil.copyfile(SHIPPED.with_suffix(suffix), tmp_path / f"net{suffix}")
-    return tmp_path / "net.onnx"
+def weights(shipped_alone: Callable[[], Path]) -> Path:
+    return shipped_alone()
 
 
 def learnt(weights: Path, squares: np.ndarray) -> ReviewNet:
@@ -133,7 +131,10 @@ def test_no_find_is_looked_at_too_often(weights: Path, plates: list[Plate]) -> N
 
 
 def test_a_taught_review_is_used_and_handed_on(
-    weights: Path, plates: list[Plate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path,
+    plates: list[Plate],
+    shipped_alone: Callable[[], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("roottip.learning.review.TYPICAL", 8)
     before = detector(weights, root_width=5.0).find(plates[0].image, 0.02)
@@ -149,9 +150,7 @@ def test_a_taught_review_is_used_and_handed_on(
     without = detector(weights, root_width=5.0, review=False).find(plates[0].image, 0.02)
     np.testing.assert_array_equal(without[1], before[1])
 
-    other = tmp_path / "other.onnx"
-    for suffix in (".onnx", ".json"):
-        shutil.copyfile(weights.with_suffix(suffix), other.with_suffix(suffix))
+    other = shipped_alone()
     shutil.copyfile(path, review_of(other))
     cards.write(review_of(other), path.read_bytes(), {**Review(path).card, "review_of": "another"})
     with pytest.raises(InputError, match="made for another net"):

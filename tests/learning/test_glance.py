@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +15,9 @@ from roottip.scorers.cnn import SHIPPED, CnnScorer, glance_of
 
 
 def test_a_glance_lets_through_what_every_look_of_its_net_finds(
-    drawn: Path, tmp_path: Path
+    drawn: Path, shipped_alone: Callable[[], Path]
 ) -> None:
-    weights = tmp_path / "net.onnx"
-    for suffix in (".onnx", ".json"):
-        shutil.copyfile(SHIPPED.with_suffix(suffix), weights.with_suffix(suffix))
+    weights = shipped_alone()
     (plate, *_) = read_plates([drawn])
     assert len(plate.tips) == 2
     card = CnnScorer(adopt(SHIPPED, weights, [plate])).card

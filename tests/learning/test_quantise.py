@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +28,9 @@ def plate(name: str, tips: list[tuple[float, float]], dataset: str = "a") -> Pla
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
+def weights(shipped_alone: Callable[[], Path]) -> Path:
     """A trained net: in one of chance nothing is large enough to matter."""
-    for suffix in (".onnx", ".json"):
-        shutil.copyfile(SHIPPED.with_suffix(suffix), tmp_path / f"net{suffix}")
-    return tmp_path / "net.onnx"
+    return shipped_alone()
 
 
 def test_twin_is_near_the_net_and_scans_as_it_cuts(weights: Path) -> None:

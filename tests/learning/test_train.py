@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -206,13 +207,14 @@ def test_groups_are_held_out_and_choose_the_threshold_if_they_have_enough_tips(
 
 
 def test_a_glance_loses_no_tip_and_is_passed_on(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    drawn: Path,
+    shipped_alone: Callable[[], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("roottip.learning.glance.BATCH", 16)
     # the net that ships sees these tips; without its own glance one is taught
-    teacher = tmp_path / "teacher.onnx"
-    for suffix in (".onnx", ".json"):
-        shutil.copyfile(SHIPPED.with_suffix(suffix), teacher.with_suffix(suffix))
+    teacher = shipped_alone()
     recipe = replace(TINY, rounds=0, glance_steps=60)
     first = train([drawn], tmp_path / "first", recipe, dev=0.0, threshold=0.5, start=teacher)
     net, glance = CnnScorer(first), CnnScorer(glance_of(first))
