@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roottip import noise
+from roottip.ruled import on_lines
 from roottip.windows import Image
 
 _BIAS = 0.95
@@ -84,7 +85,8 @@ def measured(parts: Iterable[Image]) -> Lines | None:
     Long components count, the bright or the dark ones, whichever have more contrast; each
     centre-line pixel with its squared contrast, in a quadratic mean: roots outvote root hairs.
     Shoots and leaf stalks are fewer, but wide and of much contrast: contrast beyond `_CLEAR`
-    counts no more, and widths beyond `_WIDEST` not at all.
+    counts no more, and widths beyond `_WIDEST` not at all. The lines of a grid count where there
+    is nothing else.
     """
     lines = []
     for image in parts:
@@ -97,7 +99,10 @@ def measured(parts: Iterable[Image]) -> Lines | None:
         lines.append((bright, _centre_lines(inside, cv2.subtract(background, channel), least)))
     # bright lines of all crops, then dark ones
     sides = [np.concatenate(side, axis=1) for side in zip(*lines, strict=True)]
-    width, contrast, *ground = max(sides, key=lambda side: float(side[1].sum()))
+    unruled = [side[:, side[0] == 0] for side in sides]
+    if any(side.shape[1] >= _SHORTEST for side in unruled):
+        sides = unruled
+    _, width, contrast, *ground = max(sides, key=lambda side: float(side[2].sum()))
     if len(width) == 0:
         return None
     clear = float(np.quantile(contrast, _CLEAR))
@@ -159,13 +164,14 @@ def _centre_lines(image: Image, contrast: cv2.typing.MatLike, least: Image) -> N
 
     Returns
     -------
-    (2 + C, N) float64
-        Full width at half maximum, contrast, and the level of each channel beside the structure.
+    (3 + C, N) float64
+        Whether it is on a grid's line, full width at half maximum, contrast, and the level of each
+        channel beside the structure.
     """
     channels = 1 if image.ndim == 2 else image.shape[2]
     mask = standing_out(contrast, least)
     if not cv2.hasNonZero(mask):
-        return np.empty((2 + channels, 0))
+        return np.empty((3 + channels, 0))
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     x, y = cv2.findNonZero(mask).reshape(-1, 2).T
     highest = inside[y, x] >= cv2.dilate(inside, np.ones((3, 3), np.uint8))[y, x]
@@ -178,6 +184,7 @@ def _centre_lines(image: Image, contrast: cv2.typing.MatLike, least: Image) -> N
     is_long = (length > np.maximum(_LONG * mean_width, _SHORTEST))[component]
     x, y, width = x[is_long], y[is_long], width[is_long]
     height, breadth = mask.shape
+    ruled = on_lines(x, y, (height, breadth))
     places = (-_BESIDE, 0), (_BESIDE, 0), (0, -_BESIDE), (0, _BESIDE), (0, 0)
     levels = [
         image[np.clip(y + down, 0, height - 1), np.clip(x + right, 0, breadth - 1)]
@@ -189,5 +196,5 @@ def _centre_lines(image: Image, contrast: cv2.typing.MatLike, least: Image) -> N
     # two of the four places lie on a straight root itself
     off = np.abs(beside - here).sum(axis=2).argmax(axis=0)
     ground = beside[off, np.arange(len(x))]
-    found: NDArray[np.float64] = np.vstack([width, contrast[y, x], ground.T])
-    return found[:, unlike <= _UNLIKE * found[1]]
+    found: NDArray[np.float64] = np.vstack([ruled, width, contrast[y, x], ground.T])
+    return found[:, unlike <= _UNLIKE * found[2]]
