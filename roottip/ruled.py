@@ -1,4 +1,4 @@
-"""Straight lines right across an image, both ways: the grid of a dish, squared paper. Roots bend."""
+"""Straight lines right across an image, both ways: a dish's grid, squared paper. Roots bend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _CELLS = 256
-"""Cells along the image's longer side: a straight line stays in one row of them, a root does not."""
+"""Cells along the image's longer side: straight lines stay in one row of them, roots do not."""
 
 _COVERED = 0.4
 """Share of the image's side that a line is seen on, at least: roots cross it, and dirt hides it."""
@@ -21,7 +21,9 @@ _APART = 4
 """Cells between two lines, at least."""
 
 
-def on_lines(x: NDArray[np.int32], y: NDArray[np.int32], shape: tuple[int, int]) -> NDArray[np.bool_]:
+def on_lines(
+    x: NDArray[np.int32], y: NDArray[np.int32], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
     """Tell which pixels lie on the lines of a grid whose directions are nearly the image's sides'.
 
     Each direction that is nearly a side's is tried, and of each line counted on how much of its

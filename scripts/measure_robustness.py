@@ -29,6 +29,10 @@ from roottip.windows import Image
 GROUND = (12, 12, 14)
 """Colour of what a framed photograph lies on."""
 
+SQUARES, FINE, TURNED = 12, 700, 0.7
+"""A grid's squares along the longer side, its lines in that side, and by how many degrees it is off
+the photograph's sides."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -59,6 +63,19 @@ def resized(image: Image, factor: float) -> Image:
 
 def noisy(image: Image, deviation: float) -> Image:
     return as_image(image + np.random.default_rng(0).normal(0, deviation, image.shape))
+
+
+def ruled(image: Image, level: float) -> Image:
+    """Below the grid of a dish, whose lines are lighter by so many grey levels."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    grid = np.zeros((height, width), np.float32)
+    for at in range(side // SQUARES // 2, side, side // SQUARES):
+        cv2.line(grid, (at, 0), (at, height), 1.0, round(side / FINE))
+        cv2.line(grid, (0, at), (width, at), 1.0, round(side / FINE))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), TURNED, 1)
+    turned = cv2.warpAffine(grid, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return as_image(image + level * turned[..., None])
 
 
 def framed(image: Image) -> list[Part]:
@@ -99,6 +116,8 @@ CHANGES: dict[str, Callable[[Image], Image | list[Part]]] = {
     "noise of 12 grey levels": lambda image: noisy(image, 12),
     "noise of 25 grey levels": lambda image: noisy(image, 25),
     "on a dark ground": framed,
+    "below a dark grid": lambda image: ruled(image, -40),
+    "below a pale grid": lambda image: ruled(image, 40),
     "cut into 9": lambda image: cut(image, 3),
     "cut into 25": lambda image: cut(image, 5),
 }
