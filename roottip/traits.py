@@ -15,6 +15,7 @@ from roottip.errors import InputError, check_number
 
 _SPREAD = ("hull_area_px2", "depth_px", "breadth_px")
 _SPREAD_MM = ("hull_area_mm2", "depth_mm", "breadth_mm")
+_PLACE_MM = ("x_mm", "y_mm")
 _TAKEN = {
     *(*table.IMAGE_COLUMNS, *table.FOUND_COLUMNS, *table.MEASURED, *_SPREAD, *_SPREAD_MM),
     *("group", "images", "failed", "tips_mean", "tips_sd"),
@@ -42,7 +43,8 @@ def measure(
     tips, images : DataFrame
         The points table and the images table, which has ``px_per_mm`` by the files' tags and
         ``scale_bar_px`` by what is drawn in them. What of `table.MEASURED` is not there is
-        unknown.
+        unknown. Traits of an earlier call are replaced; of these tables ``px_per_mm`` is the
+        scale that was used.
     px_per_mm : float, optional
         Of all images.
     resolution_tag : bool
@@ -89,6 +91,9 @@ def measure(
         raise InputError(f"group={','.join(group or ())} names a field twice")
     missing = [name for name in table.MEASURED if name not in images]
     images = images.assign(**{name: "" if name == "note" else np.nan for name in missing})
+    # tables that were measured before
+    tips = tips.drop(columns=list(_PLACE_MM), errors="ignore")
+    images = images.drop(columns=[*_SPREAD, *_SPREAD_MM, *fields], errors="ignore")
     if px_per_mm is not None:
         images["px_per_mm"] = float(px_per_mm)
     elif scale_bar_mm is not None:
@@ -96,7 +101,6 @@ def measure(
     elif not resolution_tag:
         images["px_per_mm"] = np.nan
     scale = images["px_per_mm"].to_numpy(dtype=float)
-    tips = tips.copy()
     # by numbers: pandas' groups and indices cannot hold names that are not UTF-8
     place = {name: i for i, name in enumerate(images["image"])}
     table.check_listed(tips, place, "tips", "images")
@@ -106,8 +110,8 @@ def measure(
     if px_per_mm is not None or resolution_tag or scale_bar_mm is not None:
         of_tip = scale[row]
         # distances from the image's top-left corner, which is half a pixel from (0, 0)
-        tips["x_mm"] = (tips["x"] + 0.5) / of_tip
-        tips["y_mm"] = (tips["y"] + 0.5) / of_tip
+        for name, px in zip(_PLACE_MM, "xy", strict=True):
+            tips[name] = (tips[px] + 0.5) / of_tip
         for name, px, power in zip(_SPREAD_MM, _SPREAD, (2, 1, 1), strict=True):
             spread[name] = spread[px] / scale**power
     images = pd.concat([images, fields, spread], axis=1)
@@ -191,14 +195,12 @@ def _notes(
         "no scale bar found": ok & images["px_per_mm"].isna() if by_bar else nowhere,
         "its name does not fit the pattern": fields.isna().all(axis=1) if len(fields) else nowhere,
     }
-    return pd.Series(
-        [
-            "; ".join([*filter(None, [note]), *(text for text in doubts if doubts[text].loc[i])])
-            for i, note in images["note"].items()
-        ],
-        index=images.index,
-        dtype=object,
-    )
+    notes = []
+    for i, known in images["note"].astype(object).fillna("").items():
+        # what was doubtful by an earlier call need not be so by this one
+        kept = [part for part in known.split("; ") if part and part not in doubts]
+        notes.append("; ".join([*kept, *(text for text in doubts if doubts[text].loc[i])]))
+    return pd.Series(notes, index=images.index, dtype=object)
 
 
 def _summary(images: pd.DataFrame, keys: pd.DataFrame, traits: list[str]) -> pd.DataFrame:

@@ -209,3 +209,25 @@ def test_of_a_part_of_the_images_each_keeps_its_own_folder():
 def test_counts_that_differ_as_much_as_their_groups_do_are_not_far():
     _, listed, _ = traits.measure(*counted(range(40, 201, 20)))
     assert (listed["note"] == "").all()
+
+
+@pytest.mark.parametrize("read", [None, table.read, pd.read_csv])
+@pytest.mark.parametrize("noted", ["first of 3 frames", ""])
+def test_tables_that_were_measured_before_are_measured_as_if_they_were_not(tmp_path, read, noted):
+    points = {"wt_1": SQUARE, "wt_2": SQUARE, "odd": SQUARE, "ler_1": [(1, 1)] * 90, "bad": None}
+    light = {"brightness": [100.0, 9.0, 100.0, 100.0, np.nan], "note": [noted, "", "", "", ""]}
+    named = {"pattern": "{genotype}_{plate}", "group": ["genotype"]}
+    run = run_of(points, **light)
+    once = traits.measure(*run, px_per_mm=8, **named)
+    before = traits.measure(*run, scale_bar_mm=5, **named)
+    assert "no scale bar found" in before[1]["note"][0]
+    if read is not None:
+        for name, frame in zip(("tips.csv", "images.csv"), before, strict=False):
+            table.write(frame, tmp_path / name)
+        before = [read(tmp_path / name) for name in ("tips.csv", "images.csv")]
+    again = traits.measure(*before[:2], px_per_mm=8, **named)
+    for first, second in zip(once, again, strict=True):
+        # blank where nothing failed: pandas reads that as missing, which is its own affair
+        first, second = (frame.drop(columns="error", errors="ignore") for frame in (first, second))
+        pd.testing.assert_frame_equal(first, second, check_dtype=False)
+    assert "hull_area_mm2" not in traits.measure(*before[:2])[1]
