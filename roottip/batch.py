@@ -84,10 +84,12 @@ def run(
     Raises
     ------
     InputError
-        No images, `output` holds something else or is in use, or the disk is full.
+        No images, or none that fits the pattern, `output` holds something else or is in use, or
+        the disk is full.
     """
     folder = Folder(output)
-    root, found = find_images(source, functools.partial(print, file=sys.stderr))
+    remark = functools.partial(print, file=sys.stderr)
+    root, found = find_images(source, remark)
     names = _outside(root, found, folder)
     if not names:
         raise InputError(
@@ -102,6 +104,8 @@ def run(
     }
     empty = ledger.tables(Ledger.nothing(), [])
     traits.measure(*empty, **of_traits)  # refuses what cannot be
+    if pattern is not None and (said := traits.unfitting(names, pattern)):
+        remark(said)
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
     record |= {"weights": identity(detector), "card": on_card(detector), "roottip": __version__}
     record = json.loads(json.dumps(record, default=str))  # as it will be read again

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
 from roottip import table
-from roottip.errors import InputError, check_number
+from roottip.errors import InputError, check_number, counted
 
 _SPREAD = ("hull_area_px2", "depth_px", "breadth_px")
 _SPREAD_MM = ("hull_area_mm2", "depth_mm", "breadth_mm")
@@ -149,12 +149,40 @@ def parse(names: pd.Series, pattern: str) -> pd.DataFrame:
     )
     rows = []
     for name in names:
-        path = name.rpartition(".")[0] or name
-        said = path if "/" in pattern else path.rpartition("/")[2]
+        said = _matched(name, pattern)
         first, last = re.fullmatch(shortest, said), re.fullmatch(longest, said)
         one = first and last and first.groups() == last.groups()
         rows.append(first.groups() if first and one else (None,) * len(fields))
     return pd.DataFrame(rows, columns=fields, index=names.index, dtype=object)
+
+
+def unfitting(names: Sequence[str], pattern: str) -> str:
+    """A sentence about the images whose names a pattern does not fit, if any.
+
+    Raises
+    ------
+    InputError
+        It fits none, or is no pattern.
+    """
+    none = parse(pd.Series(names, dtype=object), pattern).isna().all(axis=1)
+    if not none.any():
+        return ""
+    such = f"such as {_matched(names[int(none.argmax())], pattern)}"
+    if none.all():
+        raise InputError(
+            f"pattern={pattern} fits none of the {counted(len(names), 'image')}, or in several "
+            f"ways, {such}; names are matched without their ending"
+        )
+    return (
+        f"pattern={pattern} does not fit {none.sum()} of {len(names)} images, {such}; images.csv "
+        "notes which"
+    )
+
+
+def _matched(name: str, pattern: str) -> str:
+    """What of an image's name a pattern is matched to."""
+    path = name.rpartition(".")[0] or name
+    return path if "/" in pattern else path.rpartition("/")[2]
 
 
 def _spread(xy: NDArray[np.float64], row: NDArray[np.intp], index: pd.Index) -> pd.DataFrame:

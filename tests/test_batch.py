@@ -122,6 +122,18 @@ def test_run_json_says_what_made_the_tables(tmp_path, run_folder):
     assert {name: made[name] for name in told} == told
 
 
+def test_a_pattern_that_fits_no_image_is_refused_before_the_work(tmp_path, run_folder, capsys):
+    said = r"\{b\}-\{c\} fits none of the 4 images, or in several ways, such as blank; names are"
+    with pytest.raises(InputError, match=said):
+        run(run_folder, tmp_path / "out", pattern="{b}-{c}")
+    assert not (tmp_path / "out").exists()
+    run(run_folder, tmp_path / "out", pattern="b{rest}")
+    told = "pattern=b{rest} does not fit 2 of 4 images, such as p2; images.csv notes which\n"
+    assert told in capsys.readouterr().err
+    run(run_folder, tmp_path / "out", pattern="{all}")
+    assert "pattern" not in capsys.readouterr().err
+
+
 def test_an_output_around_the_images_is_refused_and_left_alone(tmp_path, run_folder):
     (run_folder / "images.csv").write_text("image,split,group\n")
     with pytest.raises(InputError, match=r"all images of .* lie in .*give another output="):
