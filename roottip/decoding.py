@@ -24,6 +24,7 @@ from PIL.TiffImagePlugin import (
     RESOLUTION_UNIT,
     SAMPLEFORMAT,
     X_RESOLUTION,
+    Y_RESOLUTION,
     TiffImageFile,
 )
 
@@ -119,7 +120,7 @@ def _exif_of_png(file: BinaryIO) -> bytes:
 
 
 def notes(picture: PillowImage.Image, path: Place) -> tuple[str, ...]:
-    """What makes results of an image doubtful: more frames, another format than its name says."""
+    """What makes results of an image doubtful: frames, another format than named, oblong pixels."""
     said = []
     frames = getattr(picture, "n_frames", 1)
     # MPO: what some cameras write as JPEG, with a preview behind it
@@ -129,6 +130,9 @@ def notes(picture: PillowImage.Image, path: Place) -> tuple[str, ...]:
     ending = PurePath(str(path)).suffix.lower()
     if picture.format not in (FORMAT_OF.get(ending, picture.format), "MPO"):
         said.append(f"a {picture.format} named {ending}")
+    dpi = _dpi(picture)
+    if dpi and _differ(*dpi):
+        said.append(f"not square by its resolution, {dpi[0]:.0f} x {dpi[1]:.0f} dpi")
     return tuple(said)
 
 
@@ -138,9 +142,17 @@ def has_alpha(picture: PillowImage.Image) -> bool:
 
 
 def px_per_mm(picture: PillowImage.Image) -> float | None:
-    """By the file's resolution tag; where it has none Pillow says 72 or 1 dots an inch at times."""
+    """By the file's resolution tag; None also where pixels are not square by it."""
+    dpi = _dpi(picture)
+    return None if dpi is None or _differ(*dpi) else dpi[0] / 25.4
+
+
+def _dpi(picture: PillowImage.Image) -> tuple[float, float] | None:
+    """Across and down, as the file says; where it does not Pillow says 72 or 1 at times."""
+    alone = False
     if isinstance(picture, TiffImageFile):
         told = _tag(picture, X_RESOLUTION) and picture.tag_v2.get(RESOLUTION_UNIT, 2) in (2, 3)
+        alone = not _tag(picture, Y_RESOLUTION)
     elif picture.format in ("JPEG", "MPO"):
         exif = picture.getexif()
         told = picture.info.get("jfif_unit") in (1, 2) or (
@@ -151,10 +163,17 @@ def px_per_mm(picture: PillowImage.Image) -> float | None:
     if not told:
         return None
     try:
-        dpi = float(picture.info["dpi"][0])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
+        across, down = map(float, picture.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return dpi / 25.4 if np.isfinite(dpi) and dpi > 0 else None
+    if alone:
+        down = across
+    return (across, down) if 0 < across < np.inf and 0 < down < np.inf else None
+
+
+def _differ(across: float, down: float) -> bool:
+    """By more than formats round."""
+    return abs(across - down) > 0.01 * max(across, down)
 
 
 def _tag(picture: PillowImage.Image, number: int) -> Any:

@@ -119,7 +119,7 @@ def measure(
     folder = pd.Series(folders, index=images.index, dtype=object)
     labels = images[list(group)].fillna("") if group else folder.to_frame("group")
     keys = labels.map(table.utf8)
-    images["note"] = _notes(images, keys, fields, scale_bar_mm is not None)
+    images["note"] = _notes(images, keys, fields, scale_bar_mm is not None, resolution_tag)
     return tips, images, _summary(images, keys, list(spread))
 
 
@@ -205,7 +205,7 @@ def _hull_area(xy: NDArray[np.float64]) -> float:
 
 
 def _notes(
-    images: pd.DataFrame, keys: pd.DataFrame, fields: pd.DataFrame, by_bar: bool
+    images: pd.DataFrame, keys: pd.DataFrame, fields: pd.DataFrame, by_bar: bool, by_tag: bool
 ) -> pd.Series:
     """What was known of each image, and what is unusual compared with the others."""
     ok = images["status"] == "ok"
@@ -216,11 +216,13 @@ def _notes(
     deviation = 1.4826 * (tips - middle).abs().groupby(by).transform("median")
     typical = np.maximum(deviation, np.sqrt(np.maximum(middle, 1)))
     nowhere = pd.Series(False, index=images.index)
+    unknown = ok & images["px_per_mm"].isna()
     doubts = {
         "count far from its group's": (tips - middle).abs() > _FAR * typical,
         "very dark": images["brightness"] < min(25.0, images["brightness"].median() / 2),
         "blurred, or nothing on it": images["sharpness"] < images["sharpness"].median() / 3,
-        "no scale bar found": ok & images["px_per_mm"].isna() if by_bar else nowhere,
+        "no scale bar found": unknown if by_bar else nowhere,
+        "no usable resolution in the file": unknown if by_tag else nowhere,
         "its name does not fit the pattern": fields.isna().all(axis=1) if len(fields) else nowhere,
     }
     notes = []

@@ -535,6 +535,9 @@ def test_32_bits_without_a_sign_do_not_wrap(tmp_path):
     [
         *((f"a.{ending}", {"dpi": (508, 508)}, 20) for ending in ("png", "jpg", "tif")),
         *((f"a.{ending}", {}, None) for ending in ("png", "jpg", "tif")),
+        *((f"a.{ending}", {"dpi": (508, 254)}, None) for ending in ("png", "jpg", "tif")),
+        *((f"a.{ending}", {"dpi": (508, 510)}, 20) for ending in ("png", "jpg", "tif")),
+        ("a.tif", {"resolution_unit": 2, "x_resolution": 508.0}, 20),
         ("a.jpg", {"exif": "camera"}, None),
         ("a.tif", {"resolution_unit": 1, "x_resolution": 72.0, "y_resolution": 72.0}, None),
     ],
@@ -545,9 +548,10 @@ def test_a_scale_is_only_what_the_file_says(tmp_path, name, told, scale):
         told["exif"][ExifTags.Base.Make] = "camera"
     Image.fromarray(np.zeros((30, 40), np.uint8)).save(tmp_path / name, **told)
     picture = decode((tmp_path / name).read_bytes(), tmp_path / name)
-    scanned = [Scan(tmp_path / name).px_per_mm] if SCANS else []
-    for found in (picture.px_per_mm, *scanned):
-        assert found == (None if scale is None else pytest.approx(scale, rel=1e-3))
+    oblong = ("not square by its resolution, 508 x 254 dpi",) if 254 in told.get("dpi", ()) else ()
+    for found in (picture, *([Scan(tmp_path / name)] if SCANS else [])):
+        assert found.px_per_mm == (None if scale is None else pytest.approx(scale, rel=1e-3))
+        assert found.notes == oblong
 
 
 def test_names_that_differ_in_zeros_only_have_one_order(tmp_path):

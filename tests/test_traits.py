@@ -58,6 +58,7 @@ def test_millimetres_from_a_number_or_from_each_files_tag():
     tips, images, _ = traits.measure(*run, resolution_tag=True)
     assert images["depth_mm"].tolist() == pytest.approx([2.5, np.nan], nan_ok=True)
     assert tips["x_mm"].isna().tolist() == [False] * 5 + [True] * 5
+    assert images["note"].tolist() == ["", "no usable resolution in the file"]
     tips, images, _ = traits.measure(*run)
     assert "x_mm" not in tips
     assert images["px_per_mm"].isna().all()
