@@ -205,6 +205,8 @@ def _as_displayed(picture: PillowImage.Image) -> Image:
     for top in range(0, plain.height, _PART):
         low = min(top + _PART, plain.height)
         image[top:low] = np.asarray(plain.crop((0, top, plain.width, low)))
+    if mode == "L" and (_tag(picture, BITSPERSAMPLE), _tag(picture, SAMPLEFORMAT)) == (8, 2):
+        image ^= 128  # with a sign; Pillow, which reads no such colours, takes it for a bit
     return image
 
 

@@ -530,6 +530,15 @@ def test_32_bits_without_a_sign_do_not_wrap(tmp_path):
     assert (np.diff(read_image(tmp_path / "a.tif")[0].astype(int)) >= 0).all()
 
 
+def test_8_bits_with_a_sign_do_not_wrap(tmp_path):
+    ramp = np.tile(np.arange(-128, 128, dtype=np.int8), (20, 1))
+    tifffile.imwrite(tmp_path / "a.tif", ramp)
+    assert read_image(tmp_path / "a.tif")[0].tolist() == list(range(256))
+    tifffile.imwrite(tmp_path / "b.tif", np.dstack([ramp] * 3), photometric="rgb")
+    with pytest.raises(InputError, match="a TIFF of a kind that roottip does not read"):
+        read_image(tmp_path / "b.tif")
+
+
 @pytest.mark.parametrize(
     ("name", "told", "scale"),
     [
