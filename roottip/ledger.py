@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from roottip import places, table
 from roottip.errors import InputError, counted
 from roottip.places import Folder, Place
-from roottip.task import Result
+from roottip.task import Result, printable
 
 WORK = ".roottip"
 
@@ -142,6 +142,7 @@ def tables(done: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, pd.D
     images = table.images(done[list(table.IMAGE_COLUMNS)].to_dict("records"))
     for column in table.MEASURED:
         images[column] = done[column].to_numpy()
+    images["note"] = _with_twins(done)
     points = done[["image", "x", "y", "score"]].explode(["x", "y", "score"])
     points = points[points["x"].notna()].reset_index(drop=True)
     return points.astype({"x": float, "y": float, "score": float, "image": object}), images
@@ -219,6 +220,21 @@ def _frame(rows: pa.Table) -> pd.DataFrame:
     # of objects, and never an index: pandas' own strings cannot hold names that are not UTF-8
     frame["image"] = pd.Series(names, index=frame.index, dtype=object)
     return frame.drop_duplicates("image", keep="last")
+
+
+def _with_twins(done: pd.DataFrame) -> pd.Series:
+    """Each image's note, and another image of the same content: its tips are counted twice."""
+    fine = done["content"].where(done["status"] == "ok", "")
+    twins: dict[str, list[str]] = {}
+    for name, content in zip(done["image"], fine, strict=True):
+        twins.setdefault(content, []).append(name)
+    notes = []
+    for name, content, note in zip(done["image"], fine, done["note"], strict=True):
+        # two are enough to name another one
+        others = [twin for twin in twins[content][:2] if content and twin != name]
+        said = [f"the same file as {printable(twin)}" for twin in others[:1]]
+        notes.append("; ".join([note, *said] if note else said))
+    return table.texts(notes)
 
 
 def _is_same(path: Place, version: str, content: str) -> bool:

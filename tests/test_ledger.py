@@ -366,6 +366,21 @@ def test_parts_keep_every_bit(tmp_path):
     assert np.array_equal(tips["score"], np.tile(np.float32([0.1, 0.2]), 2).astype(float))
 
 
+def test_files_that_are_the_same_are_noted(tmp_path):
+    book = ledger.Ledger(Folder(tmp_path))
+    contents = {"a": "1", "b": "2", "c": "1", "\udcdf": "1", "bad": "2", "none": "", "no": ""}
+    for name, content in contents.items():
+        status = "failed" if name in ("bad", "none") else "ok"
+        note = "first of 3 frames" if name == "c" else ""
+        book.add(Result(_row(name) | {"status": status, "note": note}, "v", content))
+    book.flush()
+    _, images = ledger.tables(book.read(), list(contents))
+    same = ["the same file as c", "", "first of 3 frames; the same file as a", "the same file as a"]
+    assert images["note"].tolist() == [*same, "", "", ""]
+    _, images = ledger.tables(book.read(), ["\udcdf", "a"])
+    assert images["note"].tolist() == ["the same file as a", r"the same file as \udcdf"]
+
+
 def test_input_and_output_at_an_address(source):
     import fsspec
 
