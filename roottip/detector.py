@@ -387,7 +387,7 @@ def load(name: str | Path, **settings: Any) -> WindowDetector:
     if of_weights := _OF_WEIGHTS.get(PurePath(name).suffix.lower()):
         return load(of_weights, weights=name, **settings)
     if name not in DETECTORS:
-        close = difflib.get_close_matches(name, DETECTORS, n=1)
+        close = difflib.get_close_matches(name.lower(), DETECTORS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(DETECTORS)}"
         raise InputError(f"there is no detector called {name!r}; {hint}")
     # by name, not by an import statement: scorers stand above this file and import it

@@ -127,9 +127,13 @@ def _check_form(key: str, value: str) -> None:
         raise InputError(f"{key}={value}: write numbers with a point, as in {key}={point}")
     # a net's file may be called so
     if key in LIST_KEYS and (numbers or not (key == "detectors" and Path(value).exists())):
-        raise InputError(
-            f"{key}={value}: write a list in brackets, the whole in quotes: '{key}=[{value}]'"
-        )
+        raise _unbracketed(key, value)
+
+
+def _unbracketed(key: str, value: str) -> InputError:
+    return InputError(
+        f"{key}={value}: write a list in brackets, the whole in quotes: '{key}=[{value}]'"
+    )
 
 
 def resource(name: str) -> Path:
@@ -191,6 +195,9 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
             values = [part.strip() for part in only[1:-1].split(",")]
         if values in ([], [""]):
             raise InputError(f"{key}=[]: the list is empty; give at least one")
+        # a folder may be called so
+        if member is Path and only and "," in only and not Path(_at_home(only)).exists():
+            raise _unbracketed(key, only)
         return [_fitted(key, item, member) for item in values]
     if kind is Path and str in kinds and "://" in str(value):
         return str(value)  # an address: a Path would make one slash of the two
@@ -228,9 +235,10 @@ def teach(command: Callable[..., int]) -> str:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Suggest ("did you mean …?") the known word that the given one is like, if any."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean {close[0]}?" if close else ""
+    """Suggest ("did you mean …?") the known word that the given one is like, whatever its case."""
+    lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), lower, n=1)
+    return f", did you mean {lower[close[0]]}?" if close else ""
 
 
 def _header(command: str) -> list[str]:

@@ -348,9 +348,7 @@ def _numbers_where_all_are(column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column.mask(blank), errors="coerce")
     if bool(blank.all()):
         return column.mask(blank).astype(float) if column.name in _NUMBERS else column
-    if bool((numbers.isna() & ~blank).any()):
-        return column
-    if bool(column.str.fullmatch(_LONG).any()):
+    if bool((numbers.isna() & ~blank).any() or column.str.fullmatch(_LONG).any()):
         return column
     if numbers.dtype == np.float64:  # pandas 2 is off by a last digit now and then
         return column.mask(blank).map(float)
@@ -358,10 +356,13 @@ def _numbers_where_all_are(column: pd.Series) -> pd.Series:
 
 
 def holds(frame: pd.DataFrame) -> str:
-    """For errors: which columns there are, and where it is one, how several are told apart."""
-    only = str(frame.columns[0]) if len(frame.columns) == 1 else ""
-    hint = "; fields are separated by commas" if ";" in only or "\t" in only else ""
-    return f"it has {', '.join(map(str, frame))}{hint}"
+    """For errors: which columns there are, and what is wrong with how the first line says them."""
+    said = f"it has {', '.join(map(str, frame))}"
+    if len(frame.columns) == 1 and (";" in said or "\t" in said):
+        return f"{said}; fields are separated by commas"
+    if any(name != name.lower() and name.lower() in FOUND_COLUMNS for name in map(str, frame)):
+        return f"{said}: write them in lower case"
+    return said
 
 
 def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> pd.DataFrame:

@@ -274,6 +274,8 @@ def test_an_image_without_a_sure_find_has_lower_scores():
 def test_a_misspelt_name_gets_a_suggestion():
     with pytest.raises(InputError, match="no detector called 'basline'; did you mean baseline"):
         load("basline")
+    with pytest.raises(InputError, match="no detector called 'CNN'; did you mean cnn"):
+        load("CNN")
 
 
 def test_weights_of_your_own_are_a_detector():

@@ -27,6 +27,11 @@ NEEDED = {"compare": ["data=d"], "detect": ["input=i"]}
         ("synth", "days=[]", r"days=\[\]: the list is empty; give at least one"),
         ("compare", "detectors=[]", r"detectors=\[\]: the list is empty"),
         ("synth", "days=3,5", r"in quotes: 'days=\[3,5\]'"),
+        ("train", "data=a,~/b", r"in quotes: 'data=\[a,~/b\]'"),
+        ("evaluate", "found=a.csv,b.csv", r"in quotes: 'found=\[a.csv,b.csv\]'"),
+        ("compare", "external=a.csv,b.csv", r"in quotes: 'external=\[a.csv,b.csv\]'"),
+        ("detect", "detector=CNN", r"no such detector, did you mean cnn\?"),
+        ("detect", "PX_per_mm=20", r"is no setting of detect, did you mean px_per_mm\?"),
         ("detect", "detector.sizes=1,0.7,1.4", r"'detector.sizes=\[1,0.7,1.4\]'"),
     ],
 )
@@ -41,6 +46,9 @@ def test_a_file_s_name_may_hold_commas(tmp_path, monkeypatch):
     words = ["data=1,5", "detectors=a,b.onnx"]
     settings = read_settings(app.COMMANDS["compare"], words)
     assert (settings["data"], settings["detectors"]) == (Path("1,5"), ["a,b.onnx"])
+    Path("a,b").mkdir()
+    settings = read_settings(app.COMMANDS["train"], ["data=a,b", "output=o"])
+    assert settings["data"] == [Path("a,b")]
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch):

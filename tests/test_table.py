@@ -96,7 +96,8 @@ def test_windows_separators_become_slashes():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("image,x\na,1\n", "has no column y; it has image, x"),
+        ("image,x\na,1\n", "has no column y; it has image, x$"),
+        ("Image,X,y\na,1,2\n", "no column image, x; it has Image, X, y: write them in lower case"),
         ("image,x,y\na,1,2\nb,nan,2\n", r"row 2, column x: 'nan' is not a finite number"),
         ("image,x,y\na,1,\n", r"row 1, column y: .* is not a finite number"),
         ("image,x,y\na,1,inf\n", "row 1, column y: .*inf.* is not a finite number"),
