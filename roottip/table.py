@@ -39,6 +39,9 @@ MEASURED = ("note", "px_per_mm", "scale_bar_px", "brightness", "sharpness")
 
 SUFFIXES = (".csv", ".parquet")
 
+_ROW = "row of the file"
+"""What the index is called, from 0, of a table with rows left out."""
+
 _AS_TEXT: dict[str, Any] = {
     "dtype": object,
     "keep_default_na": False,
@@ -91,9 +94,7 @@ def concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def images(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Make the images table from one dict for each image; keys as in `IMAGE_COLUMNS`."""
     # of objects: pandas' own strings cannot hold file names that are not UTF-8
-    columns = {
-        name: pd.Series([row.get(name) for row in rows], dtype=object) for name in IMAGE_COLUMNS
-    }
+    columns = {name: texts(row.get(name) for row in rows) for name in IMAGE_COLUMNS}
     return pd.DataFrame(columns).astype(
         {"width": "Int64", "height": "Int64", "tips": "Int64", "seconds": "float64"}
     )
@@ -133,6 +134,9 @@ def read(path: str | Path) -> pd.DataFrame:
                 raise ValueError(f"it has two columns called {twice.iloc[0]}")
             # columns without a name stay as pandas calls them
             text = text.rename(columns=lambda name: name.strip() or name)
+            blank = text.apply(lambda column: column.str.strip() == "").all(axis=1)
+            if blank.any():  # as Excel leaves them
+                text = text[~blank].rename_axis(_ROW)
             # one by one: of a table without rows `apply` would ask nothing
             for name in text:
                 text[name] = _numbers_where_all_are(text[name])
@@ -218,7 +222,7 @@ def check_points(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     InputError
         Names the column, the row (the first after the header is row 1) and the reason.
     """
-    frame = _with_columns(frame, ("image", "x", "y"), source).reset_index(drop=True)
+    frame = _with_columns(frame, ("image", "x", "y"), source)
     for column in ("x", "y", "score"):
         if column in frame:
             frame[column] = _finite(frame[column], source)
@@ -230,7 +234,7 @@ def check_points(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     ignore = pd.to_numeric(frame["ignore"], errors="coerce")
     _refuse_first(~ignore.isin([0, 1]), frame["ignore"], source, "is neither 0 nor 1")
     frame["ignore"] = ignore.astype(np.int64)
-    return frame
+    return frame.reset_index(drop=True)
 
 
 def check_distractors(frame: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -253,9 +257,9 @@ def check_images(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     InputError
         Names the column, the row and the reason.
     """
-    frame = _with_columns(frame, ("image",), source).reset_index(drop=True)
+    frame = _with_columns(frame, ("image",), source)
     _refuse_first(frame["image"].duplicated(), frame["image"], source, "is there twice")
-    return frame
+    return frame.reset_index(drop=True)
 
 
 def check_listed(points: pd.DataFrame, images: Iterable[str], source: str, listed: str) -> None:
@@ -389,6 +393,7 @@ def _finite(column: pd.Series, source: str) -> pd.Series:
 
 def _refuse_first(bad: pd.Series, column: pd.Series, source: str, reason: str) -> None:
     if bool(bad.any()):
-        row = int(np.argmax(bad.to_numpy()))
-        value = _text(column.iloc[row])  # of an empty field nothing
-        raise InputError(f"{source}, row {row + 1}, column {column.name}: {value!r} {reason}")
+        at = int(np.argmax(bad.to_numpy()))
+        row = (column.index[at] if column.index.name == _ROW else at) + 1
+        value = _text(column.iloc[at])  # of an empty field nothing
+        raise InputError(f"{source}, row {row}, column {column.name}: {value!r} {reason}")

@@ -155,6 +155,24 @@ def test_blanks_around_columns_names_and_other_separators(tmp_path):
         table.check_points(table.read(path), "a")
 
 
+def test_blank_rows_are_passed_over_and_counted(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("image,x,y,day\na,1,2,7\n,,, \nb,3,4,8\n,,,\n,,,\n")
+    frame = table.check_points(table.read(path), "t")
+    assert frame[["image", "x", "day"]].to_numpy().tolist() == [["a", 1, 7], ["b", 3, 8]]
+    assert frame["day"].dtype == np.int64
+    assert frame.index.tolist() == [0, 1]
+    path.write_text("image,x,y\n,,\na,1,2\n,,\na,1,high\n,1,2\n")
+    with pytest.raises(InputError, match="t, row 4, column y: 'high' is not a finite number"):
+        table.check_points(table.read(path).iloc[:-1], "t")
+    with pytest.raises(InputError, match="t, row 5, column image: '' names no image"):
+        table.check_points(table.read(path), "t")
+    with pytest.raises(InputError, match="t, row 4, column image: 'a' is there twice"):
+        table.check_images(table.read(path).iloc[:-1], "t")
+    path.write_text("image,x,y\n,,\n")
+    assert table.check_points(table.read(path), "t").empty
+
+
 def test_what_cannot_be_written_leaves_no_part(tmp_path):
     (tmp_path / "t.csv").mkdir()
     with pytest.raises(OSError):  # noqa: PT011  which one depends on the system
