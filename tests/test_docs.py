@@ -234,10 +234,15 @@ def test_every_note_is_explained():
     notes = re.findall(r"^\| `([^`]+)` \|", told.partition("## Notes")[2], re.MULTILINE)
     code = "".join(
         (ROOT / "roottip" / f"{name}.py").read_text(encoding="utf-8")
-        for name in ("traits", "decoding")
+        for name in ("traits", "decoding", "ledger")
     )
+    filled = {
+        "first of 3 frames": "first of {frames} frames",
+        "not square by its resolution, 300 x 600 dpi": "not square by its resolution, {dpi[0]:.0f}",
+        "the same file as b.jpg": "the same file as {printable(twin)}",
+    }
     for note in notes:
-        fixed = {"first of 3 frames": "first of {frames} frames"}.get(note, note)
+        fixed = filled.get(note, note)
         assert fixed in code or note == "a PNG named .jpg", note
     doubts = re.findall(r'^        "([^"]+)": ', code.partition("doubts = {")[2], re.MULTILINE)
     assert doubts

@@ -238,7 +238,7 @@ def test_of_a_scan_points_and_bar_are_put_right(tmp_path, monkeypatch):
     Image.fromarray(image).save(tmp_path / "a.png")
     drawn = []
     real = task.pictures.overlay
-    monkeypatch.setattr(task.report, "overlay", lambda *a: drawn.append(a[1]) or real(*a))
+    monkeypatch.setattr(task.pictures, "overlay", lambda *a: drawn.append(a[1]) or real(*a))
     monkeypatch.setattr(task, "SCAN_PICTURE", 300)
     (result,) = Task(Two(), tmp_path)(["a.png"])
     assert drawn[0][["x", "y"]].to_numpy().tolist() == [[-0.25, -0.25], [50.25, 24.75]]
