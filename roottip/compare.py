@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 
 from roottip import table
 from roottip.detector import Detector
-from roottip.errors import InputError, check_number
+from roottip.errors import InputError, check_number, counted
 from roottip.evaluation import Evaluation, evaluate
 from roottip.images import read_ahead
 from roottip.interchange import Dataset, of_split, read_listed, read_truth
@@ -160,6 +161,7 @@ def read_scored(
     """
     if images is not None:
         everything, marks = read_listed(images, truth)
+        _remark_twice(marks, truth)
         listed = of_split(everything, split, str(images))
         marks = marks[marks["image"].isin(listed["image"])]
         return read_found(found, list(listed["image"]), everything["image"]), marks, listed
@@ -168,6 +170,7 @@ def read_scored(
     if truth.is_dir() or truth.suffix.lower() == ".rsml":
         raise InputError(f"truth={truth}: RSML needs images=, a table of the images' names")
     marks = read_truth(truth)
+    _remark_twice(marks, truth)
     tables = read_found(found)
     for path, points in zip(found, tables.values(), strict=True):
         if len(points) and len(marks) and not points["image"].isin(marks["image"]).any():
@@ -188,6 +191,8 @@ def read_found(
     known: Iterable[str] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Read tables of found points, each named by its file without the ending.
+
+    A line on stderr says how many points a table has twice.
 
     Parameters
     ----------
@@ -212,8 +217,16 @@ def read_found(
         points = table.check_points(table.read(path), str(path))
         if known is not None:
             table.check_listed(points, known, str(path), "the images table")
+        _remark_twice(points, path)
         found[path.stem] = points if images is None else points[points["image"].isin(images)]
     return found
+
+
+def _remark_twice(points: pd.DataFrame, path: Path) -> None:
+    """Of two finds in one place one is a false alarm, of two marks one a miss."""
+    twice = int(points.duplicated(["image", "x", "y"]).sum())
+    if twice:
+        print(f"{path} has {counted(twice, 'point')} twice", file=sys.stderr)
 
 
 def tables(evaluations: Mapping[str, Evaluation], verdict: Verdict) -> dict[str, pd.DataFrame]:

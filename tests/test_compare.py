@@ -128,6 +128,19 @@ def test_another_programs_table_is_one_more_contender(dataset, tmp_path):
         compare.read_found([elsewhere, tmp_path / "peer.csv"], ["a.png"], known)
 
 
+def test_points_that_are_there_twice_are_said(tmp_path, capsys):
+    once = table.points("w\udcdf.png", np.array([[11.0, 10.0], [30.0, 33.0]]))
+    for name, rows in (("found", [0, 1, 0, 1]), ("truth", [0, 1, 1]), ("images", [0])):
+        table.write(once.iloc[rows], tmp_path / f"{name}.csv")
+    found, truth, images = (tmp_path / f"{name}.csv" for name in ("found", "truth", "images"))
+    for listed in (None, images):
+        compare.read_scored([found], truth, listed)
+        said = capsys.readouterr().err.splitlines()
+        assert said == [f"{truth} has 1 point twice", f"{found} has 2 points twice"]
+    compare.read_found([images])
+    assert capsys.readouterr().err == ""
+
+
 def test_a_name_with_nan_in_it_is_printed_as_it_is(dataset):
     evaluations, _ = compare.compare(dataset, {}, 5, {"nancy": dataset.truth})
     printed = compare.text(evaluations, judge(evaluations))
