@@ -282,11 +282,8 @@ def convert(
     print(f"{counted(len(points), 'tip')} in {marked} of {len(listed)} images: {output} ({name})")
     for remark in converting.remarks(points, listed, name):
         print(remark, file=sys.stderr)
-    if name == converting.DATASET:
-        print(
-            f"use it: roottip train data={output} output=… start=shipped trainer=finetune; "
-            f"roottip compare data={output} split=val 'detectors=[cnn,…/model.onnx]'"
-        )
+    if name == converting.DATASET and (ways := converting.advice(output)):
+        print(f"use it: {'; '.join(ways)}")
     return OK
 
 

@@ -116,12 +116,24 @@ def remarks(points: pd.DataFrame, images: pd.DataFrame, name: str) -> list[str]:
             "these points have scores, as finds have: truth to learn from and to judge by is only "
             "what somebody went over"
         )
+    if name == DATASET and "split" in table.with_splits(images):
+        said.append("splits are those that the images table says; val= divides nothing")
     outside = points[_outside(points, images)]
     if len(outside):
         said.append(
             f"{counted(len(outside), 'tip')} outside the image, such as {_place(outside, images)}"
         )
     return said
+
+
+def advice(folder: Path) -> list[str]:
+    """The commands that a dataset folder is for, by what splits its images are in."""
+    splits = set(table.with_splits(table.read(folder / "images.csv")).get("split", ()))
+    ways = {
+        "train": f"roottip train data={folder} output=… start=shipped trainer=finetune",
+        "val": f"roottip compare data={folder} split=val 'detectors=[cnn,…/model.onnx]'",
+    }
+    return [way for split, way in ways.items() if split in splits]
 
 
 def left_out(points: pd.DataFrame, images: pd.DataFrame, name: str) -> list[str]:

@@ -90,6 +90,28 @@ def test_a_table_of_images_is_kept_whole_with_its_groups_and_splits(tmp_path, ph
     assert images["split"].tolist() == ["val", "val", ""]
 
 
+def test_what_is_advised_is_what_the_splits_are_for(capsys, tmp_path, photos, export):
+    said = "splits are those that the images table says; val= divides nothing\n"
+    for splits, told in (
+        ("val,val", {"compare"}),
+        ("train,", {"train"}),
+        (",val", {"train", "compare"}),
+    ):
+        rows = zip(("p.png", "day 2/p2.jpg"), splits.split(","), strict=True)
+        listing = photos / "listing.csv"
+        listing.write_text("image,split\n" + "".join(f"{name},{split}\n" for name, split in rows))
+        words = f"input={export}", f"output={tmp_path / splits}", f"images={listing}", "val=0.5"
+        code, out, err = run(capsys, *words)
+        assert (code, err) == (0, said)
+        assert {way for way in ("train", "compare") if f"roottip {way}" in out} == told
+    listing.write_text("image,split\np.png,test\nday 2/p2.jpg,test\n")
+    code, out, _ = run(capsys, f"input={export}", f"output={tmp_path / 'o'}", f"images={listing}")
+    assert (code, "use it" in out) == (0, False)
+    code, out, err = run(capsys, f"input={export}", f"output={tmp_path / 'p'}", f"images={photos}")
+    assert (code, err) == (0, "")
+    assert "use it: roottip train" in out
+
+
 def test_groups_go_to_val_as_wholes_and_stay_there(tmp_path, photos):
     for n in range(40):
         Image.new("L", (8, 8)).save(photos / f"n{n:02d}.png")
