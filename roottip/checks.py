@@ -16,12 +16,15 @@ def check_image(image: Image) -> None:
     InputError
         Says what it is instead.
     """
-    array = np.asarray(image)
-    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-    if array.dtype != np.uint8 or not fits or 0 in array.shape:
+    fits, told = False, type(image).__name__  # Pillow's images are no arrays
+    if isinstance(image, np.ndarray):
+        fits = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
+        fits = fits and image.dtype == np.uint8 and image.size > 0
+        told = f"{image.dtype} of shape {image.shape}"
+    if not fits:
         raise InputError(
-            f"an image must be uint8 of shape (H, W) or (H, W, 3), not {array.dtype} of shape "
-            f"{array.shape}; roottip.read_image gives the right one"
+            f"an image must be uint8 of shape (H, W) or (H, W, 3), not {told}; roottip.read_image "
+            "gives the right one"
         )
 
 

@@ -33,9 +33,9 @@ _ROUNDED = 1e-3
 
 
 def convert(
-    source: Path,
-    output: Path,
-    images: Path | None = None,
+    source: str | Path,
+    output: str | Path,
+    images: str | Path | None = None,
     input_format: str | None = None,
     output_format: str | None = None,
     label: str | None = None,
@@ -46,11 +46,11 @@ def convert(
 
     Parameters
     ----------
-    source : Path
+    source : path
         A file or folder.
-    output : Path
+    output : path
         The same.
-    images : Path, optional
+    images : path, optional
         The images, or the table that lists them: gives their names where a file says only half,
         and their sizes. A table's images are all written, those without a tip too; of a folder
         those that `source` names.
@@ -78,6 +78,8 @@ def convert(
         One cannot tell the formats, something is malformed, missing or does not fit, a visible
         tip is far outside its image, or `output` is there already.
     """
+    source, output = Path(source), Path(output)
+    images = None if images is None else Path(images)
     wanted = output_name(output, output_format)
     found = input_name(source, input_format)
     _check_free(output, wanted, overwrite, found == DATASET)

@@ -112,6 +112,12 @@ def test_what_is_advised_is_what_the_splits_are_for(capsys, tmp_path, photos, ex
     assert "use it: roottip train" in out
 
 
+def test_paths_may_be_words_from_python(tmp_path, photos, export):
+    name, points, _ = convert(str(export), str(tmp_path / "o"), str(photos))
+    assert (name, len(points)) == ("dataset", 2)
+    assert convert(str(tmp_path / "o"), str(tmp_path / "o.xml"))[0] == "cvat"
+
+
 def test_groups_go_to_val_as_wholes_and_stay_there(tmp_path, photos):
     for n in range(40):
         Image.new("L", (8, 8)).save(photos / f"n{n:02d}.png")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import roottip
 from roottip import bands, detector, windows
@@ -151,6 +152,8 @@ def test_tiny_images_give_an_answer(shape):
         np.zeros(4, np.uint8),
         np.zeros((0, 4), np.uint8),
         [[1, 2], [3, 4]],
+        "plate.jpg",
+        Image.new("RGB", (4, 4)),
     ],
 )
 def test_what_is_no_image_is_refused(image):
