@@ -193,11 +193,11 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
         only = values[0] if len(values) == 1 else None
         if isinstance(only, str) and re.fullmatch(r"\[.*\]", only) and not Path(only).exists():
             values = [part.strip() for part in only[1:-1].split(",")]
+        # a folder may be called so
+        elif member is Path and only and "," in only and not Path(_at_home(only)).exists():
+            raise _unbracketed(key, only)
         if values in ([], [""]):
             raise InputError(f"{key}=[]: the list is empty; give at least one")
-        # a folder may be called so
-        if member is Path and only and "," in only and not Path(_at_home(only)).exists():
-            raise _unbracketed(key, only)
         return [_fitted(key, item, member) for item in values]
     if kind is Path and str in kinds and "://" in str(value):
         return str(value)  # an address: a Path would make one slash of the two
