@@ -7,7 +7,7 @@ image in memory is one piece. All functions here are plain: pieces in, arrays ou
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -23,6 +23,9 @@ needs some 15 bytes, and nine times as many where roots are fine (`scale.LARGEST
 the scale of a larger one is measured on cover four fifths of it up to 45 megapixels, and are large
 enough, 600 px, to measure as all of it does: within some per cent on photographs enlarged to this
 size."""
+
+_ROWS = 64
+"""Rows changed at a time: few, for they are as wide as the image."""
 
 _CROPS, _SIDE = 6, 1024
 """Crops that stand for a large image, along each axis, and their side in px: long enough for
@@ -41,6 +44,28 @@ class Strips(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Image]:
         """A new pass from the top."""
+
+
+class Changed(Strips):
+    """A large image that is changed a few rows at a time, whenever they are asked for.
+
+    Parameters
+    ----------
+    strips : Strips
+    change : callable
+        Of some rows and the number of their first in the image: as many rows, changed.
+    reach : int
+        How far around a pixel the change looks, px.
+    """
+
+    def __init__(
+        self, strips: Strips, change: Callable[[Image, int], Image], reach: int = 0
+    ) -> None:
+        self.shape, self._strips, self._change, self._reach = strips.shape, strips, change, reach
+
+    def __iter__(self) -> Iterator[Image]:
+        for top, start, band in in_bands(self._strips, _ROWS, self._reach):
+            yield self._change(band, start)[top - start : top - start + _ROWS]
 
 
 def pieces(image: Image | Strips) -> Iterable[Image]:

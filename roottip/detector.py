@@ -20,7 +20,6 @@ from roottip.bands import Strips
 from roottip.checks import check_image, check_places, check_scores
 from roottip.errors import InputError, check_number, is_number
 from roottip.looks import agreed, doubted
-from roottip.noise import smoothed
 from roottip.scale import (
     EIGHTH,
     Adjustment,
@@ -202,7 +201,7 @@ class WindowDetector:
         area = float(size.prod()) * adjusting.scale**2
         scores = doubted(scores, self.surest, area, adjusting.scale)
         if self.review is not None:
-            points, scores = reviewed(self.review, image, points, scores, adjusting)
+            points, scores = reviewed(self.review, image, points, scores, adjusting.scale)
             # what was plain to one net only is no plain tip
             scores = doubted(scores, self.surest, area, adjusting.scale)
         # as doubles, which tables hold: what is left out here is left out by `evaluate` too
@@ -238,34 +237,34 @@ class WindowDetector:
     def _looks(
         self, image: Image | Strips, least: float
     ) -> tuple[Adjustment, Image | Strips, Iterator[_Seen]]:
-        """Look at an image in each size, whole or in pieces, smoothed and its contrast raised.
+        """Look at an image, cleared, in each size, whole or in pieces.
 
         Of a large image, what depends on all of it, how to adjust it and how rough it is then, is
         measured on crops.
 
         Returns
         -------
-        How it is adjusted, the image smoothed, and what is seen in each size.
+        How it is adjusted, the image cleared, and what is seen in each size.
         """
         if not isinstance(image, Strips) and image.shape[0] * image.shape[1] <= self.most_pixels:
             adjusting = adjustment(image, self.root_width)
-            image = smoothed(image, adjusting.blur)
+            image = adjusting.cleared(image)
             return adjusting, image, self._whole(image, adjusting)
         halo = self._halo()
         crops = bands.crops(image)
         adjusting = adjustment(crops, self.root_width)
-        image = smoothed(image, adjusting.blur)
-        crops = [smoothed(crop, adjusting.blur) for crop in crops]
+        image = adjusting.cleared(image)
+        crops = [adjusting.cleared(crop) for crop in crops]
         steps = []
         for eighths, weight in Counter(map(in_eighths, self._scales(adjusting.scale))).items():
-            small = (adjusting.raised(resize(crop, EIGHTH / eighths)) for crop in crops)
+            small = (resize(crop, EIGHTH / eighths) for crop in crops)
             noise = windows.typical([windows.structures(part) for part in small])
             steps.append((eighths, weight, noise))
         size = np.array(image.shape[1::-1])
         seen = (
             (
                 weight,
-                self._look_in_pieces(image, adjusting, eighths, noise, halo, least),
+                self._look_in_pieces(image, eighths, noise, halo, least),
                 size * (EIGHTH / eighths),
             )
             for eighths, weight, noise in steps
@@ -274,7 +273,7 @@ class WindowDetector:
 
     def _whole(self, image: Image, adjusting: Adjustment) -> Iterator[_Seen]:
         for own, weight in Counter(self._scales(adjusting.scale)).items():
-            scaled = adjusting.raised(resize(image, own))
+            scaled = resize(image, own)
             centres = windows.grid(scaled.shape, self.stride)
             centres = centres[windows.foreground(scaled, centres)]
             scores, places = self._look(scaled, centres)
@@ -299,7 +298,6 @@ class WindowDetector:
     def _look_in_pieces(
         self,
         image: Image | Strips,
-        adjusting: Adjustment,
         eighths: int,
         noise: float,
         halo: int,
@@ -319,8 +317,7 @@ class WindowDetector:
         for top, above, band in bands.in_bands(strips, PIECE, halo):
             for left in range(0, width, PIECE):
                 start = np.array([max(0, left - halo), above], np.int32)
-                piece = adjusting.raised(band[:, start[0] : left + PIECE + halo])
-                piece = np.ascontiguousarray(piece)
+                piece = np.ascontiguousarray(band[:, start[0] : left + PIECE + halo])
                 own = (top, top + PIECE), (left, left + PIECE)
                 centres = windows.grid((height, width), self.stride, *own)
                 centres = centres[windows.foreground(piece, centres - start, noise=noise)]

@@ -58,8 +58,6 @@ class Lines:
         Typical one, px.
     contrast : float
         To the ground, in the clearest channel, grey levels.
-    ground : tuple of float
-        Level of each channel beside them.
     length : int
         Pixels of their centre lines.
     evidence : float
@@ -68,7 +66,6 @@ class Lines:
 
     width: float
     contrast: float
-    ground: tuple[float, ...]
     length: int
     evidence: float
 
@@ -102,7 +99,7 @@ def measured(parts: Iterable[Image]) -> Lines | None:
     unruled = [side[:, side[0] == 0] for side in sides]
     if any(side.shape[1] >= _SHORTEST for side in unruled):
         sides = unruled
-    _, width, contrast, *ground = max(sides, key=lambda side: float(side[2].sum()))
+    _, width, contrast = max(sides, key=lambda side: float(side[2].sum()))
     if len(width) == 0:
         return None
     clear = float(np.quantile(contrast, _CLEAR))
@@ -112,8 +109,7 @@ def measured(parts: Iterable[Image]) -> Lines | None:
     median = width[order][np.searchsorted(below, below[-1] / 2)]
     root = width <= _WIDEST * median
     typical = float(np.sqrt(np.average(width[root] ** 2, weights=weight[root])))
-    levels = tuple(float(np.median(level)) for level in ground)
-    return Lines(typical / _BIAS, clear, levels, len(width), float(contrast.sum()))
+    return Lines(typical / _BIAS, clear, len(width), float(contrast.sum()))
 
 
 def clearest_channel(image: Image) -> tuple[Image, Image, float]:
@@ -164,14 +160,12 @@ def _centre_lines(image: Image, contrast: cv2.typing.MatLike, least: Image) -> N
 
     Returns
     -------
-    (3 + C, N) float64
-        Whether it is on a grid's line, full width at half maximum, contrast, and the level of each
-        channel beside the structure.
+    (3, N) float64
+        Whether it is on a grid's line, full width at half maximum, contrast.
     """
-    channels = 1 if image.ndim == 2 else image.shape[2]
     mask = standing_out(contrast, least)
     if not cv2.hasNonZero(mask):
-        return np.empty((3 + channels, 0))
+        return np.empty((3, 0))
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     x, y = cv2.findNonZero(mask).reshape(-1, 2).T
     highest = inside[y, x] >= cv2.dilate(inside, np.ones((3, 3), np.uint8))[y, x]
@@ -185,16 +179,13 @@ def _centre_lines(image: Image, contrast: cv2.typing.MatLike, least: Image) -> N
     x, y, width = x[is_long], y[is_long], width[is_long]
     height, breadth = mask.shape
     ruled = on_lines(x, y, (height, breadth))
-    places = (-_BESIDE, 0), (_BESIDE, 0), (0, -_BESIDE), (0, _BESIDE), (0, 0)
-    levels = [
-        image[np.clip(y + down, 0, height - 1), np.clip(x + right, 0, breadth - 1)]
+    layers = image.reshape(height, breadth, -1)
+    places = (-_BESIDE, 0), (_BESIDE, 0), (0, -_BESIDE), (0, _BESIDE)
+    beside = [
+        layers[np.clip(y + down, 0, height - 1), np.clip(x + right, 0, breadth - 1)]
         for down, right in places
     ]
-    *around, here = np.array(levels, np.float64).reshape(5, len(x), channels)
-    beside = np.array(around)
-    unlike = np.abs(beside[::2] - beside[1::2]).max(axis=(0, 2))
-    # two of the four places lie on a straight root itself
-    off = np.abs(beside - here).sum(axis=2).argmax(axis=0)
-    ground = beside[off, np.arange(len(x))]
-    found: NDArray[np.float64] = np.vstack([ruled, width, contrast[y, x], ground.T])
+    levels = np.array(beside, np.float64)
+    unlike = np.abs(levels[::2] - levels[1::2]).max(axis=(0, 2))
+    found: NDArray[np.float64] = np.vstack([ruled, width, contrast[y, x]])
     return found[:, unlike <= _UNLIKE * found[2]]

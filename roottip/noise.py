@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import overload
 
 import cv2
 import numpy as np
 
-from roottip.bands import Strips, in_bands
+from roottip.bands import Changed, Strips
 from roottip.windows import BORDER, Image
 
 _CURVED = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
@@ -28,7 +28,7 @@ _REACH = 4
 """How many times its own width a Gaussian is taken to reach."""
 
 _ROWS = 64
-"""Of a large image, smoothed at a time: few, for they are as wide as the image."""
+"""Rows of a block that is looked at by itself."""
 
 _EVERY = 4
 """Of so many blocks of `_ROWS` rows one tells of the noise: enough, and it is quicker."""
@@ -99,25 +99,11 @@ def smoothed(image: Image | Strips, width: float) -> Image | Strips:
     """The image under a Gaussian of `width` px; itself where that is 0."""
     if width == 0:
         return image
+    reach = math.ceil(_REACH * width)
     if isinstance(image, Strips):
-        return _Smoothed(image, width)
-    side = 2 * _reach(width) + 1
+        return Changed(image, lambda rows, _: smoothed(rows, width), reach)
+    side = 2 * reach + 1
     return np.asarray(cv2.GaussianBlur(image, (side, side), width, borderType=BORDER), np.uint8)
-
-
-class _Smoothed(Strips):
-    """A large image, smoothed a few rows at a time: the pixels are those of it smoothed whole."""
-
-    def __init__(self, strips: Strips, width: float) -> None:
-        self.shape, self._strips, self._width = strips.shape, strips, width
-
-    def __iter__(self) -> Iterator[Image]:
-        for top, start, band in in_bands(self._strips, _ROWS, _reach(self._width)):
-            yield smoothed(band, self._width)[top - start : top - start + _ROWS]
-
-
-def _reach(width: float) -> int:
-    return math.ceil(_REACH * width)
 
 
 def quantile(levels: cv2.typing.MatLike, share: float) -> float:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import overload
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roottip import noise
-from roottip.bands import in_bands
+from roottip import contrast, noise
+from roottip.bands import Strips, in_bands
 from roottip.errors import check_number
 from roottip.lines import Lines, measured
 from roottip.windows import BORDER, Image, Points
@@ -86,8 +87,6 @@ class Adjustment:
         root-like structure is found, and for estimates close to 1.
     gain : float
         By what factor to raise contrast so that roots stand out by `PLAIN` grey levels; at least 1.
-    ground : tuple of float
-        The level of each channel that stays as it is: that of the ground around roots.
     blur : float
         Standard deviation of the Gaussian to smooth it with, px before resizing; 0 where its noise
         is weak.
@@ -95,23 +94,22 @@ class Adjustment:
 
     scale: float
     gain: float = 1.0
-    ground: tuple[float, ...] = ()
     blur: float = 0.0
 
-    def raised(self, image: Image) -> Image:
-        """(..., C) uint8 of any shape, or (H, W): its contrast raised; itself where `gain` is 1."""
-        if self.gain == 1.0:
-            return image
-        ground = np.array(self.ground)
-        levels = ground + self.gain * (np.arange(256)[:, None] - ground)
-        table = np.clip(np.round(levels), 0, 255).astype(np.uint8)
-        # OpenCV knows no images of more than two dimensions and channels
-        pixels = image.reshape(-1, 1, len(ground))
-        return np.asarray(cv2.LUT(pixels, table[:, None]), np.uint8).reshape(image.shape)
+    @overload
+    def cleared(self, image: Image) -> Image: ...
+
+    @overload
+    def cleared(self, image: Strips) -> Strips: ...
+
+    def cleared(self, image: Image | Strips) -> Image | Strips:
+        """The image in its own size, smoothed, then its contrast raised."""
+        smooth = noise.smoothed(image, self.blur)
+        return contrast.raised(smooth, self.gain, REFERENCE_WIDTH / self.scale)
 
     def __call__(self, image: Image) -> Image:
-        """The image as detectors see it: smoothed, resized, then its contrast raised."""
-        return self.raised(resize(noise.smoothed(image, self.blur), self.scale))
+        """The image as detectors see it: cleared, then resized."""
+        return resize(self.cleared(image), self.scale)
 
 
 def adjustment(image: Image | Sequence[Image], root_width: float | None = None) -> Adjustment:
@@ -133,9 +131,9 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
         roots = measured(resize(part, scale) for part in parts)
     if roots is None:
         return Adjustment(scale)
-    contrast, ground = roots.contrast, roots.ground
-    level, most = noise.level(parts), _CLEAN * contrast
-    raising = PLAIN / contrast if PLAIN / contrast >= _FAINT else 1.0
+    before = roots.contrast
+    level, most = noise.level(parts), _CLEAN * before
+    raising = PLAIN / before if PLAIN / before >= _FAINT else 1.0
 
     def plainer(scale: float) -> Lines | None:
         """Lines of the image resized, its noise smoothed to `most` and faint contrast raised.
@@ -143,11 +141,13 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
         Raising cuts off the darkest and brightest levels, so no contrast comes out lower than what
         was measured before it.
         """
-        changed = Adjustment(scale, raising, ground, noise.blur_sigma(level, most, scale))
-        lines = measured(map(changed, parts))
+        blur = noise.blur_sigma(level, most, scale)
+        # resized first: edges of few grey levels, raised, would make wide lines wider
+        small = (resize(noise.smoothed(part, blur), scale) for part in parts)
+        lines = measured(contrast.raised(part, raising, REFERENCE_WIDTH) for part in small)
         if lines is None or raising == 1.0:
             return lines
-        return replace(lines, contrast=max(lines.contrast / raising, contrast))
+        return replace(lines, contrast=max(lines.contrast / raising, before))
 
     def again(scale: float) -> tuple[Lines | None, float]:
         """Lines of the image resized, and the scale that they ask for."""
@@ -170,7 +170,7 @@ def adjustment(image: Image | Sequence[Image], root_width: float | None = None) 
         return Adjustment(scale)
     gain = max(1.0, PLAIN / roots.contrast)
     blur = noise.blur_sigma(gain * level, NOISE, scale)
-    return Adjustment(scale, gain, roots.ground, blur)
+    return Adjustment(scale, gain, blur)
 
 
 def _roots(parts: Sequence[Image]) -> tuple[Lines | None, bool]:

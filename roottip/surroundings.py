@@ -13,7 +13,6 @@ from scipy.special import expit, logit
 
 from roottip import bands
 from roottip.bands import Strips
-from roottip.scale import Adjustment
 from roottip.windows import BORDER, Image, Points, Scores
 
 WORTH = 0.02
@@ -45,7 +44,7 @@ class Reviewer(Protocol):
 
 
 def reviewed(
-    review: Reviewer, image: Image | Strips, points: Points, scores: Scores, adjusting: Adjustment
+    review: Reviewer, image: Image | Strips, points: Points, scores: Scores, scale: float
 ) -> tuple[Points, Scores]:
     """Change the scores of finds by what a review says of them.
 
@@ -57,8 +56,8 @@ def reviewed(
         ``x, y``, px, in the image.
     scores : (N,) float32
         In [0, 1]; those from `WORTH` on are reviewed.
-    adjusting : Adjustment
-        How the image was changed where the points were found.
+    scale : float
+        By what factor the image was resized where the points were found.
 
     Returns
     -------
@@ -71,9 +70,9 @@ def reviewed(
         return points, scores
     evidence = np.zeros(len(points))
     window = review.card["window"]
-    sides = [window / (size * adjusting.scale) for size in review.card["sizes"]]
+    sides = [window / (size * scale) for size in review.card["sizes"]]
     for members, squares in surroundings(image, points[worth], sides, window):
-        evidence[worth[members]] = review(adjusting.raised(squares))
+        evidence[worth[members]] = review(squares)
     certain = np.finfo(np.float32).eps
     belief = logit(np.clip(scores.astype(np.float64), certain, 1 - certain)) + evidence
     order = np.argsort(-belief, kind="stable")

@@ -29,6 +29,9 @@ from roottip.windows import Image
 GROUND = (12, 12, 14)
 """Colour of what a framed photograph lies on."""
 
+LIGHTER = 90
+"""Grey levels."""
+
 SQUARES, FINE, TURNED = 12, 700, 0.7
 """A grid's squares along the longer side, its lines in that side, and by how many degrees it is off
 the photograph's sides."""
@@ -78,6 +81,13 @@ def ruled(image: Image, level: float) -> Image:
     return as_image(image + level * turned[..., None])
 
 
+def half_lighter(image: Image) -> Image:
+    """Its right half lighter, as where a plate lies half on something else."""
+    lighter = image.astype(np.int16)
+    lighter[:, image.shape[1] // 2 :] += LIGHTER
+    return as_image(lighter)
+
+
 def framed(image: Image) -> list[Part]:
     """On a nearly black ground, as sheets and plates lie on a scanner."""
     down, right = (side // 6 for side in image.shape[:2])
@@ -112,6 +122,7 @@ CHANGES: dict[str, Callable[[Image], Image | list[Part]]] = {
     "four times the size": lambda image: resized(image, 4),
     "0.4 of the contrast": lambda image: as_image(image * 0.4 + 90),
     "0.15 of the contrast": lambda image: as_image(image * 0.15 + 100),
+    "and half of it 90 lighter": lambda image: half_lighter(as_image(image * 0.15 + 40)),
     "a quarter of the light": lambda image: as_image(image * 0.25),
     "noise of 12 grey levels": lambda image: noisy(image, 12),
     "noise of 25 grey levels": lambda image: noisy(image, 25),

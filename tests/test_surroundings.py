@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from roottip import surroundings as module
 from roottip import windows
 from roottip.detector import WindowDetector
-from roottip.scale import Adjustment
+from roottip.scale import adjustment
 from roottip.surroundings import WORTH, reviewed, surroundings
 from roottip.windows import Image, Points, Scores
 
@@ -111,7 +111,7 @@ def test_a_review_changes_the_odds_of_what_is_worth_it() -> None:
     points = np.array([(15.0, 20.0), (60.0, 20.0), (65.0, 20.0)])
     scores = np.array([0.6, 0.5, WORTH / 2], np.float32)
     review = Bright()
-    after, changed = reviewed(review, image, points, scores, Adjustment(1.0))
+    after, changed = reviewed(review, image, points, scores, 1.0)
     np.testing.assert_array_equal(after, points[[1, 0, 2]])
     odds = np.array([1.0, 1.5, WORTH / 2 / (1 - WORTH / 2)]) * np.exp([2, -2, 0])
     np.testing.assert_allclose(changed, odds / (1 + odds), rtol=1e-5)
@@ -121,7 +121,7 @@ def test_a_review_changes_the_odds_of_what_is_worth_it() -> None:
 def test_finds_of_two_percent_are_worth_a_review_and_fainter_ones_are_not() -> None:
     image = np.full((40, 40, 3), 255, np.uint8)
     points, scores = np.full((2, 2), 20.0), np.array([0.021, 0.019], np.float32)
-    _, changed = reviewed(Bright(), image, points, scores, Adjustment(1.0))
+    _, changed = reviewed(Bright(), image, points, scores, 1.0)
     odds = 0.021 / 0.979 * np.exp(2)
     np.testing.assert_allclose(changed, [odds / (1 + odds), 0.019], rtol=1e-5)
 
@@ -130,11 +130,11 @@ def test_certain_scores_stay_numbers() -> None:
     image = np.full((40, 40, 3), 255, np.uint8)
     points = np.array([(15.0, 20.0), (25.0, 20.0)])
     certain = np.array([1, 1], np.float32)
-    _, changed = reviewed(Bright(), image, points, certain, Adjustment(1.0))
+    _, changed = reviewed(Bright(), image, points, certain, 1.0)
     assert np.isfinite(changed).all()
     assert (changed > 0.999).all()
     # and may be doubted
-    _, changed = reviewed(Bright(), np.zeros_like(image), points, certain, Adjustment(1.0))
+    _, changed = reviewed(Bright(), np.zeros_like(image), points, certain, 1.0)
     assert (changed < 1).all()
 
 
@@ -143,9 +143,7 @@ def test_roots_are_as_large_in_the_squares_as_the_card_says(scale: float) -> Non
     review = Bright()
     image = np.zeros((400, 400, 3), np.uint8)
     image[197:203] = 255  # 6 px wide
-    reviewed(
-        review, image, np.array([(200.0, 199.5)]), np.array([0.5], np.float32), Adjustment(scale)
-    )
+    reviewed(review, image, np.array([(200.0, 199.5)]), np.array([0.5], np.float32), scale)
     for square, size in zip(review.seen[0][0], (1.0, 0.5), strict=True):
         assert square[:, 4, 0].sum() / 255 == pytest.approx(6 * scale * size, abs=0.3)
 
@@ -189,7 +187,7 @@ def test_finds_may_come_in_any_order():
     image[:, 40:] = 255
     points = np.array([(65.0, 20.0), (15.0, 20.0), (60.0, 20.0)])
     after, changed = reviewed(
-        Dark(), image, points, np.array([WORTH / 2, 0.6, 0.5], np.float32), Adjustment(1.0)
+        Dark(), image, points, np.array([WORTH / 2, 0.6, 0.5], np.float32), 1.0
     )
     assert after.tolist() == [[60, 20], [15, 20], [65, 20]]
     assert changed[2] == pytest.approx(WORTH / 2)
@@ -197,7 +195,16 @@ def test_finds_may_come_in_any_order():
 
 def test_a_review_sees_the_contrast_that_the_detector_saw() -> None:
     review = Bright()
-    image = np.full((40, 40, 3), 110, np.uint8)
-    raised = Adjustment(1.0, gain=3.0, ground=(100.0, 100.0, 100.0))
-    reviewed(review, image, np.array([(20.0, 20.0)]), np.array([0.5], np.float32), raised)
-    assert np.unique(review.seen[0]).tolist() == [130]
+    image = np.full((400, 400, 3), 60, np.uint8)
+    for x in range(20, 380, 40):
+        image[20:380, x : x + 5] = 75
+    adjusting = adjustment(image, 5.0)
+    assert adjusting.gain > 2
+
+    def scorer(_: Image, centres: windows.Centres) -> Scores:
+        return (np.abs(centres - 182).max(axis=1) < 3).astype(np.float32) / 2
+
+    found, _ = WindowDetector(scorer, root_width=5.0, threshold=0.02, review=review).find(image)
+    expected = squares_of(adjusting.cleared(image), found, [8.0, 16.0], 8)
+    assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(review.seen[0], expected)
