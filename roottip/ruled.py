@@ -11,6 +11,9 @@ _CELLS = 256
 _COVERED = 0.4
 """Share of the image's side that a line is seen on, at least: roots cross it, and dirt hides it."""
 
+_PLAIN = 1.7
+"""And so many times what most rows of cells are covered by: dense roots cover them all."""
+
 _SLANT = 0.05
 """How far a line leans at most, across per along: a dish lies as straight as hands put it."""
 
@@ -40,15 +43,16 @@ def on_lines(
     Returns
     -------
     (N,) bool
-        None where there are fewer lines than a grid has.
+        All False where there are fewer lines than a grid has.
     """
     cell = max(1.0, max(shape) / _CELLS)
     column, row = (x / cell).astype(int), (y / cell).astype(int)
     columns, rows = int(shape[1] / cell) + 1, int(shape[0] / cell) + 1
-    upright, level = _along(row, column, rows, columns), _along(column, row, columns, rows)
-    on: NDArray[np.bool_] = np.zeros(len(x), dtype=bool)
-    if min(upright[1], level[1]) >= _FEWEST:
-        on = upright[0] | level[0]
+    upright, count = _along(row, column, rows, columns)
+    if count < _FEWEST:
+        return np.zeros(len(x), dtype=bool)
+    level, count = _along(column, row, columns, rows)
+    on: NDArray[np.bool_] = (upright | level) & (count >= _FEWEST)
     return on
 
 
@@ -59,23 +63,24 @@ def _along(
     cells = np.zeros((length, width), dtype=bool)
     cells[along, across] = True
     cells[:, 1:-1] |= cells[:, :-2] | cells[:, 2:]  # half a line may be in the next cell
-    place = np.arange(length) - length // 2
+    place, beside = np.nonzero(cells)
+    place -= length // 2
     most = int(_SLANT * length / 2)
     seen, lean = np.zeros(width), np.zeros(width)
     # by how many cells a line leans on half of its way
     for end in range(-most, most + 1):
         slope = 2 * end / length
-        there = np.arange(width) + np.round(slope * place).astype(int)[:, None]
-        inside = (there >= 0) & (there < width)
-        share = (cells[np.arange(length)[:, None], there.clip(0, width - 1)] & inside).mean(axis=0)
+        middle = beside - np.round(slope * place).astype(int)
+        inside = (middle >= 0) & (middle < width)
+        share = np.bincount(middle[inside], minlength=width) / length
         more = share > seen
         seen[more], lean[more] = share[more], slope
     on = np.zeros(len(along), dtype=bool)
-    count = 0
-    while len(seen) and seen.max() >= _COVERED:
-        middle = int(seen.argmax())
-        at = middle + lean[middle] * (along - length // 2)
+    count, least = 0, max(_COVERED, _PLAIN * float(np.median(seen)))
+    while seen.max() >= least:
+        line = int(seen.argmax())
+        at = line + lean[line] * (along - length // 2)
         on |= np.abs(across - at) <= 1.5
-        seen[max(0, middle - _APART) : middle + _APART + 1] = 0
+        seen[max(0, line - _APART) : line + _APART + 1] = 0
         count += 1
     return on, count

@@ -57,6 +57,22 @@ def test_roots_alone_lie_on_no_lines():
     assert on_lines(x[:0], y[:0], SIDES).shape == (0,)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_roots_so_dense_that_they_fill_the_image_are_no_grid(seed):
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros(SIDES, np.uint8)
+    for x in rng.uniform(40, 860, 15):
+        y = np.arange(40, 660, 6)
+        path = x + 30 * np.sin(y / rng.uniform(60, 200)) + np.cumsum(rng.normal(0, 1, len(y)))
+        cv2.polylines(drawn, [np.column_stack([path, y]).astype(np.int32)], False, 255, 1)
+        for start in rng.integers(0, len(y), 6):
+            along = rng.choice([-1, 1]) * np.arange(0, rng.integers(80, 250), 6)
+            lateral = np.column_stack([path[start] + along, y[start] + 0.1 * np.abs(along)])
+            cv2.polylines(drawn, [lateral.astype(np.int32)], False, 255, 1)
+    y, x = np.nonzero(drawn)
+    assert not on_lines(x, y, SIDES).any()
+
+
 @pytest.mark.parametrize(
     ("down", "over", "share", "ruled"),
     [(3, 3, 1, True), (2, 9, 1, False), (9, 2, 1, False), (9, 9, 0.3, False)],
