@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from roottip.detector import WindowDetector, load
     from roottip.errors import InputError
     from roottip.evaluation import evaluate
-    from roottip.images import find_images, read_image
+    from roottip.images import read_image
+    from roottip.listing import find_images
     from roottip.matching import match
     from roottip.scans import Scan
 
@@ -27,7 +28,7 @@ _HOME = {
     "Scan": "scans",
     "WindowDetector": "detector",
     "evaluate": "evaluation",
-    "find_images": "images",
+    "find_images": "listing",
     "load": "detector",
     "match": "matching",
     "read_image": "images",

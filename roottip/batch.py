@@ -20,8 +20,8 @@ from roottip import __version__, engine, ledger, places, runpage, table, traits
 from roottip.detector import Detector
 from roottip.engine import Engine
 from roottip.errors import InputError, counted
-from roottip.images import find_images
 from roottip.ledger import Ledger
+from roottip.listing import find_images
 from roottip.meter import progress
 from roottip.places import Folder, Place
 from roottip.provenance import identity, on_card, provenance
@@ -58,7 +58,7 @@ def run(
     Parameters
     ----------
     source : path or address
-        As `images.find_images` takes it.
+        As `listing.find_images` takes it.
     output : path or address
         Folder for ``tips.csv, images.csv, summary.csv`` (each as Parquet too), ``report.html,
         overlays/, thumbnails/, run.json``.

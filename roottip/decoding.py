@@ -41,6 +41,10 @@ FORMAT_OF = {
 }
 """What Pillow calls the images that are read, by the endings of their names."""
 
+SUFFIXES = tuple(FORMAT_OF)
+KINDS = "JPEG, PNG, TIFF, BMP and WebP"
+"""The same in a sentence."""
+
 _PART = 512  # rows
 
 

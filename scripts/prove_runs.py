@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from watching import watch
 
-from roottip import batch, engine, images, table
+from roottip import batch, engine, images, listing, table
 from roottip.detector import load
 from roottip.task import Task
 
@@ -132,7 +132,7 @@ def engines(temporary: Path, count: int, detector: str) -> None:
 
 def rate(temporary: Path, count: int, detector: str) -> None:
     draw(temporary / "in", count, bad_share=0)
-    root, names = images.find_images(temporary / "in")
+    root, names = listing.find_images(temporary / "in")
     begun = time.monotonic()
     decoded = [images.read_image(root / name) for name in names]
     decoding = time.monotonic() - begun

@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from roottip import images as reading
 from roottip import table
 from roottip.errors import InputError
+from roottip.images import read_size
+from roottip.listing import find_images
 
 Size = tuple[int, int]
 """Width and height, px, as displayed."""
@@ -133,7 +134,7 @@ class Gallery:
         if image in self._sizes:
             return self._sizes[image]
         if self.root is not None and (self.root / image).is_file():
-            return reading.read_size(self.root / image)
+            return read_size(self.root / image)
         return None
 
     def _index(self, key: Callable[[str], str]) -> dict[str, list[str]]:
@@ -168,7 +169,7 @@ def read_gallery(place: Path) -> Gallery:
         inside = place.parent / "images"
         root = inside if inside.is_dir() else place.parent
         return Gallery(list(frame["image"]), root, frame, str(place))
-    folder, names = reading.find_images(place)
+    folder, names = find_images(place)
     return Gallery(names, Path(folder), None, str(place))
 
 

@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pandas as pd
 
+from roottip.decoding import SUFFIXES
 from roottip.errors import InputError
 from roottip.formats.gallery import Gallery, Size
 from roottip.formats.marks import (
@@ -37,7 +38,6 @@ from roottip.formats.marks import (
     read_json,
     sizes_of,
 )
-from roottip.images import SUFFIXES
 
 NAME = "Label Studio"
 KEEPS = CARRIED

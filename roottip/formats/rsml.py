@@ -22,6 +22,7 @@ from xml.etree.ElementTree import Element
 
 import pandas as pd
 
+from roottip.decoding import SUFFIXES
 from roottip.errors import InputError
 from roottip.formats import markup
 from roottip.formats.gallery import Gallery, folder_files, last_stem
@@ -34,7 +35,6 @@ from roottip.formats.marks import (
     file_names,
     read_bytes,
 )
-from roottip.images import SUFFIXES
 
 NAME = "RSML"
 KEEPS = CARRIED
