@@ -59,24 +59,7 @@ def read_image(path: Place) -> Image:
     InputError
         The file is missing, no image, cut short or damaged.
     """
-    return decode(read_file(path), path).image
-
-
-def read_file(path: Place) -> bytes:
-    """The content of a file.
-
-    Raises
-    ------
-    InputError
-        It is missing or cannot be read.
-    """
-    try:
-        return places.read_bytes(path)
-    except FileNotFoundError as error:
-        raise InputError(f"there is no file {path}") from error
-    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read: {reason}") from error
+    return decode(places.read_file(path), path).image
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -163,7 +146,7 @@ def read_ahead(
     def attempt(name: str) -> tuple[Image, str] | InputError:
         path = places.join(root, name)
         try:
-            data = read_file(path)
+            data = places.read_file(path)
             return decode(data, path).image, hashlib.sha256(data).hexdigest()
         except InputError as error:
             return error

@@ -170,7 +170,7 @@ def _listed(path: Path) -> list[str]:
             raise InputError(f"{path} lists no images: it has no column image; {holds}")
         names = list(frame["image"])
     else:
-        data = path.read_bytes()
+        data = places.read_file(path)
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # of a Windows shell
             text = data.decode("utf-16", "replace")
         else:

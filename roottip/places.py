@@ -38,6 +38,23 @@ def read_bytes(place: Place) -> bytes:
     return Path(place).read_bytes()
 
 
+def read_file(place: Place) -> bytes:
+    """The content of a file, or in a sentence why it cannot be had.
+
+    Raises
+    ------
+    InputError
+        It is missing or cannot be read.
+    """
+    try:
+        return read_bytes(place)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {place}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{place} cannot be read: {reason}") from error
+
+
 def version(place: Place) -> str:
     """Cheap to ask, and another one when the file has changed: its size and time of change."""
     if is_address(place):

@@ -90,7 +90,7 @@ class Task:
             scan = None if places.is_address(path) else scans.scan_of(path, most)
             if scan is not None:
                 return scan, version, places.file_hash(path)
-            data = images.read_file(path)
+            data = places.read_file(path)
             content = places.content_hash(data)
             return images.decode(data, path), version, content
         except FileNotFoundError:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from roottip import engine, images, places, task
+from roottip import engine, places, task
 from roottip.detector import load
 from roottip.errors import InputError
 from roottip.scorers import cnn
@@ -203,13 +203,13 @@ def test_text_of_any_name_is_one_line():
 def test_an_image_whose_reading_fails_in_any_way_costs_its_own_row(tmp_path, plate, monkeypatch):
     Image.fromarray(plate).save(tmp_path / "a.png")
     task = Task(load("baseline"), tmp_path)
-    real = images.read_file
+    real = places.read_file
     (tmp_path / "b.png").write_text("")
 
     def fail(path):
         return 1 / 0 if path.name == "b.png" else real(path)
 
-    monkeypatch.setattr("roottip.images.read_file", fail)
+    monkeypatch.setattr("roottip.places.read_file", fail)
     rows = {r.row["image"]: r.row for r in engine.here(task, ["a.png", "b.png"])}
     assert rows["a.png"]["status"] == "ok"
     assert "division by zero" in rows["b.png"]["error"]

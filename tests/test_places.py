@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from roottip import ledger, places
+from roottip.errors import InputError
+from roottip.formats.marks import read_json
+from roottip.listing import find_images
 from roottip.places import Folder
+from roottip.scorers.card import raw
 from roottip.task import Result, _row
 
 
@@ -22,3 +28,17 @@ def test_a_file_stays_as_it_was_until_what_replaces_it_is_whole(tmp_path):
     with pytest.raises(FileNotFoundError):
         places.write_whole(path, tmp_path / "nowhere")
     assert path.read_bytes() == b"old"
+
+
+def test_a_file_that_cannot_be_read_is_said_once_and_in_one_way(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    readers = {"list.txt": find_images, "marks.json": read_json, "net.json": raw}
+    for name in readers:
+        (tmp_path / name).write_text("{}")
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    for name, read in readers.items():
+        said = re.escape(f"{tmp_path / name} cannot be read: Permission denied")
+        with pytest.raises(InputError, match=f"^{said}$"):
+            read(tmp_path / name)

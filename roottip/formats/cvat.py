@@ -26,11 +26,11 @@ from roottip.formats.marks import (
     Marks,
     by_image,
     number,
-    read_bytes,
     read_zip,
     sizes_of,
     zip_names,
 )
+from roottip.places import read_file
 
 NAME = "CVAT for images 1.1"
 KEEPS = CARRIED
@@ -50,7 +50,7 @@ def recognises(path: Path) -> bool:
 def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     """Read all points of all images, those of skeletons too."""
     zipped = path.suffix.lower() == ".zip"
-    contents = list(read_zip(path, ENDINGS).values()) if zipped else [read_bytes(path)]
+    contents = list(read_zip(path, ENDINGS).values()) if zipped else [read_file(path)]
     collector = Collector(path, gallery, label)
     kinds: set[str] = set()
     for content in contents:

@@ -30,10 +30,10 @@ from roottip.formats.marks import (
     Marks,
     by_image,
     file_names,
-    read_bytes,
     read_zip,
     zip_names,
 )
+from roottip.places import read_file
 
 NAME = "ImageJ ROIs"
 KEEPS = ("ignore",)
@@ -56,7 +56,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     collector = Collector(path, gallery, label)
     for file, inside in folder_files(path, ENDINGS):
         zipped = file.suffix.lower() == ".zip"
-        contents = read_zip(file, (".roi",)) if zipped else {file.name: read_bytes(file)}
+        contents = read_zip(file, (".roi",)) if zipped else {file.name: read_file(file)}
         image = collector.image(gallery.beside(inside, str(file)), str(file))
         other_kinds = []
         for name, content in contents.items():

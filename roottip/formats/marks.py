@@ -19,6 +19,7 @@ import pandas as pd
 from roottip import table
 from roottip.errors import InputError
 from roottip.formats.gallery import Gallery, Size
+from roottip.places import read_file
 
 CARRIED = ("score", "ignore", "root_order", "group")
 """What a format may keep of a point besides its image and place."""
@@ -257,24 +258,11 @@ def read_json(path: Path) -> Any:
     InputError
         It is missing or no JSON.
     """
+    content = read_file(path)
     try:
-        return json.loads(read_bytes(path).decode("utf-8-sig"))
+        return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON: {error}") from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """The content of a file.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def objects(thing: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:

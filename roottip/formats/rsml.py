@@ -33,8 +33,8 @@ from roottip.formats.marks import (
     Marks,
     by_image,
     file_names,
-    read_bytes,
 )
+from roottip.places import read_file
 
 NAME = "RSML"
 KEEPS = CARRIED
@@ -57,7 +57,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
     """
     collector = Collector(path, gallery, label)
     for file, inside in folder_files(path, ENDINGS):
-        top = markup.parse(read_bytes(file), file)
+        top = markup.parse(read_file(file), file)
         key = markup.text(top.find("metadata/file-key"))
         named = PurePosixPath(key).suffix.lower() in SUFFIXES
         if named and not gallery.has(str(inside), last_stem):

@@ -30,9 +30,9 @@ from roottip.formats.marks import (
     by_image,
     file_names,
     number,
-    read_bytes,
     sizes_of,
 )
+from roottip.places import read_file
 
 NAME = "YOLO pose"
 KEEPS = ("ignore",)
@@ -60,7 +60,7 @@ def read(path: Path, gallery: Gallery, label: str | None) -> Marks:
         size = gallery.size(image)
         if size is None:
             raise InputError(f"{file} needs the size of {image}; give images=, a folder of images")
-        text = read_bytes(file).decode("utf-8", "replace")
+        text = read_file(file).decode("utf-8", "replace")
         for n, line in enumerate(text.splitlines(), start=1):
             if line.strip():
                 _add(collector, image, f"{file}, line {n}", line.split(), size, card)
@@ -127,7 +127,7 @@ def _read_card(path: Path) -> dict[str, Any]:
     said: Any = {}
     if path.is_file():
         try:
-            said = yaml.safe_load(read_bytes(path))
+            said = yaml.safe_load(read_file(path))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
         if not isinstance(said, dict):

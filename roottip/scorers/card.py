@@ -14,7 +14,7 @@ from typing import Any
 
 from roottip.detector import Scorer, WindowDetector
 from roottip.errors import InputError
-from roottip.places import write_whole
+from roottip.places import read_file, write_whole
 from roottip.scale import REFERENCE_WIDTH
 from roottip.surroundings import Reviewer
 
@@ -59,7 +59,7 @@ def read_card(
         raise InputError(f"{weights} cannot be read: there is no such file")
     if not path.exists():
         raise InputError(f"{weights} has no card {path.name} beside it; copy both files")
-    content = _read(path)
+    content = read_file(path)
     try:
         card: dict[str, Any] = json.loads(content)
     except ValueError as error:
@@ -80,7 +80,7 @@ def read_card(
 
 def raw(weights: Path) -> dict[str, Any]:
     """What a card says, unchecked."""
-    content: dict[str, Any] = json.loads(_read(weights.with_suffix(".json")))
+    content: dict[str, Any] = json.loads(read_file(weights.with_suffix(".json")))
     return content
 
 
@@ -92,7 +92,7 @@ def read_weights(weights: Path, card: Mapping[str, Any]) -> bytes:
     InputError
         The file is missing, or its SHA-256 is not the card's.
     """
-    content = _read(weights)
+    content = read_file(weights)
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise InputError(
             f"{weights} is not the file its card was written for (its SHA-256 differs); "
@@ -151,10 +151,3 @@ def detector_of(
         surest=card.get("surest", 0.0) if surest is None else surest,
         review=review,
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); is it there?") from error
