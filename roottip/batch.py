@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from roottip.detector import Detector
 from roottip.engine import Engine
 from roottip.errors import InputError, counted
 from roottip.ledger import Ledger
-from roottip.listing import find_images
+from roottip.listing import Remark, find_images
 from roottip.meter import progress
 from roottip.places import Folder, Place
 from roottip.provenance import identity, on_card, provenance
@@ -90,11 +89,7 @@ def run(
     folder = Folder(output)
     remark = functools.partial(print, file=sys.stderr)
     root, found = find_images(source, remark)
-    names = _outside(root, found, folder)
-    if not names:
-        raise InputError(
-            f"all images of {source} lie in {folder}, where results go; give another output="
-        )
+    names = _photographs(source, root, found, folder, remark)
     of_traits: dict[str, Any] = {
         "px_per_mm": px_per_mm,
         "resolution_tag": resolution_tag,
@@ -171,29 +166,39 @@ def summary(tips: pd.DataFrame, images: pd.DataFrame, wanted: int) -> str:
     return f"{sentence}. {images.loc[done, 'seconds'].mean():.2f} s an image."
 
 
-def _outside(root: Place, names: list[str], folder: Folder) -> list[str]:
-    """Results inside the input folder, of this run or another, are no photographs."""
-    if places.is_address(root) or places.is_address(folder.place):
-        inside = f"{str(folder).rstrip('/')}/"
-        return [name for name in names if not str(places.join(root, name)).startswith(inside)]
-    output = Path(os.path.realpath(folder.place))
+def _photographs(
+    source: Place, root: Place, names: list[str], folder: Folder, remark: Remark
+) -> list[str]:
+    """The images but for what runs drew: this one into its output, others into the input."""
+    # what has a NUL is no path, but it gets its row
+    own = {n: None if "\0" in n else folder.name_of(places.join(root, n)) for n in names}
+    if None not in own.values():
+        raise InputError(
+            f"all images of {source} lie in {folder}, where results go; give another output="
+        )
 
     @functools.cache
     def is_run(inside: PurePosixPath) -> bool:
         there = Path(root, inside)
         return (there / ledger.WORK).is_dir() and (there / "run.json").is_file()
 
-    def wanted(name: str) -> bool:
-        if "\0" in name:  # no path, but it gets its row
+    def is_drawn(name: str) -> bool:
+        if (own[name] or "").split("/")[0] in _ENDINGS:
             return True
-        # not Path.resolve, which raises at a link to itself before Python 3.13
-        if Path(os.path.realpath(Path(root, name))).is_relative_to(output):
+        # what lies elsewhere somebody has listed
+        if places.is_address(root) or Path(name).is_absolute():
             return False
-        # what lies elsewhere somebody has listed; the folder that was given itself may be a run's
-        *inside, _ = PurePosixPath(name).parents
-        return Path(name).is_absolute() or not any(map(is_run, inside))
+        path = PurePosixPath(name)
+        runs = (p for p in path.parents if path.relative_to(p).parts[0] in _ENDINGS)
+        return any(map(is_run, runs))
 
-    return [name for name in names if wanted(name)]
+    kept = [name for name in names if not is_drawn(name)]
+    drawn = f"that runs drew, in their {' and '.join(f'{below}/' for below in _ENDINGS)}"
+    if not kept:
+        raise InputError(f"{source} holds nothing but pictures {drawn}; give photographs")
+    if len(kept) < len(names):
+        remark(f"left out: {counted(len(names) - len(kept), 'picture')} {drawn}")
+    return kept
 
 
 def _write_pictures(folder: Folder, result: Result) -> None:

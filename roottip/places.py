@@ -212,6 +212,15 @@ class Folder:
     def __str__(self) -> str:
         return str(self.place)
 
+    def name_of(self, place: Place) -> str | None:
+        """What a file is called in this folder, with ``/``; None where it lies elsewhere."""
+        if self._system is not None or is_address(place):
+            inside = f"{str(self).rstrip('/')}/"
+            return str(place)[len(inside) :] if str(place).startswith(inside) else None
+        # not Path.resolve, which raises at a link to itself before Python 3.13
+        path, top = (Path(os.path.realpath(there)) for there in (place, self.place))
+        return path.relative_to(top).as_posix() if path.is_relative_to(top) else None
+
     def write(self, name: str, data: bytes, lasting: bool = False) -> None:
         """Write a file; what was there is replaced in one step.
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from types import SimpleNamespace
 
 import cv2
@@ -99,6 +100,34 @@ def test_pictures_of_another_run_are_no_photographs(tmp_path, run_folder):
     assert list((run_folder / "day" / "out").rglob("*.png"))
     _, other = run(run_folder, tmp_path / "elsewhere")
     assert other["image"].tolist() == first["image"].tolist()
+
+
+def test_photographs_beside_a_former_run_are_images(tmp_path, run_folder, capsys):
+    day = run_folder / "day 2"
+    run(day, tmp_path / "first")
+    shutil.copytree(tmp_path / "first", day, dirs_exist_ok=True)
+    assert (day / "overlays" / "p2.png.png").is_file()
+    _, images = run(run_folder, tmp_path / "out")
+    assert images["image"].tolist() == ["blank.png", "broken.jpg", "day 2/p2.png", "p10.png"]
+    told = "left out: 2 pictures that runs drew, in their overlays/ and thumbnails/\n"
+    assert told in capsys.readouterr().err
+    _, images = run(day, tmp_path / "day")
+    assert images["image"].tolist() == ["p2.png"]
+    (day / "p2.png").unlink()
+    with pytest.raises(InputError, match=r"nothing but pictures that runs drew, .*; give photo"):
+        run(day, tmp_path / "none")
+
+
+def test_photographs_in_the_output_are_images(tmp_path, run_folder):
+    output = run_folder / "day 2"
+    every = ["blank.png", "broken.jpg", "day 2/p2.png", "p10.png"]
+    for _ in range(2):
+        _, images = run(run_folder, output)
+        assert images["image"].tolist() == every
+    listed = [run_folder / name for name in (*every, "day 2/overlays/p10.png.png")]
+    (tmp_path / "list.txt").write_text("\n".join(map(str, listed)))
+    _, images = run(tmp_path / "list.txt", output, overwrite=True)
+    assert len(images) == len(every)
 
 
 def test_a_list_may_name_images_anywhere(tmp_path, run_folder):

@@ -42,3 +42,13 @@ def test_a_file_that_cannot_be_read_is_said_once_and_in_one_way(tmp_path, monkey
         said = re.escape(f"{tmp_path / name} cannot be read: Permission denied")
         with pytest.raises(InputError, match=f"^{said}$"):
             read(tmp_path / name)
+
+
+def test_a_file_in_a_folder_has_its_name_there(tmp_path):
+    there = Folder("memory://run/out")
+    assert there.name_of("memory://run/out/overlays/a.png") == "overlays/a.png"
+    assert there.name_of("memory://run/outer/a.png") is None
+    assert there.name_of(tmp_path / "a.png") is None
+    here = Folder(tmp_path / "out")
+    assert here.name_of(tmp_path / "in" / ".." / "out" / "day" / "a.png") == "day/a.png"
+    assert here.name_of(tmp_path / "a.png") is None
