@@ -7,9 +7,9 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath, PurePosixPath
-from typing import overload
+from typing import TypeVar, overload
 
 from roottip import places, table
 from roottip.decoding import KINDS, SUFFIXES
@@ -18,6 +18,7 @@ from roottip.places import Place
 
 LISTS = (".csv", ".txt")
 
+P = TypeVar("P", bound=PurePath)
 Remark = Callable[[str], object]
 
 
@@ -35,14 +36,16 @@ def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[
     Parameters
     ----------
     source : path or address
-        An image; a folder, searched through all its subfolders, linked ones too; a glob pattern
+        An image; a folder, searched through all its subfolders, linked ones too, but for hidden
+        ones (``.Trash-1000``) and those of systems (``@eaDir``); a glob pattern
         such as ``scans/day*/*.tif``; or a list: a ``.txt`` with a path in each line or a ``.csv``
         with a column ``image``, relative to the list's folder. What exists under the very
         name is taken as that, so brackets in a folder's name are no pattern. Of an fsspec
         address (``s3://bucket/run``): an image or a folder.
     remark : callable
         Is told, in a sentence each, what a folder holds besides that might have been wanted:
-        pictures of kinds that roottip does not read, and subfolders that cannot be listed.
+        pictures of kinds that roottip does not read, hidden folders with images, and subfolders
+        that cannot be listed.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[
         Nothing is there, or nothing there is an image by its ending.
     """
     if places.is_address(source):
-        return _find_remote(str(source))
+        return _find_remote(str(source), remark)
     path = Path(source)
     if path.is_dir():
         root, found = path, _searched(path, remark)
@@ -77,6 +80,9 @@ def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[
         pattern = path.relative_to(root).as_posix()
         try:
             found = [p for p in root.glob(pattern) if _is_image(p)]
+            # as a shell does, unless the pattern itself says so
+            if not any(map(_is_hidden, Path(pattern).parts)):
+                found = _in_sight(found, root, remark)
         except ValueError as error:  # ** beside other characters, before Python 3.13
             raise InputError(f"{source} is no pattern: {error}") from error
         if not found:
@@ -94,6 +100,14 @@ _UNREAD = re.compile(
     r"oif|orf|pbm|pef|pgm|pnm|ppm|psd|raf|raw|rw2|scn|srw|svs|tga|vsi)"
 )
 """Endings of cameras', telephones' and microscopes' pictures that roottip does not read."""
+
+
+_SYSTEM = ("@eadir", "$recycle.bin")
+"""Folders in which a NAS keeps thumbnails, and Windows what was deleted, in lower case."""
+
+
+def _is_hidden(folder: str) -> bool:
+    return folder.startswith(".") or folder.lower() in _SYSTEM
 
 
 def _is_image(path: Path) -> bool:
@@ -118,6 +132,7 @@ def _searched(folder: Path, remark: Remark) -> list[Path]:
     top = Path(os.path.realpath(folder))
     been: set[str] = set()
     found: list[Path] = []
+    hidden: list[Path] = []
     unread: Counter[str] = Counter()
     for parent, below, files in os.walk(folder, onerror=unlisted, followlinks=True):
         place = os.path.realpath(parent)
@@ -127,14 +142,43 @@ def _searched(folder: Path, remark: Remark) -> list[Path]:
         been.add(place)
         here = Path(parent)
         # what a link leads back to is found where it is; of several to one place the first counts
-        below[:] = sorted(name for name in below if not _leads_back(here / name, place, top))
+        seen = (name for name in below if not _is_hidden(name))
+        hidden += [here / name for name in below if _is_hidden(name) and _has_image(here / name)]
+        below[:] = sorted(name for name in seen if not _leads_back(here / name, place, top))
         found += [here / name for name in files if _is_image(here / name)]
         endings = (PurePath(name).suffix.lower() for name in files if name[0] != ".")
         unread.update(filter(_UNREAD.fullmatch, endings))
     if unread:
-        counts = ", ".join(f"{count} {ending}" for ending, count in sorted(unread.items()))
-        remark(f"left out: {counts}, which roottip does not read; it reads {KINDS}")
+        remark(f"left out: {_counts(unread)}, which roottip does not read; it reads {KINDS}")
+    _tell_hidden(hidden, remark)
     return found
+
+
+def _has_image(folder: Path) -> bool:
+    return any(_is_image(Path(at, name)) for at, _, files in os.walk(folder) for name in files)
+
+
+def _in_sight(images: list[P], root: PurePath, remark: Remark) -> list[P]:
+    """The images but for those in hidden folders below `root`."""
+    hidden = {path: _hidden_above(path.relative_to(root)) for path in images}
+    _tell_hidden({folder for folder in hidden.values() if folder}, remark)
+    return [path for path in images if not hidden[path]]
+
+
+def _hidden_above(path: PurePath) -> PurePath | None:
+    """The topmost hidden folder that a file is in."""
+    above = [folder for folder in path.parents if _is_hidden(folder.name)]
+    return above[-1] if above else None
+
+
+def _tell_hidden(folders: Iterable[PurePath], remark: Remark) -> None:
+    counts = _counts(Counter(folder.name for folder in folders))
+    if counts:
+        remark(f"left out: {counts}, which hold images but are hidden or a system's folders")
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in sorted(counter.items()))
 
 
 def _leads_back(path: Path, place: str, top: Path) -> bool:
@@ -143,7 +187,7 @@ def _leads_back(path: Path, place: str, top: Path) -> bool:
     return real != Path(place, path.name) and real.is_relative_to(top)
 
 
-def _find_remote(address: str) -> tuple[str, list[str]]:
+def _find_remote(address: str, remark: Remark) -> tuple[str, list[str]]:
     system, path = places.filesystem(address)
     if system.isfile(path):
         root, _, name = address.rstrip("/").rpartition("/")
@@ -152,11 +196,11 @@ def _find_remote(address: str) -> tuple[str, list[str]]:
         found = [PurePosixPath(name) for name in system.find(path)] if system.isdir(path) else []
     except Exception as error:  # each address's library has its own
         raise InputError(f"{address} cannot be listed: {error}") from error
-    names = [
-        name.relative_to(path).as_posix()
-        for name in found
-        if name.suffix.lower() in SUFFIXES and not name.name.startswith(".")
+    images = [
+        name for name in found if name.suffix.lower() in SUFFIXES and not name.name.startswith(".")
     ]
+    top = PurePosixPath(path)
+    names = [name.relative_to(top).as_posix() for name in _in_sight(images, top, remark)]
     if not names:
         raise InputError(f"there is no image in {address}; roottip reads {KINDS}")
     return address.rstrip("/"), sorted(names, key=_natural)

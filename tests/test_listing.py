@@ -102,6 +102,45 @@ def test_what_a_folder_holds_besides_is_said(tmp_path):
     ]
 
 
+HIDDEN = (
+    "left out: 1 $Recycle.Bin, 1 .Trash-1000, 2 @eaDir, which hold images but are hidden or a "
+    "system's folders"
+)
+
+
+@pytest.fixture
+def share(tmp_path):
+    below = ("", ".Trash-1000/files/", "@eaDir/", "day/@eaDir/@eaDir/", "$Recycle.Bin/", "day/")
+    for name in [".cache/n.txt", *(f"{folder}a.png" for folder in below)]:
+        (tmp_path / ".run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / ".run" / name).touch()
+    return tmp_path / ".run"
+
+
+def test_hidden_folders_below_the_given_one_are_left_out(share):
+    said = []
+    assert find_images(share, said.append) == (share, ["a.png", "day/a.png"])
+    assert said == [HIDDEN]
+    assert find_images(share / "**" / "*.png", said.append)[1] == ["a.png", "day/a.png"]
+    assert said == [HIDDEN] * 2
+    assert find_images(share / "@eaDir", said.append)[1] == ["a.png"]
+    hidden = find_images(share / "*" / "@eaDir" / "**" / "*.png", said.append)
+    assert hidden == (share, ["day/@eaDir/@eaDir/a.png"])
+    (share / "run.txt").write_text("@eaDir/a.png")
+    assert find_images(share / "run.txt", said.append)[1] == ["@eaDir/a.png"]
+    assert len(said) == 2
+
+
+def test_hidden_folders_at_an_address_are_left_out(share):
+    import fsspec
+
+    system, said = fsspec.filesystem("memory"), []
+    for path in share.rglob("*.png"):
+        system.pipe_file(f"/.share/{path.relative_to(share).as_posix()}", b"")
+    assert find_images("memory://.share", said.append)[1] == ["a.png", "day/a.png"]
+    assert said == [HIDDEN]
+
+
 def test_a_folder_that_cannot_be_listed_is_said(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     (tmp_path / "a.png").touch()
