@@ -49,6 +49,7 @@ def detect(
     from roottip import batch
     from roottip import engine as engines
     from roottip.detector import load
+    from roottip.traits import Traits
 
     tips, images = batch.run(
         input,
@@ -58,11 +59,7 @@ def detect(
         overlays,
         overwrite,
         engines.load(**engine),
-        px_per_mm=px_per_mm,
-        resolution_tag=resolution_tag,
-        scale_bar_mm=scale_bar_mm,
-        pattern=pattern,
-        group=group,
+        Traits(px_per_mm, resolution_tag, scale_bar_mm, pattern, group),
     )
     print(batch.summary(tips, images, len(images)))
     print(f"{'tables, overlays' if overlays else 'tables'} and report: {output}")

@@ -7,15 +7,16 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
-from roottip import __version__, engine, ledger, places, runpage, table, traits
+from roottip import __version__, engine, ledger, places, runpage, table
 from roottip.detector import Detector
 from roottip.engine import Engine
 from roottip.errors import InputError, counted
@@ -25,6 +26,7 @@ from roottip.meter import progress
 from roottip.places import Folder, Place
 from roottip.provenance import identity, on_card, provenance
 from roottip.task import Result, Task
+from roottip.traits import Traits
 
 LONGEST_NAME = 200
 """Bytes of an image's name that its overlay's name keeps; file systems take 255 with endings."""
@@ -41,12 +43,7 @@ def run(
     overlays: bool = True,
     overwrite: bool = False,
     work: Engine = engine.here,
-    *,
-    px_per_mm: float | None = None,
-    resolution_tag: bool = False,
-    scale_bar_mm: float | None = None,
-    pattern: str | None = None,
-    group: Sequence[str] | None = None,
+    traits: Traits = Traits(),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detect tips in all images of a run and write what came out.
 
@@ -72,8 +69,8 @@ def run(
         have changed since.
     work : Engine
         Who works on the images; one of `engine`.
-    px_per_mm, resolution_tag, scale_bar_mm, pattern, group
-        As `traits.measure` takes them; they may differ when a run goes on.
+    traits : Traits
+        What is asked besides counts; it may differ when a run goes on.
 
     Returns
     -------
@@ -90,16 +87,7 @@ def run(
     remark = functools.partial(print, file=sys.stderr)
     root, found = find_images(source, remark)
     names = _photographs(source, root, found, folder, remark)
-    of_traits: dict[str, Any] = {
-        "px_per_mm": px_per_mm,
-        "resolution_tag": resolution_tag,
-        "scale_bar_mm": scale_bar_mm,
-        "pattern": pattern,
-        "group": group,
-    }
-    empty = ledger.tables(Ledger.nothing(), [])
-    traits.measure(*empty, **of_traits)  # refuses what cannot be
-    if pattern is not None and (said := traits.unfitting(names, pattern)):
+    if said := traits.unfitting(names):
         remark(said)
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
     record |= {"weights": identity(detector), "card": on_card(detector), "roottip": __version__}
@@ -116,34 +104,15 @@ def run(
                 folder.remove(_picture(below, name))
         started = datetime.now(timezone.utc)
         _write_json(folder, "run.json", record | {"finished": False})
-        finished = set(kept)
-        waiting = [name for name in names if name not in finished]
-        interrupted = False
-        try:
-            # closed at once when stopped, and its processes with it
-            with closing(work(Task(detector, root, overlays), waiting)) as results:
-                for result in progress(results, len(waiting), "detect"):
-                    _write_pictures(folder, result)
-                    book.add(result)
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            book.flush()
+        done = set(kept)
+        waiting = [name for name in names if name not in done]
+        finished = _work_off(folder, book, work, Task(detector, root, overlays), waiting)
         book.keep(names)
-        tips, images = ledger.tables(book.read(), names)
-        tips, images, groups = traits.measure(tips, images, **of_traits)
-        for name, frame in (("tips", tips), ("images", images), ("summary", groups)):
-            for suffix in table.SUFFIXES:
-                folder.write(name + suffix, table.encode(frame, suffix))
-        record |= of_traits | provenance(started)
-        record |= {"images": len(names), "finished": not interrupted}
-        ok = images.loc[images["status"] == "ok", "image"]
-        thumbnails = {name: _picture("thumbnails", name) for name in ok}
-        opened = {name: _picture("overlays", name) for name in ok} if overlays else {}
-        lead = summary(tips, images, len(names))
-        runpage.write(folder, lead, images, groups, thumbnails, record, opened)
-        _write_json(folder, "run.json", record)
-    if interrupted:
+        tips, images, groups = traits.measure(*ledger.tables(book.read(), names))
+        record |= asdict(traits) | provenance(started)
+        record |= {"images": len(names), "finished": finished}
+        _write_results(folder, tips, images, groups, record)
+    if not finished:
         raise KeyboardInterrupt
     return tips, images
 
@@ -164,6 +133,40 @@ def summary(tips: pd.DataFrame, images: pd.DataFrame, wanted: int) -> str:
     if not done.any():
         return f"{sentence}."
     return f"{sentence}. {images.loc[done, 'seconds'].mean():.2f} s an image."
+
+
+def _work_off(folder: Folder, book: Ledger, work: Engine, task: Task, waiting: list[str]) -> bool:
+    """Keep what comes of each image, on disk too; whether all were done before a Ctrl-C."""
+    try:
+        # closed at once when stopped, and its processes with it
+        with closing(work(task, waiting)) as results:
+            for result in progress(results, len(waiting), "detect"):
+                _write_pictures(folder, result)
+                book.add(result)
+    except KeyboardInterrupt:
+        return False
+    finally:
+        book.flush()
+    return True
+
+
+def _write_results(
+    folder: Folder,
+    tips: pd.DataFrame,
+    images: pd.DataFrame,
+    groups: pd.DataFrame,
+    record: Mapping[str, Any],
+) -> None:
+    """Write the tables, the page and ``run.json``, which is last: it says that all are there."""
+    for name, frame in (("tips", tips), ("images", images), ("summary", groups)):
+        for suffix in table.SUFFIXES:
+            folder.write(name + suffix, table.encode(frame, suffix))
+    ok = images.loc[images["status"] == "ok", "image"]
+    thumbnails = {name: _picture("thumbnails", name) for name in ok}
+    opened = {name: _picture("overlays", name) for name in ok} if record["overlays"] else {}
+    lead = summary(tips, images, record["images"])
+    runpage.write(folder, lead, images, groups, thumbnails, record, opened)
+    _write_json(folder, "run.json", record)
 
 
 def _photographs(

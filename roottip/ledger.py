@@ -66,11 +66,6 @@ class Ledger:
         self._written = time.monotonic()
         self._parts = [name for name in folder.names(WORK) if name.endswith(".parquet")]
 
-    @staticmethod
-    def nothing() -> pd.DataFrame:
-        """What `read` gives of a run that has not begun."""
-        return _frame(_SCHEMA.empty_table())
-
     def add(self, result: Result) -> None:
         """Keep a result; it is on disk with the first one `PART_SECONDS` later, or after `flush`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -27,24 +28,12 @@ _FAR = 4.0
 """Robust standard deviations from the group's median that make a count doubtful."""
 
 
-def measure(
-    tips: pd.DataFrame,
-    images: pd.DataFrame,
-    px_per_mm: float | None = None,
-    resolution_tag: bool = False,
-    scale_bar_mm: float | None = None,
-    pattern: str | None = None,
-    group: Sequence[str] | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Add traits to a run's tables, and sum them up for each group.
+@dataclass(frozen=True)
+class Traits:
+    """What is asked of a run's tables besides counts.
 
-    Parameters
+    Attributes
     ----------
-    tips, images : DataFrame
-        The points table and the images table, which has ``px_per_mm`` by the files' tags and
-        ``scale_bar_px`` by what is drawn in them. What of `table.MEASURED` is not there is
-        unknown. Traits of an earlier call are replaced; of these tables ``px_per_mm`` is the
-        scale that was used.
     px_per_mm : float, optional
         Of all images.
     resolution_tag : bool
@@ -58,69 +47,128 @@ def measure(
     group : sequence of str, optional
         The fields that make a group; the image's folder where none are given.
 
-    Returns
-    -------
-    tips, images, summary : DataFrame
-        ``tips`` gains ``x_mm, y_mm`` where a scale is asked for; ``images`` gains the fields and
-        the tips' convex hull area, depth (extent downwards) and breadth (extent sideways), in
-        px and mm by their names; ``note`` gains what is doubtful compared
-        with the group. ``summary`` has a row for each group.
-
     Raises
     ------
     InputError
-        A setting is out of its range, two contradict each other, the pattern is none, or a tip is
-        in no image of the table.
+        One is out of its range, two contradict each other, or the pattern is none.
     """
-    for name, value in (("px_per_mm", px_per_mm), ("scale_bar_mm", scale_bar_mm)):
-        if value is not None:
-            check_number(name, value, 0, above=True)
-    if (px_per_mm is not None) + resolution_tag + (scale_bar_mm is not None) > 1:
-        raise InputError("give one of px_per_mm=, resolution_tag= and scale_bar_mm=, not several")
-    fields = parse(images["image"], pattern) if pattern is not None else pd.DataFrame()
-    if group and pattern is None:
-        raise InputError(
-            f"group={','.join(group)} needs pattern=, which says what the fields of names are"
+
+    px_per_mm: float | None = None
+    resolution_tag: bool = False
+    scale_bar_mm: float | None = None
+    pattern: str | None = None
+    group: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("px_per_mm", "scale_bar_mm"):
+            if (value := getattr(self, name)) is not None:
+                check_number(name, value, 0, above=True)
+        scales = self.px_per_mm is not None, self.resolution_tag, self.scale_bar_mm is not None
+        if sum(scales) > 1:
+            raise InputError(
+                "give one of px_per_mm=, resolution_tag= and scale_bar_mm=, not several"
+            )
+        fields = [] if self.pattern is None else _pieces(self.pattern)[1::2]
+        group = self.group or ()
+        told = f"group={','.join(group)}"
+        if group and self.pattern is None:
+            raise InputError(f"{told} needs pattern=, which says what the fields of names are")
+        unknown = [name for name in group if name not in fields]
+        if unknown:
+            raise InputError(f"{told}: {unknown[0]} is no field of pattern={self.pattern}")
+        if len(set(group)) < len(group):
+            raise InputError(f"{told} names a field twice")
+
+    def measure(
+        self, tips: pd.DataFrame, images: pd.DataFrame
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Add traits to a run's tables, and sum them up for each group.
+
+        Parameters
+        ----------
+        tips, images : DataFrame
+            The points table and the images table, which has ``px_per_mm`` by the files' tags and
+            ``scale_bar_px`` by what is drawn in them. What of `table.MEASURED` is not there is
+            unknown. Traits of an earlier call are replaced; of these tables ``px_per_mm`` is the
+            scale that was used.
+
+        Returns
+        -------
+        tips, images, summary : DataFrame
+            ``tips`` gains ``x_mm, y_mm`` where a scale is asked for; ``images`` gains the fields
+            and the tips' convex hull area, depth (extent downwards) and breadth (extent
+            sideways), in px and mm by their names; ``note`` gains what is doubtful compared
+            with the group. ``summary`` has a row for each group.
+
+        Raises
+        ------
+        InputError
+            A tip is in no image of the table.
+        """
+        fields = pd.DataFrame() if self.pattern is None else parse(images["image"], self.pattern)
+        missing = [name for name in table.MEASURED if name not in images]
+        images = images.assign(**{name: "" if name == "note" else np.nan for name in missing})
+        # tables that were measured before
+        tips = tips.drop(columns=list(_PLACE_MM), errors="ignore")
+        images = images.drop(columns=[*_SPREAD, *_SPREAD_MM, *fields], errors="ignore")
+        images["px_per_mm"] = scale = self._scale(images)
+        # by numbers: pandas' groups and indices cannot hold names that are not UTF-8
+        place = {name: i for i, name in enumerate(images["image"])}
+        table.check_listed(tips, place, "tips", "images")
+        row = np.array([place[name] for name in tips["image"]], dtype=np.intp)
+        spread = _spread(tips[["x", "y"]].to_numpy(), row, images.index)
+        # by what is asked for, not by what is found: the same command has the same columns
+        if self.px_per_mm is not None or self.resolution_tag or self.scale_bar_mm is not None:
+            of_tip = scale[row]
+            # distances from the image's top-left corner, which is half a pixel from (0, 0)
+            for name, px in zip(_PLACE_MM, "xy", strict=True):
+                tips[name] = (tips[px] + 0.5) / of_tip
+            for name, px, power in zip(_SPREAD_MM, _SPREAD, (2, 1, 1), strict=True):
+                spread[name] = spread[px] / scale**power
+        images = pd.concat([images, fields, spread], axis=1)
+        keys = self._labels(images).map(table.utf8)
+        by_bar = self.scale_bar_mm is not None
+        images["note"] = _notes(images, keys, fields, by_bar, self.resolution_tag)
+        return tips, images, _summary(images, keys, list(spread))
+
+    def unfitting(self, names: Sequence[str]) -> str:
+        """A sentence about the images whose names the pattern does not fit, if any.
+
+        Raises
+        ------
+        InputError
+            It fits none.
+        """
+        if self.pattern is None:
+            return ""
+        none = parse(pd.Series(names, dtype=object), self.pattern).isna().all(axis=1)
+        if not none.any():
+            return ""
+        such = f"such as {_matched(names[int(none.argmax())], self.pattern)}"
+        if none.all():
+            raise InputError(
+                f"pattern={self.pattern} fits none of the {counted(len(names), 'image')}, or in "
+                f"several ways, {such}; names are matched without their ending"
+            )
+        return (
+            f"pattern={self.pattern} does not fit {none.sum()} of {len(names)} images, {such}; "
+            "images.csv notes which"
         )
-    unknown = [name for name in group or () if name not in fields]
-    if unknown:
-        raise InputError(
-            f"group={','.join(group or ())}: {unknown[0]} is no field of pattern={pattern or ''}"
-        )
-    if len(set(group or ())) < len(group or ()):
-        raise InputError(f"group={','.join(group or ())} names a field twice")
-    missing = [name for name in table.MEASURED if name not in images]
-    images = images.assign(**{name: "" if name == "note" else np.nan for name in missing})
-    # tables that were measured before
-    tips = tips.drop(columns=list(_PLACE_MM), errors="ignore")
-    images = images.drop(columns=[*_SPREAD, *_SPREAD_MM, *fields], errors="ignore")
-    if px_per_mm is not None:
-        images["px_per_mm"] = float(px_per_mm)
-    elif scale_bar_mm is not None:
-        images["px_per_mm"] = images["scale_bar_px"].astype(float) / scale_bar_mm
-    elif not resolution_tag:
-        images["px_per_mm"] = np.nan
-    scale = images["px_per_mm"].to_numpy(dtype=float)
-    # by numbers: pandas' groups and indices cannot hold names that are not UTF-8
-    place = {name: i for i, name in enumerate(images["image"])}
-    table.check_listed(tips, place, "tips", "images")
-    row = np.array([place[name] for name in tips["image"]], dtype=np.intp)
-    spread = _spread(tips[["x", "y"]].to_numpy(), row, images.index)
-    # by what is asked for, not by what is found: the same command has the same columns
-    if px_per_mm is not None or resolution_tag or scale_bar_mm is not None:
-        of_tip = scale[row]
-        # distances from the image's top-left corner, which is half a pixel from (0, 0)
-        for name, px in zip(_PLACE_MM, "xy", strict=True):
-            tips[name] = (tips[px] + 0.5) / of_tip
-        for name, px, power in zip(_SPREAD_MM, _SPREAD, (2, 1, 1), strict=True):
-            spread[name] = spread[px] / scale**power
-    images = pd.concat([images, fields, spread], axis=1)
-    folders = [name.rpartition("/")[0] for name in images["image"]]
-    folder = pd.Series(folders, index=images.index, dtype=object)
-    labels = images[list(group)].fillna("") if group else folder.to_frame("group")
-    keys = labels.map(table.utf8)
-    images["note"] = _notes(images, keys, fields, scale_bar_mm is not None, resolution_tag)
-    return tips, images, _summary(images, keys, list(spread))
+
+    def _scale(self, images: pd.DataFrame) -> NDArray[np.float64]:
+        """How many px a mm has in each image, NaN where unknown."""
+        if self.scale_bar_mm is not None:
+            return np.asarray(images["scale_bar_px"], dtype=np.float64) / self.scale_bar_mm
+        if self.resolution_tag:
+            return np.asarray(images["px_per_mm"], dtype=np.float64)
+        return np.full(len(images), np.nan if self.px_per_mm is None else float(self.px_per_mm))
+
+    def _labels(self, images: pd.DataFrame) -> pd.DataFrame:
+        """What says of each image which group it is in."""
+        if self.group:
+            return images[list(self.group)].fillna("")
+        folders = [name.rpartition("/")[0] for name in images["image"]]
+        return pd.DataFrame({"group": folders}, index=images.index, dtype=object)
 
 
 def parse(names: pd.Series, pattern: str) -> pd.DataFrame:
@@ -133,15 +181,7 @@ def parse(names: pd.Series, pattern: str) -> pd.DataFrame:
     InputError
         The pattern has no field, one twice, or one named like a column that is there already.
     """
-    pieces = re.split(r"\{(\w+)\}", pattern)
-    fields = pieces[1::2]
-    if not fields or any("{" in piece or "}" in piece for piece in pieces[::2]):
-        raise InputError(
-            f"pattern={pattern} must name fields, as in {{genotype}}_{{plate}}_{{day}}"
-        )
-    for name in fields:
-        if fields.count(name) > 1 or name in _TAKEN or not name.isidentifier():
-            raise InputError(f"pattern={pattern}: call the field {name} something else")
+    pieces = _pieces(pattern)
     # each field as short as can be, and as long: the same where there is one way only
     shortest, longest = (
         "".join(f"([^/]+{more})" if i % 2 else re.escape(p) for i, p in enumerate(pieces))
@@ -152,31 +192,22 @@ def parse(names: pd.Series, pattern: str) -> pd.DataFrame:
         said = _matched(name, pattern)
         first, last = re.fullmatch(shortest, said), re.fullmatch(longest, said)
         one = first and last and first.groups() == last.groups()
-        rows.append(first.groups() if first and one else (None,) * len(fields))
-    return pd.DataFrame(rows, columns=fields, index=names.index, dtype=object)
+        rows.append(first.groups() if first and one else (None,) * len(pieces[1::2]))
+    return pd.DataFrame(rows, columns=pieces[1::2], index=names.index, dtype=object)
 
 
-def unfitting(names: Sequence[str], pattern: str) -> str:
-    """A sentence about the images whose names a pattern does not fit, if any.
-
-    Raises
-    ------
-    InputError
-        It fits none, or is no pattern.
-    """
-    none = parse(pd.Series(names, dtype=object), pattern).isna().all(axis=1)
-    if not none.any():
-        return ""
-    such = f"such as {_matched(names[int(none.argmax())], pattern)}"
-    if none.all():
+def _pieces(pattern: str) -> list[str]:
+    """What stands between a pattern's fields, and at its ends, and at odd numbers its fields."""
+    pieces = re.split(r"\{(\w+)\}", pattern)
+    fields = pieces[1::2]
+    if not fields or any("{" in piece or "}" in piece for piece in pieces[::2]):
         raise InputError(
-            f"pattern={pattern} fits none of the {counted(len(names), 'image')}, or in several "
-            f"ways, {such}; names are matched without their ending"
+            f"pattern={pattern} must name fields, as in {{genotype}}_{{plate}}_{{day}}"
         )
-    return (
-        f"pattern={pattern} does not fit {none.sum()} of {len(names)} images, {such}; images.csv "
-        "notes which"
-    )
+    for name in fields:
+        if fields.count(name) > 1 or name in _TAKEN or not name.isidentifier():
+            raise InputError(f"pattern={pattern}: call the field {name} something else")
+    return pieces
 
 
 def _matched(name: str, pattern: str) -> str:

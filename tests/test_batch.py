@@ -15,6 +15,7 @@ from roottip import batch, table
 from roottip.detector import load
 from roottip.errors import InputError
 from roottip.provenance import identity, on_card
+from roottip.traits import Traits
 
 FORMATS = ("csv", "parquet")
 SETTINGS = {"name": "baseline"}
@@ -146,7 +147,7 @@ def test_a_folder_that_a_run_was_refused_is_still_one_of_photographs(tmp_path, r
 
 def test_run_json_says_what_made_the_tables(tmp_path, run_folder):
     told = {"px_per_mm": 20.0, "pattern": "{name}", "group": ["name"]}
-    run(run_folder, tmp_path / "out", **told)
+    run(run_folder, tmp_path / "out", traits=Traits(**told))
     made = json.loads((tmp_path / "out" / "run.json").read_text())
     assert {name: made[name] for name in told} == told
 
@@ -154,12 +155,12 @@ def test_run_json_says_what_made_the_tables(tmp_path, run_folder):
 def test_a_pattern_that_fits_no_image_is_refused_before_the_work(tmp_path, run_folder, capsys):
     said = r"\{b\}-\{c\} fits none of the 4 images, or in several ways, such as blank; names are"
     with pytest.raises(InputError, match=said):
-        run(run_folder, tmp_path / "out", pattern="{b}-{c}")
+        run(run_folder, tmp_path / "out", traits=Traits(pattern="{b}-{c}"))
     assert not (tmp_path / "out").exists()
-    run(run_folder, tmp_path / "out", pattern="b{rest}")
+    run(run_folder, tmp_path / "out", traits=Traits(pattern="b{rest}"))
     told = "pattern=b{rest} does not fit 2 of 4 images, such as p2; images.csv notes which\n"
     assert told in capsys.readouterr().err
-    run(run_folder, tmp_path / "out", pattern="{all}")
+    run(run_folder, tmp_path / "out", traits=Traits(pattern="{all}"))
     assert "pattern" not in capsys.readouterr().err
 
 

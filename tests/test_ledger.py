@@ -412,8 +412,8 @@ def test_progress_is_a_line_now_and_then_in_a_log(capsys, monkeypatch):
     assert lines[0].endswith(" left")
 
 
-def test_tables_of_nothing():
-    tips, images = ledger.tables(ledger.Ledger.nothing(), [])
+def test_tables_of_nothing(tmp_path):
+    tips, images = ledger.tables(ledger.Ledger(Folder(tmp_path)).read(), [])
     assert list(tips) == list(table.FOUND_COLUMNS)
     assert list(images)[:7] == list(table.IMAGE_COLUMNS)
     pd.testing.assert_frame_equal(tips, table.concat([]))

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from roottip import ledger, table, traits
+from roottip import table, traits
 from roottip.errors import InputError
+from roottip.traits import Traits
 
 
 def run_of(points: dict[str, list[tuple[float, float]] | None], **columns):
@@ -41,7 +42,7 @@ def test_spread_is_the_hulls():
     run = run_of(
         {"a": SQUARE, "line": [(0, 0), (5, 5), (9, 9)], "one": [(3, 4)], "no": [], "bad": None}
     )
-    _, images, _ = traits.measure(*run)
+    _, images, _ = Traits().measure(*run)
     of = images.set_index("image")[["hull_area_px2", "depth_px", "breadth_px"]]
     assert of.loc["a"].tolist() == pytest.approx([200, 10, 20])
     assert of.loc["line"].tolist() == pytest.approx([0, 9, 9])
@@ -52,30 +53,30 @@ def test_spread_is_the_hulls():
 
 def test_millimetres_from_a_number_or_from_each_files_tag():
     run = run_of({"a": SQUARE, "b": SQUARE}, px_per_mm=[4.0, np.nan])
-    tips, images, _ = traits.measure(*run, px_per_mm=10)
+    tips, images, _ = Traits(px_per_mm=10).measure(*run)
     assert images["hull_area_mm2"].tolist() == pytest.approx([2, 2])
     assert tips[["x_mm", "y_mm"]].iloc[2].tolist() == pytest.approx([2.05, 1.05])
-    tips, images, _ = traits.measure(*run, resolution_tag=True)
+    tips, images, _ = Traits(resolution_tag=True).measure(*run)
     assert images["depth_mm"].tolist() == pytest.approx([2.5, np.nan], nan_ok=True)
     assert tips["x_mm"].isna().tolist() == [False] * 5 + [True] * 5
     assert images["note"].tolist() == ["", "no usable resolution in the file"]
-    tips, images, _ = traits.measure(*run)
+    tips, images, _ = Traits().measure(*run)
     assert "x_mm" not in tips
     assert images["px_per_mm"].isna().all()
     with pytest.raises(InputError, match="px_per_mm=0 must be"):
-        traits.measure(*run, px_per_mm=0)
+        Traits(px_per_mm=0)
 
 
 def test_millimetres_from_the_scale_bar_in_each_image():
     run = run_of({"a": SQUARE, "b": SQUARE, "bad": None}, scale_bar_px=[40.0, np.nan, np.nan])
-    _, images, _ = traits.measure(*run, scale_bar_mm=5)
+    _, images, _ = Traits(scale_bar_mm=5).measure(*run)
     assert images["px_per_mm"].tolist() == pytest.approx([8, np.nan, np.nan], nan_ok=True)
     assert images["depth_mm"].iloc[0] == pytest.approx(10 / 8)
     assert images["note"].tolist() == ["", "no scale bar found", ""]
     with pytest.raises(InputError, match="scale_bar_mm=0 must be"):
-        traits.measure(*run, scale_bar_mm=0)
+        Traits(scale_bar_mm=0)
     with pytest.raises(InputError, match="not several"):
-        traits.measure(*run, px_per_mm=3, scale_bar_mm=5)
+        Traits(px_per_mm=3, scale_bar_mm=5)
 
 
 def test_names_become_columns_and_groups():
@@ -88,9 +89,8 @@ def test_names_become_columns_and_groups():
             "d2/other.jpg": SQUARE,
         }
     )
-    _, images, summary = traits.measure(
-        *run, pattern="{genotype}_{plate}_{day}", group=["genotype"]
-    )
+    by = Traits(pattern="{genotype}_{plate}_{day}", group=["genotype"])
+    _, images, summary = by.measure(*run)
     assert images["genotype"].tolist() == ["Col-0", "Col-0", "wt", "wt", None]
     assert images["day"].tolist() == ["3", "3", "07", "7", None]
     assert images["note"].tolist() == [""] * 4 + ["its name does not fit the pattern"]
@@ -99,7 +99,7 @@ def test_names_become_columns_and_groups():
     assert rows.loc["wt", ["images", "failed", "tips", "tips_mean"]].tolist() == [2, 1, 0, 0]
     assert rows.loc["", "images"] == 1
     assert summary["images"].sum() == 5
-    _, images, summary = traits.measure(*run, pattern="{folder}/{genotype}_{plate}_{day}")
+    _, images, summary = Traits(pattern="{folder}/{genotype}_{plate}_{day}").measure(*run)
     assert images["folder"].tolist() == ["d1", "d1", "d2", "d2", None]
     assert summary["group"].tolist() == ["d1", "d2"]
     assert summary["images"].tolist() == [2, 3]
@@ -107,9 +107,8 @@ def test_names_become_columns_and_groups():
 
 def test_a_name_that_fits_in_several_ways_is_not_guessed_at():
     names = [f"{g}_p{n}_d1.png" for g in ("col_0", "ler") for n in range(2)]
-    _, images, _ = traits.measure(
-        *run_of({name: [] for name in names}), pattern="{genotype}_{plate}_{day}", group=["plate"]
-    )
+    by = Traits(pattern="{genotype}_{plate}_{day}", group=["plate"])
+    _, images, _ = by.measure(*run_of({name: [] for name in names}))
     assert images["plate"].tolist() == [None, None, "p0", "p1"]
     assert images["note"].tolist() == ["its name does not fit the pattern"] * 2 + [""] * 2
     fitting = traits.parse(pd.Series(["col_0-p1"]), "{genotype}-{plate}")
@@ -136,18 +135,18 @@ def test_a_name_that_fits_in_several_ways_is_not_guessed_at():
 )
 def test_patterns_that_cannot_be(pattern, group, said):
     with pytest.raises(InputError, match=said):
-        traits.measure(*ledger.tables(ledger.Ledger.nothing(), []), pattern=pattern, group=group)
+        Traits(pattern=pattern, group=group)
 
 
 def test_an_images_table_need_not_say_how_it_was_measured():
     tips, images = run_of({"a": SQUARE, "b": [(0, 0)] * 5})
     bare = images.drop(columns=[*table.MEASURED])
-    with_scale, listed, _ = traits.measure(tips, bare, px_per_mm=20.0)
+    with_scale, listed, _ = Traits(px_per_mm=20.0).measure(tips, bare)
     assert with_scale["x_mm"].tolist()[:3] == [0.5 / 20, 0.5 / 20, 20.5 / 20]
     assert listed["note"].tolist() == ["", ""]
     assert listed["hull_area_mm2"].tolist() == pytest.approx([200 / 400, 0])
     with pytest.raises(InputError, match="tips has points in 'b', which is none of the 1"):
-        traits.measure(tips, bare.iloc[:1])
+        Traits().measure(tips, bare.iloc[:1])
 
 
 def test_what_is_doubtful_is_kept_and_flagged():
@@ -159,7 +158,7 @@ def test_what_is_doubtful_is_kept_and_flagged():
     notes = [""] * 11
     notes[4] = "first of 3 frames"
     run = run_of(points, brightness=light, sharpness=sharp, note=notes)
-    _, images, _ = traits.measure(*run)
+    _, images, _ = Traits().measure(*run)
     of = images.set_index("image")["note"]
     assert of["a/many"] == "count far from its group's"
     assert of["b/many"] == ""  # alone in its group
@@ -169,7 +168,7 @@ def test_what_is_doubtful_is_kept_and_flagged():
 
 
 def test_nothing_at_all():
-    tips, images, summary = traits.measure(*ledger.tables(ledger.Ledger.nothing(), []))
+    tips, images, summary = Traits().measure(*run_of({}))
     assert len(tips) == len(images) == len(summary) == 0
     assert isinstance(summary, pd.DataFrame)
 
@@ -179,14 +178,14 @@ def counted(counts, **columns):
 
 
 def test_dark_is_below_25_and_below_half_of_the_others():
-    _, listed, _ = traits.measure(*counted([3] * 5, brightness=[100, 100, 100, 40, 20]))
+    _, listed, _ = Traits().measure(*counted([3] * 5, brightness=[100, 100, 100, 40, 20]))
     assert listed["note"].tolist() == ["", "", "", "", "very dark"]
-    _, listed, _ = traits.measure(*counted([3] * 5, brightness=20.0))
+    _, listed, _ = Traits().measure(*counted([3] * 5, brightness=20.0))
     assert (listed["note"] == "").all()
 
 
 def test_the_summary_has_the_standard_deviation_and_far_is_four():
-    _, listed, summary = traits.measure(*counted([100] * 8 + [130, 141]))
+    _, listed, summary = Traits().measure(*counted([100] * 8 + [130, 141]))
     assert summary["tips_sd"][0] == pytest.approx(np.std([100] * 8 + [130, 141], ddof=1))
     assert [bool(n) for n in listed["note"]] == [False] * 9 + [True]  # root of 100, four times
 
@@ -194,7 +193,7 @@ def test_the_summary_has_the_standard_deviation_and_far_is_four():
 def test_the_same_command_has_the_same_columns_where_no_scale_is_found():
     found, listed = counted([3, 2])
     for asked in ({"scale_bar_mm": 10.0}, {"resolution_tag": True}):
-        tips, images, _ = traits.measure(found, listed, **asked)
+        tips, images, _ = Traits(**asked).measure(found, listed)
         assert tips[["x_mm", "y_mm"]].isna().all(axis=None)
         assert images[["hull_area_mm2", "depth_mm", "breadth_mm"]].isna().all(axis=None)
 
@@ -202,13 +201,13 @@ def test_the_same_command_has_the_same_columns_where_no_scale_is_found():
 def test_of_a_part_of_the_images_each_keeps_its_own_folder():
     tips, images = run_of({"a/1": None, "b/2": [(1, 2)], "c/3": [(3, 4), (5, 6)]})
     part = images[images["status"] == "ok"]  # no more numbered from 0 on
-    _, measured, groups = traits.measure(tips, part)
+    _, measured, groups = Traits().measure(tips, part)
     assert measured["image"].tolist() == ["b/2", "c/3"]
     assert groups[["group", "images", "tips"]].to_numpy().tolist() == [["b", 1, 1], ["c", 1, 2]]
 
 
 def test_counts_that_differ_as_much_as_their_groups_do_are_not_far():
-    _, listed, _ = traits.measure(*counted(range(40, 201, 20)))
+    _, listed, _ = Traits().measure(*counted(range(40, 201, 20)))
     assert (listed["note"] == "").all()
 
 
@@ -219,16 +218,16 @@ def test_tables_that_were_measured_before_are_measured_as_if_they_were_not(tmp_p
     light = {"brightness": [100.0, 9.0, 100.0, 100.0, np.nan], "note": [noted, "", "", "", ""]}
     named = {"pattern": "{genotype}_{plate}", "group": ["genotype"]}
     run = run_of(points, **light)
-    once = traits.measure(*run, px_per_mm=8, **named)
-    before = traits.measure(*run, scale_bar_mm=5, **named)
+    once = Traits(px_per_mm=8, **named).measure(*run)
+    before = Traits(scale_bar_mm=5, **named).measure(*run)
     assert "no scale bar found" in before[1]["note"][0]
     if read is not None:
         for name, frame in zip(("tips.csv", "images.csv"), before, strict=False):
             table.write(frame, tmp_path / name)
         before = [read(tmp_path / name) for name in ("tips.csv", "images.csv")]
-    again = traits.measure(*before[:2], px_per_mm=8, **named)
+    again = Traits(px_per_mm=8, **named).measure(*before[:2])
     for first, second in zip(once, again, strict=True):
         # blank where nothing failed: pandas reads that as missing, which is its own affair
         first, second = (frame.drop(columns="error", errors="ignore") for frame in (first, second))
         pd.testing.assert_frame_equal(first, second, check_dtype=False)
-    assert "hull_area_mm2" not in traits.measure(*before[:2])[1]
+    assert "hull_area_mm2" not in Traits().measure(*before[:2])[1]
