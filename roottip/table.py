@@ -249,15 +249,15 @@ def check_distractors(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     return check_points(frame, source)[["image", "x", "y", "cause"]]
 
 
-def check_images(frame: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Check an images table: an ``image`` column of unique names; returns a copy.
+def check_images(frame: pd.DataFrame, source: str, *columns: str) -> pd.DataFrame:
+    """Check an images table: an ``image`` column of unique names, and these; returns a copy.
 
     Raises
     ------
     InputError
         Names the column, the row and the reason.
     """
-    frame = _with_columns(frame, ("image",), source)
+    frame = _with_columns(frame, ("image", *columns), source)
     _refuse_first(frame["image"].duplicated(), frame["image"], source, "is there twice")
     return frame.reset_index(drop=True)
 

@@ -120,6 +120,8 @@ class Task:
     def _fill(self, result: Result, name: str, file: Picture | Scan) -> None:
         whole = file if isinstance(file, Scan) else file.image
         points, scores = self.detector.find(whole)
+        # now, where it costs a row: tables that hold anything else cannot be measured
+        table.check_points(table.points(name, points, scores), "what the detector found")
         result.points, result.scores = points, scores
         height, width = whole.shape[:2]
         image, on_image = whole, points

@@ -69,8 +69,10 @@ class Traits:
                 "give one of px_per_mm=, resolution_tag= and scale_bar_mm=, not several"
             )
         fields = [] if self.pattern is None else _pieces(self.pattern)[1::2]
-        group = self.group or ()
-        told = f"group={','.join(group)}"
+        group = () if self.group is None else self.group
+        if isinstance(group, str):  # a sequence of letters to Python
+            raise InputError(f"group={group!r} is one word; give a list of fields, [{group!r}]")
+        told = f"group={','.join(map(str, group))}"
         if group and self.pattern is None:
             raise InputError(f"{told} needs pattern=, which says what the fields of names are")
         unknown = [name for name in group if name not in fields]
@@ -103,8 +105,9 @@ class Traits:
         Raises
         ------
         InputError
-            A tip is in no image of the table.
+            A table lacks a column or holds what cannot be, or a tip is in no image of the table.
         """
+        tips, images = _checked(tips, images)
         fields = pd.DataFrame() if self.pattern is None else parse(images["image"], self.pattern)
         missing = [name for name in table.MEASURED if name not in images]
         images = images.assign(**{name: "" if name == "note" else np.nan for name in missing})
@@ -169,6 +172,21 @@ class Traits:
             return images[list(self.group)].fillna("")
         folders = [name.rpartition("/")[0] for name in images["image"]]
         return pd.DataFrame({"group": folders}, index=images.index, dtype=object)
+
+
+def _checked(tips: pd.DataFrame, images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Copies of both tables, numbered from 0 on, or what is wrong with them."""
+    points = table.check_points(tips, "tips")[[*tips]]
+    listed = table.check_images(images, "images", "status", "tips")
+    for name in ("tips", *table.MEASURED):
+        if name in listed and name != "note":
+            numbers = pd.to_numeric(listed[name], errors="coerce").astype(np.float64)
+            if (numbers.isna() & listed[name].notna()).any():
+                raise InputError(f"images: column {name} must hold numbers")
+    # a file's own name may hold backslashes, which a check takes for slashes
+    points["image"] = table.texts(map(str, tips["image"]))
+    listed["image"] = table.texts(map(str, images["image"]))
+    return points, listed
 
 
 def parse(names: pd.Series, pattern: str) -> pd.DataFrame:

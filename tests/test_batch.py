@@ -207,6 +207,21 @@ def test_an_interrupted_run_keeps_what_is_done(tmp_path, run_folder):
     assert json.loads((tmp_path / "out" / "run.json").read_text())["finished"] is False
 
 
+@pytest.mark.parametrize(("x", "score"), [(np.nan, 1.0), (3.0, np.nan), (3.0, np.inf)])
+def test_a_find_that_is_none_costs_its_image_s_row(tmp_path, run_folder, x, score):
+    class Odd:
+        threshold = 0.5
+
+        def find(self, image, threshold=None):
+            some = len(image) == 60
+            return np.array([[x, 3.0]] * some).reshape(-1, 2), np.array([score] * some)
+
+    tips, images = batch.run(run_folder, tmp_path / "out", Odd(), SETTINGS)
+    assert len(tips) == 0
+    assert images["status"].tolist() == ["failed", "failed", "ok", "ok"]
+    assert "what the detector found, row 1, column" in images["error"][0]
+
+
 def test_output_that_is_a_file_is_refused(tmp_path, run_folder):
     (tmp_path / "out").touch()
     with pytest.raises(InputError, match="is a file; give a folder"):

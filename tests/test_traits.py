@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -231,3 +233,40 @@ def test_tables_that_were_measured_before_are_measured_as_if_they_were_not(tmp_p
         first, second = (frame.drop(columns="error", errors="ignore") for frame in (first, second))
         pd.testing.assert_frame_equal(first, second, check_dtype=False)
     assert "hull_area_mm2" not in Traits().measure(*before[:2])[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda tips, images: ("tips.csv", images), "tips must be a DataFrame, not str; "),
+        (lambda tips, images: (tips, Path("images.csv")), "images must be a DataFrame, not "),
+        (lambda tips, images: (images, tips), "tips has no column x, y; it has image, status"),
+        (lambda tips, images: (tips.drop(columns="x"), images), "tips has no column x; "),
+        (lambda tips, images: (tips, tips.iloc[:1]), "images has no column status, tips; "),
+        (lambda tips, images: (tips, images.drop(columns="image")), "images has no column image"),
+        (lambda tips, images: (tips.assign(x="far"), images), "tips, row 1, column x: 'far' is"),
+        (lambda tips, images: (tips.assign(x=np.nan), images), "tips, row 1, column x: '' is not"),
+        (lambda tips, images: (tips, pd.concat([images] * 2)), "images, row 3, .*'a' is there"),
+        (lambda tips, images: (tips, images.assign(tips="ten")), "images: column tips must hold n"),
+        (lambda tips, images: (tips, images.assign(sharpness="?")), "column sharpness must hold"),
+    ],
+)
+def test_tables_that_cannot_be_measured(change, said):
+    run = run_of({"a": SQUARE, "b": SQUARE})
+    with pytest.raises(InputError, match=said):
+        Traits(px_per_mm=8).measure(*change(*run))
+
+
+def test_a_measured_table_keeps_its_columns_and_its_images_their_names():
+    tips, images = run_of({r"day\1.png": SQUARE, "2.png": None})
+    measured, listed, groups = Traits().measure(tips, images)
+    assert list(measured) == ["image", "x", "y", "score"]
+    assert set(measured["image"]) == {r"day\1.png"}
+    assert listed["image"].tolist() == [r"day\1.png", "2.png"]
+    assert groups["group"].tolist() == [""]
+
+
+def test_a_group_is_a_list_of_fields():
+    with pytest.raises(InputError, match=r"group='day' is one word; give a list .*, \['day'\]"):
+        Traits(pattern="{day}", group="day")
+    assert Traits(pattern="{day}", group=("day",)).measure(*run_of({"3.png": []}))[2]["day"][0]
