@@ -80,9 +80,13 @@ def run(
     Raises
     ------
     InputError
-        No images, or none that fits the pattern, `output` holds something else or is in use, or
-        the disk is full.
+        The detector or the engine is none, there are no images, or none that fits the pattern,
+        `output` holds something else or is in use, or the disk is full.
     """
+    if isinstance(detector, str) or not callable(getattr(detector, "find", None)):  # text has one
+        raise InputError("detector must have a method find; roottip.load('cnn') makes one")
+    if not callable(work):
+        raise InputError(f"work={work!r} is no engine; roottip.engine.local(workers=4) makes one")
     folder = Folder(output)
     remark = functools.partial(print, file=sys.stderr)
     root, found = find_images(source, remark)

@@ -222,6 +222,15 @@ def test_a_find_that_is_none_costs_its_image_s_row(tmp_path, run_folder, x, scor
     assert "what the detector found, row 1, column" in images["error"][0]
 
 
+@pytest.mark.parametrize("given", ["cnn", None, {"name": "cnn"}])
+def test_what_is_no_detector_or_no_engine_is_refused_before_the_work(tmp_path, run_folder, given):
+    with pytest.raises(InputError, match=r"must have a method find; roottip.load\('cnn'\) makes"):
+        batch.run(run_folder, tmp_path / "out", given, SETTINGS)
+    with pytest.raises(InputError, match=r"work=4 is no engine; roottip.engine.local\(w"):
+        run(run_folder, tmp_path / "out", work=4)
+    assert not (tmp_path / "out").exists()
+
+
 def test_output_that_is_a_file_is_refused(tmp_path, run_folder):
     (tmp_path / "out").touch()
     with pytest.raises(InputError, match="is a file; give a folder"):
