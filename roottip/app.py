@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ MOST_REASONS = 20
 """Failed images whose reasons the terminal shows."""
 
 MISSED = "failed, its tips count as missed"
+HAS_FINDS = "failed, but has finds, which count"
 
 BLIND = 0.1
 """F1 below which a trained net has not begun to tell tips from anything else."""
@@ -51,15 +52,10 @@ def detect(
     from roottip.detector import load
     from roottip.traits import Traits
 
+    traits = Traits(px_per_mm, resolution_tag, scale_bar_mm, pattern, group)
+    work = engines.load(**engine)
     tips, images = batch.run(
-        input,
-        output,
-        load(**detector),
-        detector,
-        overlays,
-        overwrite,
-        engines.load(**engine),
-        Traits(px_per_mm, resolution_tag, scale_bar_mm, pattern, group),
+        input, output, load(**detector), detector, overlays, overwrite, work, traits
     )
     print(batch.summary(tips, images, len(images)))
     print(f"{'tables, overlays' if overlays else 'tables'} and report: {output}")
@@ -146,7 +142,11 @@ def evaluate(
     print(comparing.text(results, verdict))
     if output is not None:
         print(f"report: {output / 'report.html'}")
-    return _report_failures(listed, MISSED, images) if "status" in listed else OK
+    if "status" not in listed:
+        return OK
+    scored = [result.per_image for result in results.values()]
+    found_in = {name for own in scored for name in own.loc[own["found"] > 0, "image"]}
+    return _report_failures(listed, MISSED, images, found_in)
 
 
 def train(
@@ -377,11 +377,14 @@ def _remark_divided(folder: Path) -> None:
         print(f"{folder}: {remark}", file=sys.stderr)
 
 
-def _report_failures(images: pd.DataFrame, label: str, table: Path | str | None = None) -> int:
-    """Print why images failed, of many in which table it stands; returns the exit code."""
+def _report_failures(
+    images: pd.DataFrame, label: str, table: Path | str | None = None, having: Collection[str] = ()
+) -> int:
+    """Print why images failed, `having` finds or not, of many in which table; the exit code."""
     failed = images[images["status"] == "failed"]
     for row in failed.head(MOST_REASONS).itertuples():
-        print(f"{label}: {getattr(row, 'error', '') or row.image}", file=sys.stderr)
+        said = HAS_FINDS if row.image in having else label
+        print(f"{said}: {getattr(row, 'error', '') or row.image}", file=sys.stderr)
     if len(failed) > MOST_REASONS:
         where = "" if table is None else f", see {table}"
         print(f"… and {len(failed) - MOST_REASONS} more{where}", file=sys.stderr)

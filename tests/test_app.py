@@ -246,6 +246,12 @@ def test_evaluate_knows_groups_failures_and_strange_names(capsys, tmp_path):
     assert code == 3
     assert "failed, its tips count as missed: c is cut short" in err
     assert "finds 66.7% of the marked tips" in out
+    found.write_text("image,x,y,score\na,9,9,1\nb,9,9,1\nc,9,9,0.5\n")
+    code, out, err = run(capsys, "evaluate", *given, f"images={images}")
+    assert (code, err) == (3, "failed, but has finds, which count: c is cut short\n")
+    assert "finds 100.0% of the marked tips" in out
+    words = f"images={images}", "threshold=0.6"
+    assert "its tips count as missed: c is" in run(capsys, "evaluate", *given, *words)[2]
     images.write_text("image,split\na,val\nb,val\nd,train\n")
     said = refused(capsys, "evaluate", *given, f"images={images}", "split=val")
     assert "truth.csv has points in 'c', which is none of the 3 names in " in said
