@@ -8,13 +8,15 @@ from roottip.errors import InputError
 from roottip.windows import Centres, Image, Points, Scores
 
 
-def check_image(image: Image) -> None:
-    """Refuse what is no ``(H, W)`` or ``(H, W, 3)`` uint8 array of at least one pixel.
+def check_image(image: Image) -> Image:
+    """An image that anybody handed over, ``(H, W)`` or ``(H, W, 3)`` of at least one pixel.
+
+    As a plain array: of NumPy's matrix a row still has rows.
 
     Raises
     ------
     InputError
-        Says what it is instead.
+        It is none, or not uint8; says what it is instead.
     """
     fits, told = False, type(image).__name__  # Pillow's images are no arrays
     if isinstance(image, np.ndarray):
@@ -26,6 +28,7 @@ def check_image(image: Image) -> None:
             f"an image must be uint8 of shape (H, W) or (H, W, 3), not {told}; roottip.read_image "
             "gives the right one"
         )
+    return np.asarray(image)
 
 
 def check_scores(scores: object, count: int) -> Scores:

@@ -182,7 +182,7 @@ class WindowDetector:
             The image is no such array, the threshold not from 0 to 1, the scorer's answer none.
         """
         if not isinstance(image, Strips):
-            check_image(image)
+            image = check_image(image)
         least = self.threshold if threshold is None else threshold
         check_number("threshold", least, 0, most=1)
         size = np.array(image.shape[1::-1])

@@ -144,6 +144,13 @@ def test_tiny_images_give_an_answer(shape):
         assert len(tips) == 0
 
 
+def test_a_matrix_is_an_image_as_any(plate):
+    grey = np.ascontiguousarray(plate[..., 1])
+    tips = load("baseline").detect(grey)
+    assert len(tips) == 1
+    pd.testing.assert_frame_equal(load("baseline").detect(grey.view(np.matrix)), tips)
+
+
 @pytest.mark.parametrize(
     "image",
     [
