@@ -101,6 +101,9 @@ def run(
         book = Ledger(folder)
         earlier = book.read()
         kept = ledger.unchanged(root, earlier, names, overwrite) if same else []
+        # pictures that somebody deleted are made again
+        drawn = _ENDINGS if overlays else ["thumbnails"]
+        kept = [n for n in kept if all(folder.has(_picture(below, n)) for below in drawn)]
         book.keep(kept)
         # after that: a kill in between leaves pictures too many, not too few
         for name in {*earlier.loc[earlier["status"] == "ok", "image"]} - {*kept}:

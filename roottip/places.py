@@ -262,6 +262,12 @@ class Folder:
         except FileNotFoundError:
             return None
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+        if self._system is not None:
+            return bool(self._system.isfile(f"{self._root}/{name}"))
+        return Path(self.place, name).is_file()
+
     def names(self, below: str) -> list[str]:
         """The files in a subfolder, sorted."""
         if self._system is not None:

@@ -277,6 +277,21 @@ def test_a_failed_image_has_no_pictures_to_remove(tmp_path, source):
         assert images["status"].tolist() == ["ok", "failed"]
 
 
+@pytest.mark.parametrize("output", ["out", "memory://drawn"])
+def test_pictures_that_were_deleted_are_made_again(tmp_path, source, output):
+    output = output if "://" in output else tmp_path / output
+    batch.run(source, output, Counting(), SETTINGS)
+    gone = ["overlays/p1.png.png", "thumbnails/p1.png.jpg", "thumbnails/p4.png.jpg"]
+    for name in gone:
+        Folder(output).remove(name)
+    again, last = Counting(), Counting()
+    batch.run(source, output, again, SETTINGS)
+    assert again.calls == 2
+    assert all(Folder(output).read(name) for name in gone)
+    batch.run(source, output, last, SETTINGS)
+    assert last.calls == 0
+
+
 def test_nothing_of_another_making_stays(tmp_path, source):
     output = tmp_path / "out"
     batch.run(source, output, Counting(), SETTINGS)
