@@ -223,12 +223,15 @@ def _write_pictures(folder: Folder, result: Result) -> None:
 
 def _picture(below: str, name: str) -> str:
     """Where an image's picture goes: never outside the output, whatever a list calls it."""
-    parts = [part for part in name.replace(":", "_").split("/") if part not in ("", ".", "..")]
+    told = name.replace(":", "_").split("/")
+    parts = [part for part in told if part not in ("", ".", "..")]
     # where there is x.jpg too, its picture is called as the folder x.jpg.png
-    parts[:-1] = [re.sub(r"(?i)\.(png|jpg)$", r"\g<0>_", part) for part in parts[:-1]]
+    folders = [re.sub(r"(?i)\.(png|jpg)$", r"\g<0>_", part) for part in parts[:-1]]
+    altered = folders != parts[:-1] or ".." in told or ":" in name
+    parts[:-1] = folders
     raw = parts[-1].encode("utf-8", "surrogateescape")
-    # of what is altered (a path from the top, too) the name may be another image's
-    if len(raw) > LONGEST_NAME or "/".join(parts) != name:
+    # without it the name may be another image's
+    if len(raw) > LONGEST_NAME or altered:
         whole = name.encode("utf-8", "surrogateescape")
         digest = hashlib.blake2b(whole, digest_size=8).hexdigest()
         parts[-1] = f"{raw[:LONGEST_NAME].decode('utf-8', 'ignore')}-{digest}"

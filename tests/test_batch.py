@@ -270,12 +270,6 @@ def test_a_folder_may_be_called_as_an_image_s_picture(tmp_path, run_folder):
     assert batch._picture("overlays", "a.jpg/b.png.x/c.jpg").startswith("overlays/a.jpg_/b.png.x/c")
 
 
-def test_no_two_images_of_a_list_share_a_picture():
-    names = ["/tmp/a/p.png", "tmp/a/p.png", "../tmp/a/p.png", "tmp/a:p.png", "tmp/a_p.png"]
-    assert len({batch._picture("overlays", name) for name in names}) == len(names)
-    assert batch._picture("overlays", names[1]) == "overlays/tmp/a/p.png.png"
-
-
 def test_a_link_to_itself_is_a_missing_image(tmp_path, run_folder):
     (run_folder / "me.jpg").symlink_to(run_folder / "me.jpg")
     _, images = run(run_folder, tmp_path / "out")
