@@ -102,8 +102,9 @@ def run(
         earlier = book.read()
         kept = ledger.unchanged(root, earlier, names, overwrite) if same else []
         # pictures that somebody deleted are made again
-        drawn = _ENDINGS if overlays else ["thumbnails"]
-        kept = [n for n in kept if all(folder.has(_picture(below, n)) for below in drawn)]
+        for below in _ENDINGS if overlays else ["thumbnails"]:
+            there = set(folder.names(below)) if kept else set()
+            kept = [name for name in kept if _picture(below, name) in there]
         book.keep(kept)
         # after that: a kill in between leaves pictures too many, not too few
         for name in {*earlier.loc[earlier["status"] == "ok", "image"]} - {*kept}:

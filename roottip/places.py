@@ -269,12 +269,13 @@ class Folder:
         return Path(self.place, name).is_file()
 
     def names(self, below: str) -> list[str]:
-        """The files in a subfolder, sorted."""
+        """The files in a subfolder and in those below it, sorted."""
         if self._system is not None:
             path = f"{self._root}/{below}"
-            found = self._system.ls(path, detail=False) if self._system.isdir(path) else []
-            return sorted(f"{below}/{name.rstrip('/').rpartition('/')[2]}" for name in found)
-        return sorted(f"{below}/{path.name}" for path in Path(self.place, below).glob("*"))
+            return sorted(f"{below}{found[len(path) :]}" for found in self._system.find(path))
+        top = Path(self.place)
+        found = (path for path in Path(top, below).rglob("*") if path.is_file())
+        return sorted(path.relative_to(top).as_posix() for path in found)
 
     def remove(self, name: str) -> None:
         """Remove a file that may be there."""
