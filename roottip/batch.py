@@ -32,7 +32,7 @@ LONGEST_NAME = 200
 """Bytes of an image's name that its overlay's name keeps; file systems take 255 with endings."""
 
 _ENDINGS = {"overlays": ".png", "thumbnails": ".jpg"}
-"""Of an image's pictures, by the folder that they are in."""
+"""Endings of an image's pictures, by the folder that they are in."""
 
 
 def run(

@@ -18,7 +18,7 @@ from scipy import stats
 from roottip.matching import Floats, rates
 
 LEVEL = 0.95
-"""Of all intervals."""
+"""Confidence level of all intervals."""
 
 COUNTS = ["hits", "misses", "false_alarms"]
 RATES = ["precision", "recall", "f1"]

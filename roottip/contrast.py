@@ -24,7 +24,7 @@ _ROOM = 70.0
 many."""
 
 _ROWS = 64
-"""Of an image, raised at a time: each pixel takes more memory meanwhile."""
+"""Rows raised at a time: each pixel takes more memory meanwhile."""
 
 
 @overload

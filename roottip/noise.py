@@ -16,7 +16,7 @@ _CURVED = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 """Leaves next to nothing of slopes and edges, and 6 times the standard deviation of noise."""
 
 _MEDIAN = 0.6745
-"""Of the absolute values of a normal distribution whose standard deviation is 1."""
+"""Median of the absolute values of a normal distribution whose standard deviation is 1."""
 
 _ALIKE = 2 * math.sqrt(math.pi)
 """A Gaussian of b px leaves 1 / (`_ALIKE` b) of noise that is another in each pixel."""
@@ -31,7 +31,7 @@ _ROWS = 64
 """Rows of a block that is looked at by itself."""
 
 _EVERY = 4
-"""Of so many blocks of `_ROWS` rows one tells of the noise: enough, and it is quicker."""
+"""One of so many blocks of `_ROWS` rows tells of the noise: enough, and it is quicker."""
 
 _FEWEST = 8
 """Rows of a last block that tells of the noise: where a single one is reflected nothing curves."""

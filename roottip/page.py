@@ -42,7 +42,7 @@ _TICK = 20
 """Length of the ticks that point to a place, px of the enlarged crop."""
 
 _POINTS = 300
-"""Of a curve; more would not be seen."""
+"""Points drawn of a curve; more would not be seen."""
 
 
 _LEGEND = (

@@ -65,7 +65,7 @@ NOISE = 4.0
 know little of stronger noise."""
 
 _CLEAN = 1 / 15
-"""Of the roots' contrast, what noise is left where their width is measured: in more they fall into
+"""Noise left where widths are measured, as a share of the roots' contrast: in more they fall into
 pieces, which are narrower."""
 
 EIGHTH = 8

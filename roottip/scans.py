@@ -20,7 +20,8 @@ from roottip.errors import InputError
 from roottip.windows import Image
 
 MOST_PIXELS = 1_500_000_000
-"""Of a scan; A3 at 2400 dpi is 1.1 gigapixels. More would take hours on a small machine."""
+"""Pixels of the largest scan that is read; A3 at 2400 dpi is 1.1 gigapixels. More would take hours
+on a small machine."""
 
 MOST_SIDE = 65_535
 """px of a side: JPEG's own limit. The rows of a band must fit into memory."""
@@ -30,7 +31,7 @@ _EMPTY = 200
 with less in it is a plain surface, or made to fill a memory."""
 
 _ROWS = 16
-"""Of a strip. libvips works on some ten strips at a time, as wide as the scan."""
+"""Rows of a strip. libvips works on some ten strips at a time, as wide as the scan."""
 
 _LOADERS = {"jpegload": "JPEG", "pngload": "PNG", "tiffload": "TIFF"}
 

@@ -35,9 +35,9 @@ class Recipe:
         faster; 0 makes none. A net to start from that has one hands it on in their place.
     review_steps : int
         Steps of the training of the net's review, ``model.review.onnx``, which looks at each find
-        again; worth it where many plates are trained with. It stays where it helps on the images
-        that choose the threshold. 0 makes none, and a net to start from that has one hands it on;
-        that stays where it does no harm there.
+        again; worth it where many plates are trained with. It is kept if it raises F1 on the
+        images that choose the threshold. 0 trains none: the review of a net to start from is kept
+        unless it lowers F1 on these images by more than chance does.
     workers : int
         Processes that make samples.
     accelerator, devices, num_nodes

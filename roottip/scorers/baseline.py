@@ -42,7 +42,7 @@ WEIGHTS = {
     "surroundings_ahead": -2.07,
     "colour": -5.716,
 }
-"""Of the logistic function; found by ``scripts/tune_baseline.py``."""
+"""Coefficients of the logistic function; found by ``scripts/tune_baseline.py``."""
 
 THRESHOLD = 0.62
 """Cross-validated on the images of train by the same script."""

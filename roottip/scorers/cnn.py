@@ -351,8 +351,8 @@ def detector(
     threshold : float, optional
         Least score of a found tip; the card's where not given.
     radius : float, optional
-        Of windows that see tips closer together than this, in px where roots are 5 px wide, the
-        best is kept; the card's where not given.
+        Non-maximum suppression: of finds closer together than this, px where roots are 5 px wide,
+        the best is kept; the card's where not given.
     root_width : float, optional
         Typical width of the roots in px of the images; estimated where not given.
     glance : bool
@@ -367,8 +367,8 @@ def detector(
         At what sizes to look at an image (`WindowDetector`); the card's where not given, for its
         threshold and calibration are of these.
     surest : float, optional
-        Least score of an image's surest find by which all its scores stand (`WindowDetector`); the
-        card's where not given.
+        Least score of an image's surest find; where no find reaches it, all scores of the image
+        are lowered (`WindowDetector`). The card's where not given.
     review : bool
         Look again at each find, and at more of what is around it, with the net's review, if it has
         one; the card's threshold is for scores with it.

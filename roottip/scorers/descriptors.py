@@ -33,7 +33,7 @@ FINE, COARSE = 1.5, 3.0
 """Sigma of the ridge filters, px: roots are 5 px wide, shoots and bundles more."""
 
 LEAST_RIDGE = 2.0
-"""Of the training tips of `osr` and `tillmore` 2 of 1225 are on weaker ridges, and half or more
+"""2 of the 1225 training tips of `osr` and `tillmore` are on weaker ridges, and half or more
 of the windows."""
 
 CELL = 7

@@ -37,7 +37,7 @@ SPECIES = {
 """The parameter set of each species, by its name in CPlantBox."""
 
 THICKNESS = 1.0
-"""Of the layer between paper and cover in which roots grow, mm."""
+"""Thickness of the layer between paper and cover in which roots grow, mm."""
 
 STEP = 0.5
 """mm between the points of a grown line."""
