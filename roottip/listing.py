@@ -13,7 +13,7 @@ from typing import TypeVar, overload
 
 from roottip import places, table
 from roottip.decoding import KINDS, SUFFIXES
-from roottip.errors import InputError
+from roottip.errors import InputError, counted
 from roottip.places import Place
 
 LISTS = (".csv", ".txt")
@@ -37,15 +37,15 @@ def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[
     ----------
     source : path or address
         An image; a folder, searched through all its subfolders, linked ones too, but for hidden
-        ones (``.Trash-1000``) and those of systems (``@eaDir``); a glob pattern
-        such as ``scans/day*/*.tif``; or a list: a ``.txt`` with a path in each line or a ``.csv``
-        with a column ``image``, relative to the list's folder. What exists under the very
-        name is taken as that, so brackets in a folder's name are no pattern. Of an fsspec
-        address (``s3://bucket/run``): an image or a folder.
+        ones (``.Trash-1000``) and those of systems (``@eaDir``); a glob pattern such as
+        ``scans/day*/*.tif``; or a list: a ``.txt`` with a path in each line, but for those that
+        start with ``#``, or a ``.csv`` with a column ``image``, relative to the list's folder.
+        What exists under the very name is taken as that, so brackets in a folder's name are no
+        pattern. Of an fsspec address (``s3://bucket/run``): an image or a folder.
     remark : callable
-        Is told, in a sentence each, what a folder holds besides that might have been wanted:
-        pictures of kinds that roottip does not read, hidden folders with images, and subfolders
-        that cannot be listed.
+        Is told, in a sentence each, what is there besides that might have been wanted: pictures
+        of kinds that roottip does not read, hidden folders with images, subfolders that cannot be
+        listed, and addresses in a list.
 
     Returns
     -------
@@ -59,6 +59,8 @@ def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[
     InputError
         Nothing is there, or nothing there is an image by its ending.
     """
+    if source == "":  # as a path the working folder
+        raise InputError("the source is empty; give a folder, an image, a pattern or a list")
     if places.is_address(source):
         return _find_remote(str(source), remark)
     path = Path(source)
@@ -70,23 +72,13 @@ def find_images(source: Place, remark: Remark = lambda sentence: None) -> tuple[
             )
     elif path.is_file() and path.suffix.lower() in LISTS:
         root = path.parent
-        found = _each_once(root, _listed(path))
+        found = _each_once(root, _listed(path, remark))
     elif path.is_file():
         if not _is_image(path):
             raise InputError(f"{path} is no image by its ending; roottip reads {KINDS}")
         root, found = path.parent, [path]
     elif glob.has_magic(str(source)):
-        root = _fixed_part(path)
-        pattern = path.relative_to(root).as_posix()
-        try:
-            found = [p for p in root.glob(pattern) if _is_image(p)]
-            # as a shell does, unless the pattern itself says so
-            if not any(map(_is_hidden, Path(pattern).parts)):
-                found = _in_sight(found, root, remark)
-        except ValueError as error:  # ** beside other characters, before Python 3.13
-            raise InputError(f"{source} is no pattern: {error}") from error
-        if not found:
-            raise InputError(f"no image matches {source}; roottip reads {KINDS}")
+        root, found = _matched(path, remark)
     else:
         raise InputError(f"there is no file or folder {path}")
     names = {
@@ -187,6 +179,27 @@ def _leads_back(path: Path, place: str, top: Path) -> bool:
     return real != Path(place, path.name) and real.is_relative_to(top)
 
 
+def _matched(source: Path, remark: Remark) -> tuple[Path, list[Path]]:
+    """The folder that a glob pattern starts in, and the images that it matches."""
+    root = _fixed_part(source)
+    pattern = source.relative_to(root)
+    try:
+        paths = list(root.glob(pattern.as_posix()))
+    except ValueError as error:  # ** beside other characters, before Python 3.13
+        raise InputError(f"{source} is no pattern: {error}") from error
+    found = [path for path in paths if _is_image(path)]
+    # as a shell does, unless the pattern itself says so
+    if not any(map(_is_hidden, pattern.parts)):
+        found = _in_sight(found, root, remark)
+    if not found and any(path.is_dir() for path in paths):
+        raise InputError(
+            f"{source} matches no image but folders; give {source}/* for what is in them"
+        )
+    if not found:
+        raise InputError(f"no image matches {source}; roottip reads {KINDS}")
+    return root, found
+
+
 def _find_remote(address: str, remark: Remark) -> tuple[str, list[str]]:
     system, path = places.filesystem(address)
     if system.isfile(path):
@@ -206,7 +219,7 @@ def _find_remote(address: str, remark: Remark) -> tuple[str, list[str]]:
     return address.rstrip("/"), sorted(names, key=_natural)
 
 
-def _listed(path: Path) -> list[str]:
+def _listed(path: Path, remark: Remark) -> list[str]:
     if path.suffix.lower() == ".csv":
         frame = table.read(path)
         if "image" not in frame:
@@ -219,11 +232,18 @@ def _listed(path: Path) -> list[str]:
             text = data.decode("utf-16", "replace")
         else:
             text = data.decode("utf-8-sig", "surrogateescape")
+        lines = (line.strip() for line in re.split(r"[\r\n]", text))
+        said = (line for line in lines if line[:1] != "#" or (path.parent / line).is_file())
         # in quotes where Windows' Explorer copied paths
-        names = [re.sub(r'^"(.*)"$', r"\1", line.strip()) for line in re.split(r"[\r\n]", text)]
+        names = [re.sub(r'^"(.*)"$', r"\1", line) for line in said]
     names = [name.replace("\\", "/") for name in names if name]
     if not names:
         raise InputError(f"{path} lists no images")
+    if addresses := [name for name in names if places.is_address(name)]:
+        remark(
+            f"{path} has {counted(len(addresses), 'line')} with an address, such as "
+            f"{addresses[0]}, which cannot be read: lists hold paths; give an address as the input"
+        )
     return names
 
 

@@ -100,6 +100,8 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
     assert isinstance(config, dict)
     settings: dict[str, Any] = {str(key): value for key, value in config.items()}
     for key, given in verbatim.items():
+        if key == "input":
+            _check_input(name, given)
         *groups_above, last = key.split(".")
         inner = settings
         for group in groups_above:
@@ -128,6 +130,15 @@ def _check_form(key: str, value: str) -> None:
     # a net's file may be called so
     if key in LIST_KEYS and (numbers or not (key == "detectors" and Path(value).exists())):
         raise _unbracketed(key, value)
+
+
+def _check_input(command: str, given: list[str]) -> None:
+    """Refuse several inputs, in the two ways in which other keys take several values."""
+    if len(given) > 1 or (re.fullmatch(r"\[.*,.*\]", given[0]) and not Path(given[0]).exists()):
+        what = "a folder, a pattern or a list file" if command == "detect" else "a file or a folder"
+        raise InputError(
+            f"{' '.join(f'input={value}' for value in given)}: give input= once: {what}"
+        )
 
 
 def _unbracketed(key: str, value: str) -> InputError:

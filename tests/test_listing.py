@@ -58,6 +58,27 @@ def test_a_list_that_names_a_file_twice_means_it_once(folder):
     assert names == ["day 2/../p1.png", "gone.jpg", "p2.JPG", "s3:/b/a.jpg"]
 
 
+def test_lines_of_a_list_that_are_no_paths(folder):
+    (folder / "#1.png").touch()
+    (folder / "run.txt").write_text(
+        "# of May\n#1.png\n#2.png\np2.JPG\nhttp://h/a.jpg\ns3://b/a.jpg"
+    )
+    said = []
+    names = find_images(folder / "run.txt", said.append)[1]
+    assert names == ["#1.png", "http:/h/a.jpg", "p2.JPG", "s3:/b/a.jpg"]
+    assert said == [
+        f"{folder / 'run.txt'} has 2 lines with an address, such as http://h/a.jpg, which cannot "
+        "be read: lists hold paths; give an address as the input"
+    ]
+
+
+def test_an_empty_source_is_not_the_working_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match="the source is empty; give a folder"):
+        find_images("")
+    assert len(find_images(".")[1]) == 5
+
+
 def test_two_links_to_one_file_are_two_images_of_a_list(tmp_path):
     Image.fromarray(PIXELS).save(tmp_path / "kept.png")
     for name in ("a.png", "b.png"):
@@ -200,6 +221,7 @@ def test_a_listed_image_that_is_missing_is_kept_to_fail_later(folder):
         ("*.gif", "no image matches"),
         ("only text", "there is no image in"),
         ("notes.doc", "is no image by its ending"),
+        ("day*", r"day\* matches no image but folders; give .*day\*/\* for what is in them$"),
     ],
 )
 def test_nothing_to_read_says_what_and_where(folder, what, said):

@@ -33,6 +33,8 @@ NEEDED = {"compare": ["data=d"], "detect": ["input=i"]}
         ("detect", "detector=CNN", r"no such detector, did you mean cnn\?"),
         ("detect", "PX_per_mm=20", r"is no setting of detect, did you mean px_per_mm\?"),
         ("detect", "detector.sizes=1,0.7,1.4", r"'detector.sizes=\[1,0.7,1.4\]'"),
+        ("detect", "input=b", "^input=i input=b: give input= once: a folder, a pattern or a list"),
+        ("convert", "input=[a,b]", r"^input=\[a,b\]: give input= once: a file or a folder$"),
     ],
 )
 def test_what_people_write_otherwise_is_said_in_our_words(command, word, said):
