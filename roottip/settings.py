@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import os
 import re
 import types
 import typing
@@ -128,7 +129,7 @@ def _check_form(key: str, value: str) -> None:
         point = value.replace(",", ".")
         raise InputError(f"{key}={value}: write numbers with a point, as in {key}={point}")
     # a net's file may be called so
-    if key in LIST_KEYS and (numbers or not (key == "detectors" and Path(value).exists())):
+    if key in LIST_KEYS and (numbers or not (key == "detectors" and _exists(value))):
         raise _unbracketed(key, value)
 
 
@@ -202,10 +203,10 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
         (member,) = typing.get_args(kind)
         values = [value] if isinstance(value, str) else value
         only = values[0] if len(values) == 1 else None
-        if isinstance(only, str) and re.fullmatch(r"\[.*\]", only) and not Path(only).exists():
+        if isinstance(only, str) and re.fullmatch(r"\[.*\]", only) and not _exists(only):
             values = [part.strip() for part in only[1:-1].split(",")]
         # a folder may be called so
-        elif member is Path and only and "," in only and not Path(_at_home(only)).exists():
+        elif member is Path and only and "," in only and not _exists(_at_home(only)):
             raise _unbracketed(key, only)
         if values in ([], [""]):
             raise InputError(f"{key}=[]: the list is empty; give at least one")
@@ -223,6 +224,11 @@ def _fitted(key: str, value: Any, hint: Any) -> Any:
     wanted = {Path: "a path", str: "a word", float: "a number", int: "a whole number"}
     wanted[bool] = "true or false"
     raise InputError(f"{key}={value}: must be {wanted.get(kind, 'a list, as in [a,b]')}")
+
+
+def _exists(path: str) -> bool:
+    """Whether a file or folder is called so; Path.exists raises where no name may be so long."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def _at_home(path: str) -> str:

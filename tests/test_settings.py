@@ -72,6 +72,16 @@ def test_words_may_be_longer_than_names_of_files():
     assert read_settings(app.COMMANDS["detect"], words)["pattern"] == pattern
 
 
+def test_lists_may_be_longer_than_names_of_files():
+    names = [f"{'a' * 30}{n}.csv" for n in range(20)]
+    told = ",".join(names)
+    settings = read_settings(app.COMMANDS["evaluate"], [f"found=[{told}]", "truth=t"])
+    assert settings["found"] == [Path(name) for name in names]
+    for command, word in (("evaluate", f"found={told}"), ("compare", f"detectors={told}")):
+        with pytest.raises(InputError, match="write a list in brackets"):
+            read_settings(app.COMMANDS[command], [word])
+
+
 def test_keys_with_words_of_their_own_are_those_that_the_commands_types_say():
     paths, lists, texts = set(), set(), set()
     for command in app.COMMANDS.values():
