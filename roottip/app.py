@@ -81,6 +81,7 @@ def compare(
     if output is not None:
         comparing.check_free(output)  # now, not after minutes of work
     dataset = read_dataset(data, split)
+    comparing.remark_twice(dataset.truth, data)
     if split is not None:
         _remark_divided(data)
     settings = {"data": data, "split": split, "external": external, "tolerance": tolerance}

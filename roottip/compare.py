@@ -161,7 +161,7 @@ def read_scored(
     """
     if images is not None:
         everything, marks = read_listed(images, truth)
-        _remark_twice(marks, truth)
+        remark_twice(marks, truth)
         listed = of_split(everything, split, str(images))
         marks = marks[marks["image"].isin(listed["image"])]
         return read_found(found, list(listed["image"]), everything["image"]), marks, listed
@@ -170,7 +170,7 @@ def read_scored(
     if truth.is_dir() or truth.suffix.lower() == ".rsml":
         raise InputError(f"truth={truth}: RSML needs images=, a table of the images' names")
     marks = read_truth(truth)
-    _remark_twice(marks, truth)
+    remark_twice(marks, truth)
     tables = read_found(found)
     for path, points in zip(found, tables.values(), strict=True):
         if len(points) and len(marks) and not points["image"].isin(marks["image"]).any():
@@ -217,12 +217,12 @@ def read_found(
         points = table.check_points(table.read(path), str(path))
         if known is not None:
             table.check_listed(points, known, str(path), "the images table")
-        _remark_twice(points, path)
+        remark_twice(points, path)
         found[path.stem] = points if images is None else points[points["image"].isin(images)]
     return found
 
 
-def _remark_twice(points: pd.DataFrame, path: Path) -> None:
+def remark_twice(points: pd.DataFrame, path: Path) -> None:
     """Of two finds in one place one is a false alarm, of two marks one a miss."""
     twice = int(points.duplicated(["image", "x", "y"]).sum())
     if twice:

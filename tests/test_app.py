@@ -367,6 +367,15 @@ def test_a_photograph_whose_name_is_not_utf8_is_compared(capsys, tmp_path, few):
     assert set(table.read(tmp_path / "c" / "per_image.csv")["image"]) == {"w\udcdf.jpg", second}
 
 
+def test_a_tip_that_is_marked_twice_is_said_by_compare(capsys, tmp_path, few):
+    shutil.copytree(few, tmp_path / "d")
+    tips = table.read(few / "tips.csv")
+    table.write(pd.concat([tips, tips.iloc[:2]]), tmp_path / "d" / "tips.csv")
+    code, _, err = run(capsys, "compare", f"data={tmp_path / 'd'}", "detectors=[baseline]")
+    assert code == 0
+    assert f"{tmp_path / 'd'} has 2 points twice\n" in err
+
+
 def test_names_that_hydra_would_read_otherwise(capsys, tmp_path, few, photo):
     images = table.read(few / "images.csv")
     shutil.copytree(few, tmp_path / "d")
