@@ -166,7 +166,6 @@ def train(
         from roottip.learning.recipe import Recipe
         from roottip.learning.train import train as learn
         from roottip.scorers.cnn import SHIPPED, card_of
-        from roottip.scorers.review import review_of
     except ModuleNotFoundError as error:
         raise InputError(
             f"training needs {error.name}, which is not installed; pip install 'roottip[train]'"
@@ -193,8 +192,6 @@ def train(
         )
     if model is None:  # a process that only helped
         return OK
-    if start is not None and review_of(start).exists() and not review_of(model).exists():
-        print("the review of the net begun with does not help on these images, and is left out")
     # none where nothing was to be chosen
     judged = card_of(model)["training"].get("dev")
     if judged is not None:

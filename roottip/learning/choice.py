@@ -144,7 +144,7 @@ class Choice:
         Another setting: `SUREST`, or 0 where that costs more than `SAVED`: a net that is sure of
         little must not be asked to be.
     review : bool
-        Whether the net's review helps.
+        Whether the net's review helps or, if it was handed on, does no harm beyond chance.
     """
 
     f1: float

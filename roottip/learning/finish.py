@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,9 @@ def finish(
             card["threshold_from"] = origin if start is None else f"{origin}, near the start's"
         for weights in (path, int8_of(path)):
             cards.amend(weights, **card)
-        if not choice.review:
+        if review_of(path).exists() and not choice.review:
+            said = "of the net begun with does harm" if handed_on else "taught does not help"
+            print(f"the review {said} on these images, and is left out", file=sys.stderr)
             for suffix in (".onnx", ".json"):
                 review_of(path).with_suffix(suffix).unlink(missing_ok=True)
     if start is not None and glance_of(start).exists():

@@ -317,7 +317,11 @@ def test_without_rounds_nothing_is_learnt(drawn: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("helps", [True, False])
 def test_a_review_is_handed_on_where_it_is_chosen(
-    helps: bool, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    helps: bool,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("roottip.learning.review.TYPICAL", 8)
     choice = Choice(f1=0.5, threshold=0.33, surest=0.8, review=True)
@@ -335,6 +339,12 @@ def test_a_review_is_handed_on_where_it_is_chosen(
         assert (net.card["threshold"], net.card["surest"]) == (0.33, 0.8)
     assert review_of(second).exists() == review_of(second).with_suffix(".json").exists() == helps
     assert (detector(second).review is not None) == helps
+    harms = "the review of the net begun with does harm on these images, and is left out"
+    assert (harms in capsys.readouterr().err) == (not helps)
+    if not helps:
+        third = train([drawn], tmp_path / "third", taught, dev=0.5)
+        assert "the review taught does not help on these images" in capsys.readouterr().err
+        assert not review_of(third).exists()
 
 
 def test_plates_are_resized_by_the_width_of_roots_that_is_given(drawn: Path) -> None:
