@@ -175,11 +175,12 @@ def evaluate(
 
 def at_thresholds(curve: pd.DataFrame, thresholds: ArrayLike) -> pd.DataFrame:
     """``threshold, precision, recall, f1`` of an `Evaluation.curve` at any thresholds."""
+    at = np.ravel(np.asarray(thresholds, dtype=np.float64))  # one alone too
     # the curve has a row at each distinct score, highest first; above it nothing is found
     nothing = pd.DataFrame({"threshold": [np.inf], "precision": np.nan, "recall": 0.0, "f1": 0.0})
     curve = pd.concat([nothing, curve], ignore_index=True)
-    rows = np.searchsorted(-curve["threshold"].to_numpy(), -np.asarray(thresholds), "right") - 1
-    return curve.iloc[rows].reset_index(drop=True).assign(threshold=thresholds)
+    rows = np.searchsorted(-curve["threshold"].to_numpy(), -at, "right") - 1
+    return curve.iloc[rows].reset_index(drop=True).assign(threshold=at)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,8 @@ class Traits:
             The points table and the images table, which has ``px_per_mm`` by the files' tags and
             ``scale_bar_px`` by what is drawn in them. What of `table.MEASURED` is not there is
             unknown. Traits of an earlier call are replaced; of these tables ``px_per_mm`` is the
-            scale that was used.
+            scale that was used, and `resolution_tag` takes it: an image without one is noted to
+            have no usable resolution in its file, which is not asked again.
 
         Returns
         -------

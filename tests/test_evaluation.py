@@ -328,3 +328,8 @@ def test_rates_at_thresholds():
     assert np.isnan(at["precision"].iloc[4])
     assert at["recall"].tolist() == [1, 1, 0.5, 0.5, 0]
     assert at_thresholds(curve.iloc[:0], [0.4, 0.5])["f1"].tolist() == [0, 0]
+    some = pd.Series([0.4, 0.9], index=[7, 8])
+    pd.testing.assert_frame_equal(
+        at_thresholds(curve, some), at.iloc[[0, 4]].reset_index(drop=True)
+    )
+    pd.testing.assert_frame_equal(at_thresholds(curve, 0.4), at.iloc[:1])
