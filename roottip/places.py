@@ -293,7 +293,7 @@ class Folder:
         Raises
         ------
         InputError
-            Another process holds it.
+            Another process holds it, or the file system has no locks.
         """
         if self._system is not None:
             key = content_hash(str(self).encode())
@@ -307,4 +307,11 @@ class Folder:
         except Timeout as error:
             raise InputError(
                 f"another run is writing to {self}; wait for it, or give another output="
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            raise InputError(
+                f"the file system of {self} cannot lock (as NFS without a lock daemon), so that "
+                "two runs might write there; give an output= on another one"
             ) from error

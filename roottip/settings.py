@@ -49,13 +49,17 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
     ------
     InputError
         A word is no ``key=value``, a key or a choice is unknown, a value has the wrong type,
-        or something needed is missing.
+        or something needed is missing, such as the current folder.
     """
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    try:
+        Path.cwd()  # Hydra asks for it
+    except FileNotFoundError as error:
+        raise InputError("the current folder has been removed; go to another one") from error
     name = command.__name__
     verbatim: dict[str, list[str]] = {}
     others: dict[str, str] = {}

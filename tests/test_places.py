@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 import pytest
@@ -52,3 +54,18 @@ def test_a_file_in_a_folder_has_its_name_there(tmp_path):
     here = Folder(tmp_path / "out")
     assert here.name_of(tmp_path / "in" / ".." / "out" / "day" / "a.png") == "day/a.png"
     assert here.name_of(tmp_path / "a.png") is None
+
+
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
+    def acquire(lock, timeout):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(places.FileLock, "acquire", acquire)
+    number = errno.ENOLCK
+    with pytest.raises(
+        InputError, match=r"cannot lock \(as NFS .*; give an output= on another one"
+    ):
+        Folder(tmp_path).lock("lock")
+    number = errno.EIO
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        Folder(tmp_path).lock("lock")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -80,6 +81,15 @@ def test_lists_may_be_longer_than_names_of_files():
     for command, word in (("evaluate", f"found={told}"), ("compare", f"detectors={told}")):
         with pytest.raises(InputError, match="write a list in brackets"):
             read_settings(app.COMMANDS[command], [word])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it removes no folder that is in use")
+def test_a_current_folder_that_is_gone_is_said(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    with pytest.raises(InputError, match="the current folder has been removed; go to another one"):
+        read_settings(app.COMMANDS["detect"], ["input=/i", "output=/o"])
 
 
 def test_keys_with_words_of_their_own_are_those_that_the_commands_types_say():
