@@ -131,14 +131,16 @@ def connect(
             target = stack.enter_context(queue_cluster(queue, job))
             target.scale(jobs=workers or 4)
         else:
-            target = stack.enter_context(
-                LocalCluster(
-                    n_workers=workers or engine.processors(),
-                    threads_per_worker=1,
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,  # a worker that ends is no news to the user
+            # Ctrl-C is this process's to handle, also of workers that threads from here begin later
+            with engine.deaf():
+                target = stack.enter_context(
+                    LocalCluster(
+                        n_workers=workers or engine.processors(),
+                        threads_per_worker=1,
+                        dashboard_address=None,
+                        silence_logs=logging.CRITICAL,  # a worker that ends is no news to the user
+                    )
                 )
-            )
         try:
             client = _Client(target)
         except (OSError, TimeoutError, ValueError) as error:

@@ -103,7 +103,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _deaf():
+        with deaf():
             self.process.start()
         theirs.close()
         self.names = names
@@ -235,7 +235,7 @@ def _never_up(code: int | None, workers: int) -> InputError:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
+def deaf() -> Iterator[None]:
     """A process begun here hears no Ctrl-C, not even before its first line; this one does after."""
     mask = getattr(signal, "pthread_sigmask", None)
     if mask is None:  # Windows, where `_serve` is the first to ignore it

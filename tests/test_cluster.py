@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import functools
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +182,22 @@ def test_what_cannot_be_is_said():
         list(engine.load("dask", queue="pbs")(Task(load("baseline"), Path()), ["a.png"]))
     with pytest.raises(InputError, match="does not fit the queue slurm"):
         cluster.queue_cluster("slurm", {"cores": 1})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal to a group of processes")
+def test_ctrl_c_is_one_word_here_too(tmp_path, plate):
+    (tmp_path / "in").mkdir()
+    for n in range(400):
+        Image.fromarray(plate).save(tmp_path / "in" / f"{n}.png")
+    given = f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}", "detector=baseline"
+    words = [sys.executable, "-m", "roottip", "detect", *given, "engine=dask", "engine.workers=2"]
+    heeding = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    stopped = subprocess.Popen(
+        words, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heeding
+    )
+    while not (tmp_path / "out" / "thumbnails").exists() and stopped.poll() is None:
+        time.sleep(0.01)
+    os.killpg(stopped.pid, signal.SIGINT)  # as a terminal sends it
+    _, said = stopped.communicate(timeout=60)
+    assert (stopped.returncode, said.splitlines()[-1]) == (130, "stopped")
+    assert "Traceback" not in said
