@@ -21,9 +21,9 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 
 TESTS = (
-    "bands causes certainty convert detector evaluation formats images interchange ledger looks "
-    "matching meter noise page report runpage scale scalebar settings surroundings table traits "
-    "verdict windows"
+    "bands causes certainty compare completion contrast convert detector engine evaluation formats "
+    "images interchange ledger looks matching meter noise page pictures places ruled runpage scale "
+    "scalebar settings splits surroundings table traits verdict windows"
 )
 TOOLS = "fsspec hypothesis pycocotools pytest scikit-image scikit-learn tifffile"
 

@@ -279,6 +279,11 @@ def test_lowest_empties_no_folder_but_an_environment(run, tmp_path):
     assert kept.exists()
 
 
+def test_lowest_names_tests_that_there_are(script):
+    names = script("lowest").TESTS.split()
+    assert [name for name in names if not Path(__file__).with_name(f"test_{name}.py").exists()] == []
+
+
 def test_a_folder_made_whole_leaves_nothing_beside_it(script, tmp_path):
     whole = script("making").whole
 
