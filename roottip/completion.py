@@ -6,10 +6,10 @@ update, since settings may have been added.
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from roottip.settings import PATH_KEYS, choices, keys
+from roottip.settings import choices, keys, types_of
 
 # readline cuts words at "=", zsh's bashcompinit does not, so the value may be the current word or
 # a part of it
@@ -57,14 +57,14 @@ HOW = (
 
 def script(commands: Mapping[str, Callable[..., int]]) -> str:
     """What bash has to run to complete ``roottip COMMAND key=value …``."""
-    of_command, of_value = [], []
+    of_command, of_value, paths = [], [], set()
     for name, command in commands.items():
         settings = " ".join(f"{key}=" for key in keys(command))
         of_command.append(f'            {name}) keys="{settings} --help" ;;')
-        values = choices(command)
-        for key, hint in typing.get_type_hints(command).items():
-            if hint is bool:
-                values[key] = ["false", "true"]
+        values, kinds = choices(command), types_of(command)
+        values |= {key: ["false", "true"] for key, own in kinds.items() if bool in own}
+        # an image is named as in its dataset, which is mostly a file's name
+        paths |= {f"*:{key}" for key, own in kinds.items() if Path in own or key == "image"}
         for key, known in values.items():
             reply = f'COMPREPLY=($(compgen -P "$cut" -W "{" ".join(known)}" -- "$value"))'
             of_value.append(f"        {name}:{key}) {reply} ;;")
@@ -73,5 +73,5 @@ def script(commands: Mapping[str, Callable[..., int]]) -> str:
         commands=" ".join(commands),
         keys="\n".join(of_command),
         values="\n".join(of_value),
-        paths="|".join(f"*:{key}" for key in sorted(PATH_KEYS)),
+        paths="|".join(sorted(paths)),
     )

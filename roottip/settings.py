@@ -19,27 +19,24 @@ from typing import Any
 
 from roottip.errors import InputError, is_number
 
-PATH_KEYS = frozenset(
-    {
-        "input",
-        "output",
-        "data",
-        "found",
-        "truth",
-        "images",
-        "image",
-        "weights",
-        "start",
-        "external",
-        "detector.weights",
-    }
-)
+_IN_GROUPS: dict[str, Any] = {"detector.weights": Path | None, "detector.sizes": Sequence[float]}
+"""Types of settings in groups, which no signature names: where Hydra must not read, or of lists."""
 
-LIST_KEYS = frozenset({"detectors", "species", "group", "days", "detector.sizes"})
-"""Of several names or numbers, which are given in brackets."""
 
-TEXT_KEYS = frozenset({"pattern", "label", "split", "group", "detectors", "species"})
-"""Of words that are somebody's own; Hydra would read 1.10 as a number and stumble over an ü."""
+def types_of(command: Callable[..., int]) -> dict[str, set[Any]]:
+    """The types that a value of each key may have, as the command's signature says.
+
+    A list's members count besides the list.
+    """
+    kinds = {}
+    for key, hint in (typing.get_type_hints(command) | _IN_GROUPS).items():
+        own = {*typing.get_args(hint)} if isinstance(hint, types.UnionType) else {hint}
+        kinds[key] = own | {m for kind in own if _is_list(kind) for m in typing.get_args(kind)}
+    return kinds
+
+
+def _is_list(kind: Any) -> bool:
+    return typing.get_origin(kind) is Sequence
 
 
 def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str, Any]:
@@ -60,7 +57,7 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
         Path.cwd()  # Hydra asks for it
     except FileNotFoundError as error:
         raise InputError("the current folder has been removed; go to another one") from error
-    name = command.__name__
+    name, kinds = command.__name__, types_of(command)
     verbatim: dict[str, list[str]] = {}
     others: dict[str, str] = {}
     for word in words:
@@ -70,8 +67,9 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
                 f"{word!r} is no setting; write key=value, as in {_example(name)} "
                 f"(see roottip {name} --help)"
             )
-        _check_form(key, value)
-        if key in PATH_KEYS | TEXT_KEYS:
+        own = kinds.get(key, set())
+        _check_form(key, value, own)
+        if own & {Path, str}:  # somebody's own words: Hydra would read 1.10 as a number
             verbatim.setdefault(key, []).append(value)
         else:
             others[key] = value
@@ -124,16 +122,17 @@ def read_settings(command: Callable[..., int], words: Sequence[str]) -> dict[str
     return settings
 
 
-def _check_form(key: str, value: str) -> None:
+def _check_form(key: str, value: str, kinds: set[Any]) -> None:
     """Refuse what people write and Hydra would complain of in its own words."""
     if "," not in value or value.startswith("["):
         return
     numbers = re.fullmatch(r"-?[\d.]+(,-?[\d.]+)+", value) is not None
-    if key not in PATH_KEYS | TEXT_KEYS | LIST_KEYS and numbers and value.count(",") == 1:
+    listed = any(map(_is_list, kinds)) and Path not in kinds
+    if not (listed or kinds & {Path, str}) and numbers and value.count(",") == 1:
         point = value.replace(",", ".")
         raise InputError(f"{key}={value}: write numbers with a point, as in {key}={point}")
     # a net's file may be called so
-    if key in LIST_KEYS and (numbers or not (key == "detectors" and _exists(value))):
+    if listed and (numbers or not (key == "detectors" and _exists(value))):
         raise _unbracketed(key, value)
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
-from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
 from roottip import app
 from roottip.errors import InputError
-from roottip.settings import LIST_KEYS, PATH_KEYS, TEXT_KEYS, read_settings
+from roottip.settings import read_settings
 
 NEEDED = {"compare": ["data=d"], "detect": ["input=i"]}
 
@@ -90,22 +87,3 @@ def test_a_current_folder_that_is_gone_is_said(tmp_path, monkeypatch):
     (tmp_path / "here").rmdir()
     with pytest.raises(InputError, match="the current folder has been removed; go to another one"):
         read_settings(app.COMMANDS["detect"], ["input=/i", "output=/o"])
-
-
-def test_keys_with_words_of_their_own_are_those_that_the_commands_types_say():
-    paths, lists, texts = set(), set(), set()
-    for command in app.COMMANDS.values():
-        for key, hint in get_type_hints(command).items():
-            kinds = {*get_args(hint)} if isinstance(hint, UnionType) else {hint}
-            listed = {kind for kind in kinds if get_origin(kind) is Sequence}
-            kinds |= {member for kind in listed for member in get_args(kind)}
-            if Path in kinds:
-                paths.add(key)
-            elif listed:
-                lists.add(key)
-            if str in kinds and Path not in kinds:
-                texts.add(key)
-    # an image of a dataset, completed as a file; formats are roottip's own words
-    assert paths | {"image", "detector.weights"} == PATH_KEYS
-    assert lists | {"detector.sizes"} == LIST_KEYS
-    assert texts - {"image", "input_format", "output_format"} == TEXT_KEYS
