@@ -49,7 +49,8 @@ def run(
 
     Finished images are kept on disk as the run goes (`ledger`). The same call after a crash, a
     kill or Ctrl-C goes on where that stopped, and its tables are those of an undisturbed run,
-    but for ``seconds``, which is measured: a finished image keeps its own.
+    but for ``seconds``, which is measured: a finished image keeps its own. One whose picture was
+    deleted is done again.
 
     Parameters
     ----------

@@ -184,6 +184,8 @@ def _checked(tips: pd.DataFrame, images: pd.DataFrame) -> tuple[pd.DataFrame, pd
             numbers = pd.to_numeric(listed[name], errors="coerce").astype(np.float64)
             if (numbers.isna() & listed[name].notna()).any():
                 raise InputError(f"images: column {name} must hold numbers")
+            if name != "tips":  # counts stay whole
+                listed[name] = numbers
     # a file's own name may hold backslashes, which a check takes for slashes
     points["image"] = table.texts(map(str, tips["image"]))
     listed["image"] = table.texts(map(str, images["image"]))

@@ -266,6 +266,15 @@ def test_a_measured_table_keeps_its_columns_and_its_images_their_names():
     assert groups["group"].tolist() == [""]
 
 
+def test_what_is_missing_may_be_pandas_own():
+    known = {"px_per_mm": [4.0, np.nan, np.nan], "brightness": [99.5, np.nan, np.nan]}
+    tips, images = run_of({"a": SQUARE, "b": SQUARE, "c": None}, **known)
+    expected = Traits(resolution_tag=True).measure(tips, images)
+    nullable = Traits(resolution_tag=True).measure(tips.convert_dtypes(), images.convert_dtypes())
+    for one, other in zip(expected, nullable, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_dtype=False)
+
+
 def test_a_group_is_a_list_of_fields():
     with pytest.raises(InputError, match=r"group='day' is one word; give a list .*, \['day'\]"):
         Traits(pattern="{day}", group="day")
