@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from roottip.detector import WindowDetector, load
+    from roottip.detector import WindowDetector
     from roottip.errors import InputError
     from roottip.evaluation import evaluate
     from roottip.images import read_image
     from roottip.listing import find_images
     from roottip.matching import match
     from roottip.scans import Scan
+    from roottip.scorers import load
 
 _HOME = {
     "InputError": "errors",
@@ -29,7 +30,7 @@ _HOME = {
     "WindowDetector": "detector",
     "evaluate": "evaluation",
     "find_images": "listing",
-    "load": "detector",
+    "load": "scorers",
     "match": "matching",
     "read_image": "images",
 }

@@ -49,7 +49,7 @@ def detect(
     """Find the root tips in a run of images."""
     from roottip import batch
     from roottip import engine as engines
-    from roottip.detector import load
+    from roottip.scorers import load
     from roottip.traits import Traits
 
     traits = Traits(px_per_mm, resolution_tag, scale_bar_mm, pattern, group)
@@ -72,9 +72,9 @@ def compare(
 ) -> int:
     """Run detectors on annotated images and say how good each is."""
     from roottip import compare as comparing
-    from roottip.detector import load
     from roottip.interchange import read_dataset
     from roottip.provenance import provenance
+    from roottip.scorers import load
     from roottip.verdict import judge
 
     started = datetime.now(timezone.utc)

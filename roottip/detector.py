@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 import numpy as np
@@ -356,42 +352,3 @@ class WindowDetector:
         """
         points, scores = self.find(image, threshold)
         return table.points(name, points, scores)
-
-
-DETECTORS = ("baseline", "features", "cnn")
-"""Names `load` knows; each is a module of `roottip.scorers` with a function ``detector``."""
-
-_OF_WEIGHTS = {".onnx": "cnn", ".npz": "features"}
-
-
-def load(name: str | Path, **settings: Any) -> WindowDetector:
-    """Make a detector by name.
-
-    Parameters
-    ----------
-    name : str or path
-        One of `DETECTORS`, or the file of trained weights, their card beside it: ``NAME.onnx``
-        of a CNN, ``NAME.npz`` of a features net.
-    **settings
-        Arguments of ``detector`` in ``roottip/scorers/<name>.py``, such as ``threshold``.
-
-    Raises
-    ------
-    InputError
-        There is no such detector, or it has no such setting.
-    """
-    name = str(name)
-    if of_weights := _OF_WEIGHTS.get(PurePath(name).suffix.lower()):
-        return load(of_weights, weights=name, **settings)
-    if name not in DETECTORS:
-        close = difflib.get_close_matches(name.lower(), DETECTORS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(DETECTORS)}"
-        raise InputError(f"there is no detector called {name!r}; {hint}")
-    # by name, not by an import statement: scorers stand above this file and import it
-    make: Callable[..., WindowDetector] = import_module(f"roottip.scorers.{name}").detector
-    try:
-        inspect.signature(make).bind(**settings)
-    except TypeError as error:
-        known = ", ".join(inspect.signature(make).parameters)
-        raise InputError(f"detector {name}: {error}; its settings are {known}") from error
-    return make(**settings)

@@ -1,6 +1,8 @@
-"""The one kind of error that users see, and helpers: numbers checked, things counted."""
+"""The one kind of error that users see; helpers: numbers checked, things counted, slips guessed."""
 
+import difflib
 import math
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import TypeGuard
 
@@ -16,6 +18,13 @@ class InputError(ValueError):
 def counted(number: int, noun: str) -> str:
     """``1 tip``, ``2 tips``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def alike(word: str, known: Iterable[str]) -> str | None:
+    """The known word that the given one is like, whatever its case."""
+    lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), lower, n=1)
+    return lower[close[0]] if close else None
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

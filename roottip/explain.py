@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from roottip import explain_page, explain_tables, table, windows
 from roottip.compare import compare
-from roottip.detector import load
 from roottip.errors import InputError, check_number
 from roottip.explain_tables import OUTCOMES, ZONES
 from roottip.images import read_image
@@ -31,7 +30,7 @@ from roottip.matching import FALSE_ALARM, HIT, MISS
 from roottip.places import check_own
 from roottip.provenance import provenance
 from roottip.scale import REFERENCE_WIDTH, adjustment, rescaled
-from roottip.scorers import cnn
+from roottip.scorers import cnn, load
 from roottip.windows import Centres, Image
 
 TABLES = ("kernels", "layers", "features", "windows", "zones")

@@ -7,7 +7,6 @@ brackets and equals signs included.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import os
 import re
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from roottip.errors import InputError, is_number
+from roottip.errors import InputError, alike, is_number
 
 _IN_GROUPS: dict[str, Any] = {"detector.weights": Path | None, "detector.sizes": Sequence[float]}
 """Types of settings in groups, which no signature names: where Hydra must not read, or of lists."""
@@ -255,10 +254,9 @@ def teach(command: Callable[..., int]) -> str:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Suggest ("did you mean …?") the known word that the given one is like, whatever its case."""
-    lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), lower, n=1)
-    return f", did you mean {lower[close[0]]}?" if close else ""
+    """Suggest ("did you mean …?") the known word that the given one is like."""
+    close = alike(word, known)
+    return f", did you mean {close}?" if close else ""
 
 
 def _header(command: str) -> list[str]:

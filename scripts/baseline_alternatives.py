@@ -20,11 +20,11 @@ from skimage.morphology import skeletonize
 
 from roottip import windows
 from roottip.compare import compare
-from roottip.detector import WindowDetector, load
+from roottip.detector import WindowDetector
 from roottip.evaluation import at_thresholds
 from roottip.interchange import read_dataset
 from roottip.lines import clearest_channel
-from roottip.scorers import baseline
+from roottip.scorers import baseline, load
 from roottip.windows import Centres, Image, Scores
 
 Response = Callable[[Image], NDArray[np.floating]]

@@ -41,14 +41,14 @@ from skimage.filters import threshold_local
 from skimage.morphology import remove_small_objects, skeletonize
 
 from roottip import batch, engine, windows
-from roottip.detector import Detector, load
+from roottip.detector import Detector
 from roottip.engine import Engine
 from roottip.images import read_image
 from roottip.learning.export import layer_widths, restore
 from roottip.learning.net import TipNet
 from roottip.meter import Meter
 from roottip.scale import adjustment
-from roottip.scorers import cnn
+from roottip.scorers import cnn, load
 from roottip.scorers.cnn import SHIPPED, CnnScorer
 from roottip.windows import Image
 

@@ -20,9 +20,9 @@ import torch
 from bench import asking, fastest, file_to_table, operations, torch_net
 
 from roottip import engine, windows
-from roottip.detector import load
 from roottip.images import read_image
 from roottip.scale import adjustment
+from roottip.scorers import load
 from roottip.scorers.cnn import SHIPPED, CnnScorer
 
 

@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from roottip.detector import load
 from roottip.images import read_image
 from roottip.meter import Meter
 from roottip.scans import scan_of
+from roottip.scorers import load
 
 SIDES = [1000, 2000, 4000, 6000, 7000, 10_000, 12_000, 14_000]
 """px"""

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from roottip import batch, engine
-from roottip.detector import load
+from roottip.scorers import load
 
 TIME_LIMIT = 60.0
 

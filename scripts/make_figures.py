@@ -13,9 +13,9 @@ import numpy as np
 
 from roottip import pictures
 from roottip.compare import compare
-from roottip.detector import load
 from roottip.images import read_image
 from roottip.interchange import read_dataset
+from roottip.scorers import load
 
 ROOT = Path(__file__).parents[1]
 

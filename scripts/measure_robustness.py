@@ -20,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from roottip import table
-from roottip.detector import load
 from roottip.evaluation import evaluate
 from roottip.images import read_image
 from roottip.interchange import read_dataset
+from roottip.scorers import load
 from roottip.windows import Image
 
 GROUND = (12, 12, 14)

@@ -21,7 +21,7 @@ from draw_pages import page
 from skimage.util import img_as_ubyte
 from tqdm import tqdm
 
-from roottip.detector import DETECTORS, load
+from roottip.scorers import DETECTORS, load
 from roottip.synth.plate import varied
 from roottip.synth.render import draw
 from roottip.windows import Image

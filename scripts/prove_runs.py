@@ -29,7 +29,7 @@ import numpy as np
 from watching import watch
 
 from roottip import batch, engine, images, listing, table
-from roottip.detector import load
+from roottip.scorers import load
 from roottip.task import Task
 
 TABLES = ("tips.csv", "images.csv", "summary.csv", "tips.parquet")

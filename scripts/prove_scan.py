@@ -23,9 +23,9 @@ import pyvips
 from watching import watch
 
 from roottip import bands, images, table
-from roottip.detector import load
 from roottip.scale import EIGHTH, REFERENCE_WIDTH, adjustment, in_eighths
 from roottip.scans import Scan
+from roottip.scorers import load
 from roottip.synth.dataset import varied_plates, write_dataset
 
 PLATES, SIDE = 4, 1200

@@ -19,8 +19,8 @@ import yaml
 from PIL import Image
 
 from roottip import __version__, app, table
-from roottip.detector import DETECTORS, load
 from roottip.interchange import read_dataset
+from roottip.scorers import DETECTORS, load
 from roottip.scorers.cnn import SHIPPED
 from roottip.settings import resource
 from roottip.synth.plate import Plate

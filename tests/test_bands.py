@@ -14,10 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roottip import bands, detector, windows
-from roottip.detector import load
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.scale import REFERENCE_WIDTH, adjustment, resized
+from roottip.scorers import load
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "images"
 
@@ -203,7 +203,7 @@ import numpy as np
 import psutil
 from roottip import bands
 from roottip.bands import Strips
-from roottip.detector import load
+from roottip.scorers import load
 
 class Large(Strips):
     def __init__(self, height, width):

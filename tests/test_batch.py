@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from roottip import batch, table
-from roottip.detector import load
 from roottip.errors import InputError
 from roottip.provenance import identity, on_card
+from roottip.scorers import load
 from roottip.traits import Traits
 
 FORMATS = ("csv", "parquet")

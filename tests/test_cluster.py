@@ -19,8 +19,8 @@ pytest.importorskip("distributed", reason="needs the extra [dask]")
 from distributed import Client, LocalCluster
 
 from roottip import cluster, engine
-from roottip.detector import load
 from roottip.errors import InputError
+from roottip.scorers import load
 from roottip.task import Task
 
 CONF = Path(__file__).parents[1] / "conf" / "engine"

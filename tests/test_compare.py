@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from roottip import compare, table
-from roottip.detector import WindowDetector, load
+from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.interchange import Dataset
+from roottip.scorers import load
 from roottip.verdict import judge
 
 

@@ -14,12 +14,12 @@ from PIL import Image
 
 import roottip
 from roottip import bands, detector, windows
-from roottip.detector import WindowDetector, load
+from roottip.detector import WindowDetector
 from roottip.errors import InputError
 from roottip.images import read_image
 from roottip.looks import doubted
 from roottip.scale import REFERENCE_WIDTH, adjustment
-from roottip.scorers import cnn, features
+from roottip.scorers import cnn, features, load
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 

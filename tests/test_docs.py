@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from roottip import app, table
-from roottip.detector import load
+from roottip.scorers import load
 from roottip.settings import choices, keys
 
 ROOT = Path(__file__).parents[1]

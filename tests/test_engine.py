@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from roottip import engine, places, task
-from roottip.detector import load
 from roottip.errors import InputError
-from roottip.scorers import cnn
+from roottip.scorers import cnn, load
 from roottip.task import Task, light_and_focus, printable
 
 CRASH, HANG, RAISE = 1, 2, 3

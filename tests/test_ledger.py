@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 
 from roottip import batch, ledger, meter, places, table
-from roottip.detector import load
 from roottip.errors import InputError
 from roottip.places import Folder
+from roottip.scorers import load
 from roottip.task import Result, _row
 
 SETTINGS = {"name": "baseline"}
@@ -84,7 +84,7 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(tmp_path, source, after):
 KILLED = """
 import sys
 from roottip import batch, ledger
-from roottip.detector import load
+from roottip.scorers import load
 ledger.PART_SECONDS = 0
 class Slow:
     threshold = 0.5

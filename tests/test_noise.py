@@ -14,10 +14,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.ndimage import gaussian_filter
 
 from roottip import noise
-from roottip.detector import load
 from roottip.images import read_image
 from roottip.matching import match
 from roottip.scale import NOISE, adjustment, resize
+from roottip.scorers import load
 from roottip.table import check_points, read
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"

@@ -12,9 +12,9 @@ import tifffile
 from PIL import Image
 
 from roottip import bands, batch, engine, images, places, scans
-from roottip.detector import load
 from roottip.errors import InputError
 from roottip.scans import Scan, scan_of
+from roottip.scorers import load
 from roottip.task import Task
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "images"

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from roottip import app, table
-from roottip.detector import DETECTORS
+from roottip.scorers import DETECTORS
 
 ROOT = Path(__file__).parents[1]
 PREFIX = {"roottip": "", "conf": "roottip/", "data/sample": "roottip/"}

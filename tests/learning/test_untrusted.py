@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from roottip.detector import load
 from roottip.errors import InputError
 from roottip.learning.recipe import Recipe
 from roottip.learning.train import train
-from roottip.scorers import card
+from roottip.scorers import card, load
 from roottip.settings import resource
 
 pytestmark = pytest.mark.filterwarnings("ignore:::pytorch_lightning", "ignore:::torch")

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from roottip import compare, windows
-from roottip.detector import load
 from roottip.errors import InputError
 from roottip.interchange import Dataset, read_dataset
+from roottip.scorers import load
 from roottip.scorers.baseline import (
     MEASURES,
     BaselineScorer,
