@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -32,8 +32,8 @@ from roottip.windows import Centres, Image, Points, Scores
 PIECE = 1024
 """Rows and columns of a large image whose windows are scored at a time."""
 
-_FAINTEST = 0.01
-"""Score from which a find of one look may be confirmed by another."""
+FAINTEST = 0.01
+"""Score from which a find of one look may be confirmed by another, or by the review."""
 
 _ONE_TIP = 8.0
 """Finds of two looks this close are one tip, px like `WindowDetector`'s radius: within one look
@@ -78,6 +78,17 @@ class Detector(Protocol):
     def find(self, image: Image | Strips, threshold: float | None = None) -> tuple[Points, Scores]:
         """Return ``(N, 2)`` points ``x, y`` in px and ``(N,)`` scores, best first."""
         ...
+
+
+class Candidates(NamedTuple):
+    """What is taken for tips in an image before all of them are judged together."""
+
+    image: Image | Strips
+    """Smoothed, its contrast raised."""
+    scale: float
+    """By what factor it was resized."""
+    points: Points
+    scores: Scores
 
 
 @dataclass(frozen=True)
@@ -177,29 +188,36 @@ class WindowDetector:
         InputError
             The image is no such array, the threshold not from 0 to 1, the scorer's answer none.
         """
-        if not isinstance(image, Strips):
-            image = check_image(image)
         least = self.threshold if threshold is None else threshold
         check_number("threshold", least, 0, most=1)
-        size = np.array(image.shape[1::-1])
         # another look, or the review, may think more of a find than this one
         alone = len(self.sizes) == 1 and self.review is None
-        lowest = least if alone else min(least, _FAINTEST)
-        adjusting, image, looks = self._looks(image, lowest)
+        lowest = least if alone else min(least, FAINTEST)
+        return self.judged(self.candidates(image, lowest), least)
+
+    def candidates(self, image: Image | Strips, least: float) -> Candidates:
+        """What the scorer takes for tips in any of the sizes, from a score of `least` on."""
+        if not isinstance(image, Strips):
+            image = check_image(image)
+        size = np.array(image.shape[1::-1])
+        adjusting, cleared, looks = self._looks(image, least)
         finds, weights, factors = [], [], []
         for weight, seen, scaled_size in looks:
-            finds.append(self._settled(*seen, size, scaled_size, lowest))
+            finds.append(self._settled(*seen, size, scaled_size, least))
             weights.append(weight)
             factors.append(float(size[0] / scaled_size[0]))
-        points, scores = (
-            finds[0] if len(finds) == 1 else agreed(finds, weights, _ONE_TIP * factors[0])
-        )
-        area = float(size.prod()) * adjusting.scale**2
-        scores = doubted(scores, self.surest, area, adjusting.scale)
+        found = finds[0] if len(finds) == 1 else agreed(finds, weights, _ONE_TIP * factors[0])
+        return Candidates(cleared, adjusting.scale, *found)
+
+    def judged(self, seen: Candidates, least: float) -> tuple[Points, Scores]:
+        """Those that score `least` or more by what `surest` and the review say, best first."""
+        image, scale, points, scores = seen
+        area = float(np.prod(image.shape[:2])) * scale**2
+        scores = doubted(scores, self.surest, area, scale)
         if self.review is not None:
-            points, scores = reviewed(self.review, image, points, scores, adjusting.scale)
+            points, scores = reviewed(self.review, image, points, scores, scale)
             # what was plain to one net only is no plain tip
-            scores = doubted(scores, self.surest, area, adjusting.scale)
+            scores = doubted(scores, self.surest, area, scale)
         # as doubles, which tables hold: what is left out here is left out by `evaluate` too
         enough = scores.astype(np.float64) >= least
         return points[enough], scores[enough]

@@ -11,14 +11,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from roottip import table
-from roottip.detector import WindowDetector
+from roottip.detector import FAINTEST, WindowDetector
 from roottip.evaluation import Evaluation, at_thresholds, evaluate
 from roottip.learning.mining import LEAST
 from roottip.learning.plates import Plate, by_dataset
 from roottip.scale import REFERENCE_WIDTH
 from roottip.scorers import cnn
-from roottip.scorers.review import review_of
-from roottip.windows import Centres, Image, Points, Scores
 
 TOLERANCE = 2 * REFERENCE_WIDTH
 """px: two root widths off is not the same tip."""
@@ -30,29 +28,6 @@ def scan(detector: WindowDetector, plates: Sequence[Plate]) -> list[pd.DataFrame
     """What a detector finds on each plate, as points tables."""
     looks = tqdm(plates, desc="judging", leave=False, disable=None)
     return [detector.detect(plate.image, plate.name) for plate in looks]
-
-
-class _Once:
-    """A net that looks at each window of a plate once, however often it is asked."""
-
-    def __init__(self, scorer: cnn.CnnScorer) -> None:
-        self._scorer = scorer
-        self._known: dict[tuple[tuple[int, ...], bytes, bytes], tuple[Scores, Points]] = {}
-        self.reach: int = scorer.reach
-
-    def __call__(self, image: Image, centres: Centres) -> Scores:
-        return self.look(image, centres)[0]
-
-    def look(self, image: Image, centres: Centres) -> tuple[Scores, Points]:
-        """As the net's own."""
-        windows = image.shape, image.tobytes(), centres.tobytes()
-        if windows not in self._known:
-            self._known[windows] = self._scorer.look(image, centres)
-        return self._known[windows]
-
-    def forget(self) -> None:
-        """Of the next plate nothing is known."""
-        self._known.clear()
 
 
 def evaluated(found: Sequence[pd.DataFrame], plates: Sequence[Plate]) -> Evaluation:
@@ -174,25 +149,18 @@ def choose(
         Its review was made for the net that it started from, and is kept where it does no harm
         beyond chance. Another one has to help.
     """
+    looking = cnn.detector(weights, root_width=REFERENCE_WIDTH, glance=False)
     # of settings that do as well the first: a look less is time saved
     detectors = [
-        cnn.detector(
-            weights,
-            LEAST,
-            root_width=REFERENCE_WIDTH,
-            glance=False,
-            surest=surest,
-            review=review,
-        )
-        for review in ((False, True) if review_of(weights).exists() else (False,))
+        replace(looking, surest=surest, review=review)
+        for review in dict.fromkeys((None, looking.review))
         for surest in (SUREST, 0.0)
     ]
-    once = _Once(cnn.net_of(weights))  # as they all have
     found: list[list[pd.DataFrame]] = [[] for _ in detectors]
     for plate in tqdm(plates, desc="judging", leave=False, disable=None):
+        seen = looking.candidates(plate.image, FAINTEST)
         for detector, own in zip(detectors, found, strict=True):
-            own.append(replace(detector, scorer=once).detect(plate.image, plate.name))
-        once.forget()
+            own.append(table.points(plate.name, *detector.judged(seen, LEAST)))
     choices = []
     for detector, own in zip(detectors, found, strict=True):
         threshold, f1 = best(curves(own, plates), shares, known)
