@@ -80,16 +80,17 @@ def compare(
     started = datetime.now(timezone.utc)
     if output is not None:
         comparing.check_free(output)  # now, not after minutes of work
-    dataset = read_dataset(data, split)
+    whole = read_dataset(data)
+    dataset = whole.of(split)
     comparing.remark_twice(dataset.truth, data)
     if split is not None:
-        _remark_divided(data)
+        _remark_divided(data, whole.images)
     settings = {"data": data, "split": split, "external": external, "tolerance": tolerance}
     settings["truth_sha256"] = comparing.digest(dataset.truth)
     peers = {}
     if external:  # which may be of images in other splits too
-        known = read_dataset(data).images["image"]
-        peers = comparing.read_found(external, list(dataset.images["image"]), known)
+        names, known = list(dataset.images["image"]), whole.images["image"]
+        peers = comparing.read_found(external, names, known)
     evaluations, images = comparing.compare(
         dataset, {name: load(name) for name in detectors}, tolerance, peers
     )
@@ -162,6 +163,8 @@ def train(
     root_width: float | None = None,
 ) -> int:
     """Train a net on annotated images, choose its threshold and export it."""
+    from roottip.interchange import read_dataset
+
     try:
         from roottip.learning.recipe import Recipe
         from roottip.learning.train import train as learn
@@ -177,7 +180,7 @@ def train(
     if start == Path("shipped"):
         start = SHIPPED
     for folder in data:
-        _remark_divided(folder)
+        _remark_divided(folder, read_dataset(folder).images)
     with contextlib.redirect_stdout(sys.stderr):  # where its progress bars belong
         model = learn(
             data,
@@ -368,10 +371,10 @@ def _versions() -> str:
     return "\n".join(said)
 
 
-def _remark_divided(folder: Path) -> None:
-    from roottip.interchange import divided, read_dataset
+def _remark_divided(folder: Path, images: pd.DataFrame) -> None:
+    from roottip.interchange import divided
 
-    if remark := divided(read_dataset(folder).images):
+    if remark := divided(images):
         print(f"{folder}: {remark}", file=sys.stderr)
 
 

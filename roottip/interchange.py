@@ -91,6 +91,22 @@ class Dataset:
         """The group of each image."""
         return dict(zip(self.images["image"], map(str, self.images["group"]), strict=True))
 
+    def of(self, split: str | None) -> Dataset:
+        """What is of the images whose column ``split`` says so; all where `split` is None.
+
+        Raises
+        ------
+        InputError
+            There is no such split.
+        """
+        images = of_split(self.images, split, str(self.root.with_name("images.csv")))
+        truth = self.truth[self.truth["image"].isin(images["image"])].reset_index(drop=True)
+        distractors = self.distractors
+        if distractors is not None:
+            kept = distractors["image"].isin(images["image"])
+            distractors = distractors[kept].reset_index(drop=True)
+        return Dataset(self.root, images, truth, distractors)
+
 
 def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
     """Read a dataset folder: ``images/``, ``images.csv``, and ``tips.csv`` or ``rsml/``.
@@ -124,12 +140,7 @@ def read_dataset(folder: str | Path, split: str | None = None) -> Dataset:
         raise InputError(f"{folder} has neither tips.csv (image, x, y) nor rsml/")
     images, truth = read_listed(source, tips if tips.exists() else traces)
     distractors = _read_distractors(folder / DISTRACTORS, images, source)
-    images = of_split(images, split, source)
-    truth = truth[truth["image"].isin(images["image"])].reset_index(drop=True)
-    if distractors is not None:
-        kept = distractors["image"].isin(images["image"])
-        distractors = distractors[kept].reset_index(drop=True)
-    return Dataset(folder / "images", images, truth, distractors)
+    return Dataset(folder / "images", images, truth, distractors).of(split)
 
 
 def _read_distractors(path: Path, images: pd.DataFrame, listed: str) -> pd.DataFrame | None:

@@ -83,7 +83,7 @@ def read_plates(
     for folder in folders:
         dataset = read_dataset(folder)
         if "split" in dataset.images:
-            dataset = read_dataset(folder, split)
+            dataset = dataset.of(split)
         _check_ends(dataset.truth, folder)
         truth = table.by_image(dataset.truth)
         nothing = dataset.truth.iloc[:0]
