@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as lightning
 from draw_pages import draw_pages
+from ensemble import Ensemble, folds
 from making import same, whole
 from measuring import all_finds, judged
 from numpy.typing import NDArray
@@ -32,7 +33,6 @@ from train_release import draw
 from roottip.compare import FLOOR
 from roottip.errors import InputError
 from roottip.interchange import Dataset, read_dataset
-from roottip.learning.ensemble import Ensemble, folds
 from roottip.learning.export import export
 from roottip.learning.mining import APART
 from roottip.learning.module import precision_of

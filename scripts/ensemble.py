@@ -1,4 +1,4 @@
-"""Several nets trained at once on one stream of samples, each without some of the plates.
+"""Several nets trained at once on one stream of samples, each without some: no script of its own.
 
 Making samples is most of the work where a graphics card trains, so the nets of a
 cross-validation share them: each leaves out those of the plates that it is not to see.

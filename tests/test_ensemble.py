@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
-import pytorch_lightning
-import torch
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roottip.learning.ensemble import Ensemble, folds
+pytest.importorskip("pytorch_lightning", reason="needs the extra [train]")
+
+import pytorch_lightning
+import torch
+
 from roottip.learning.patches import SIDE
+
+SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "ensemble.py"))
+Ensemble, folds = SCRIPT["Ensemble"], SCRIPT["folds"]
 
 
 def gradients(
