@@ -24,7 +24,7 @@ from roottip.ledger import Ledger
 from roottip.listing import Remark, find_images
 from roottip.meter import progress
 from roottip.places import Folder, Place
-from roottip.provenance import identity, on_card, provenance
+from roottip.provenance import card_settings, identity, provenance
 from roottip.task import Result, Task
 from roottip.traits import Traits
 
@@ -95,7 +95,11 @@ def run(
     if said := traits.unfitting(names):
         remark(said)
     record = {"input": str(source), "detector": dict(settings), "overlays": overlays}
-    record |= {"weights": identity(detector), "card": on_card(detector), "roottip": __version__}
+    record |= {
+        "weights": identity(detector),
+        "card": card_settings(detector),
+        "roottip": __version__,
+    }
     record = json.loads(json.dumps(record, default=str))  # as it will be read again
     with folder.lock(f"{ledger.WORK}/lock"):
         same = ledger.claim(folder, record, overwrite)

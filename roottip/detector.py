@@ -200,14 +200,14 @@ class WindowDetector:
         if not isinstance(image, Strips):
             image = check_image(image)
         size = np.array(image.shape[1::-1])
-        adjusting, cleared, looks = self._looks(image, least)
+        adjusting, prepared, looks = self._looks(image, least)
         finds, weights, factors = [], [], []
         for weight, seen, scaled_size in looks:
             finds.append(self._settled(*seen, size, scaled_size, least))
             weights.append(weight)
             factors.append(float(size[0] / scaled_size[0]))
         found = finds[0] if len(finds) == 1 else agreed(finds, weights, _ONE_TIP * factors[0])
-        return Candidates(cleared, adjusting.scale, *found)
+        return Candidates(prepared, adjusting.scale, *found)
 
     def judged(self, seen: Candidates, least: float) -> tuple[Points, Scores]:
         """Those that score `least` or more by what `surest` and the review say, best first."""
@@ -251,24 +251,24 @@ class WindowDetector:
     def _looks(
         self, image: Image | Strips, least: float
     ) -> tuple[Adjustment, Image | Strips, Iterator[_Seen]]:
-        """Look at an image, cleared, in each size, whole or in pieces.
+        """Look at an image, prepared, in each size, whole or in pieces.
 
         Of a large image, what depends on all of it, how to adjust it and how rough it is then, is
         measured on crops.
 
         Returns
         -------
-        How it is adjusted, the image cleared, and what is seen in each size.
+        How it is adjusted, the image prepared, and what is seen in each size.
         """
         if not isinstance(image, Strips) and image.shape[0] * image.shape[1] <= self.most_pixels:
             adjusting = adjustment(image, self.root_width)
-            image = adjusting.cleared(image)
+            image = adjusting.prepared(image)
             return adjusting, image, self._whole(image, adjusting)
         halo = self._halo()
         crops = bands.crops(image)
         adjusting = adjustment(crops, self.root_width)
-        image = adjusting.cleared(image)
-        crops = [adjusting.cleared(crop) for crop in crops]
+        image = adjusting.prepared(image)
+        crops = [adjusting.prepared(crop) for crop in crops]
         steps = []
         for eighths, weight in Counter(map(in_eighths, self._scales(adjusting.scale))).items():
             small = (resize(crop, EIGHTH / eighths) for crop in crops)

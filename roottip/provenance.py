@@ -51,7 +51,7 @@ def identity(detector: Detector) -> str | None:
     return "+".join(part for part in parts if part) or None
 
 
-def on_card(detector: Detector) -> dict[str, Any]:
+def card_settings(detector: Detector) -> dict[str, Any]:
     """What the card of the weights sets, which may change while these stay."""
     card = getattr(getattr(detector, "scorer", None), "card", {})
     return {key: card[key] for key in ("threshold", "radius", "sizes", "surest") if key in card}

@@ -97,19 +97,19 @@ class Adjustment:
     blur: float = 0.0
 
     @overload
-    def cleared(self, image: Image) -> Image: ...
+    def prepared(self, image: Image) -> Image: ...
 
     @overload
-    def cleared(self, image: Strips) -> Strips: ...
+    def prepared(self, image: Strips) -> Strips: ...
 
-    def cleared(self, image: Image | Strips) -> Image | Strips:
+    def prepared(self, image: Image | Strips) -> Image | Strips:
         """The image in its own size, smoothed, then its contrast raised."""
         smooth = noise.smoothed(image, self.blur)
         return contrast.raised(smooth, self.gain, REFERENCE_WIDTH / self.scale)
 
     def __call__(self, image: Image) -> Image:
-        """The image as detectors see it: cleared, then resized."""
-        return resize(self.cleared(image), self.scale)
+        """The image as detectors see it: prepared, then resized."""
+        return resize(self.prepared(image), self.scale)
 
 
 def adjustment(image: Image | Sequence[Image], root_width: float | None = None) -> Adjustment:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from roottip import batch, table
 from roottip.errors import InputError
-from roottip.provenance import identity, on_card
+from roottip.provenance import card_settings, identity
 from roottip.scorers import load
 from roottip.traits import Traits
 
@@ -283,7 +283,7 @@ def test_what_a_card_says_makes_another_run():
     scorer = SimpleNamespace(card=card, runtime="onnxruntime")
     detector = SimpleNamespace(scorer=scorer, review=SimpleNamespace(card={"sha256": "again"}))
     assert identity(detector) == "net+glance+again+onnxruntime"
-    assert on_card(detector) == {"threshold": 0.4, "surest": 0.0}
+    assert card_settings(detector) == {"threshold": 0.4, "surest": 0.0}
 
 
 def test_the_summary_counts_doubts_and_seconds_of_what_was_done():

@@ -132,7 +132,7 @@ def test_faint_roots_are_made_plain(share, level, grey):
 
 def test_plain_roots_are_left_as_they_are():
     image = roots(5)
-    assert adjustment(image).cleared(image) is image
+    assert adjustment(image).prepared(image) is image
 
 
 def test_faint_roots_are_made_plain_on_both_sides_of_a_shadow():

@@ -205,6 +205,6 @@ def test_a_review_sees_the_contrast_that_the_detector_saw() -> None:
         return (np.abs(centres - 182).max(axis=1) < 3).astype(np.float32) / 2
 
     found, _ = WindowDetector(scorer, root_width=5.0, threshold=0.02, review=review).find(image)
-    expected = squares_of(adjusting.cleared(image), found, [8.0, 16.0], 8)
+    expected = squares_of(adjusting.prepared(image), found, [8.0, 16.0], 8)
     assert len(np.unique(expected)) > 1
     np.testing.assert_array_equal(review.seen[0], expected)

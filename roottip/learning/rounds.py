@@ -12,10 +12,10 @@ from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader, Subset
 
 from roottip.learning.choice import best, curves, scan
+from roottip.learning.gpu_samples import GpuSamples, Stock
 from roottip.learning.mining import detector_of, false_alarms, finder
 from roottip.learning.module import TipModule
 from roottip.learning.net import TipNet
-from roottip.learning.oncard import CardSamples, Stock
 from roottip.learning.patches import Samples, window_patches
 from roottip.learning.plates import Plate
 
@@ -52,7 +52,7 @@ class Rounds(lightning.LightningDataModule):
         self._stock: Stock | None = None
         self._length, self._batch, self._workers, self._seed = length, batch, workers, seed
 
-    def train_dataloader(self) -> Batches | CardSamples:
+    def train_dataloader(self) -> Batches | GpuSamples:
         """Scan for false alarms from the second round on, then cut samples.
 
         Where a graphics card trains, they are made on it.
@@ -72,7 +72,7 @@ class Rounds(lightning.LightningDataModule):
             return DataLoader(Subset(samples, own), self._batch, num_workers=self._workers)
         if self._stock is None:
             self._stock = Stock(self._training, self.trainer.strategy.root_device)
-        return CardSamples(samples, self._stock, self._batch, own)
+        return GpuSamples(samples, self._stock, self._batch, own)
 
     def val_dataloader(self) -> Batches | list[Batches]:
         """Single windows of the held-out plates, half of them tips, negatives near roots."""

@@ -40,7 +40,7 @@ computed."""
 
 
 class Net:
-    """A fully connected net: layers of a matrix product, a bias, and all but the last a ramp.
+    """A fully connected net: layers of a matrix product and a bias, all but the last with a ReLU.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ _ALONG = 2 * MARGIN + 1
 
 
 class Stock:
-    """Plates on the card: all pixels in a row, and where each plate's begin.
+    """Plates on the GPU: all pixels in a row, and where each plate's begin.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class Stock:
         self.ignored = _rows([p.ignored for p in plates]).to(device)
 
 
-class CardSamples:
-    """The samples of one round of training, batch by batch, on the card.
+class GpuSamples:
+    """The samples of one round of training, batch by batch, on the GPU.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class CardSamples:
 
     Items
     -----
-    As those of `Samples`, `batch` of each; the plates' numbers are not on the card.
+    As those of `Samples`, `batch` of each; the plates' numbers are not on the GPU.
     """
 
     def __init__(

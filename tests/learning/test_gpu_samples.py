@@ -12,9 +12,9 @@ import pytorch_lightning as lightning
 import torch
 
 from roottip import windows
-from roottip.learning import oncard, patches
+from roottip.learning import gpu_samples, patches
+from roottip.learning.gpu_samples import GpuSamples, Stock
 from roottip.learning.module import TipModule
-from roottip.learning.oncard import CardSamples, Stock
 from roottip.learning.patches import MARGIN, MIDDLES, SHIFT, SIDE, ZOOM, Samples
 from roottip.learning.plates import Plate, read_plates
 
@@ -48,7 +48,7 @@ def chance(seed: int = 0) -> torch.Generator:
 
 def affine(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """What `cut` draws first: of each sample (2, 2) px of the plate to px of it, and its middle."""
-    draw = oncard._Draws(COUNT, chance(seed))
+    draw = gpu_samples._Draws(COUNT, chance(seed))
     zoom = ZOOM ** draw.between(-1, 1).numpy()
     mirror = np.where(draw.chosen(0.5).numpy(), 1.0, -1.0)
     angle, bearing = (draw.between(0, 2 * math.pi).numpy() for _ in range(2))
@@ -63,7 +63,7 @@ def test_a_sample_is_the_plate_turned_and_labelled_as_patches_do(
     plates: list[Plate], samples: Samples
 ) -> None:
     numbers, points = samples.places(COUNT, np.random.default_rng(1))
-    image, label, offset = oncard.cut(
+    image, label, offset = gpu_samples.cut(
         Stock(plates, "cpu"), torch.from_numpy(numbers), torch.from_numpy(points), chance(5)
     )
     side = 2 * MARGIN + 1
@@ -84,8 +84,8 @@ def test_a_sample_is_the_plate_turned_and_labelled_as_patches_do(
 
 def test_light_keeps_levels_and_its_seed(plates: list[Plate], samples: Samples) -> None:
     numbers, points = map(torch.from_numpy, samples.places(COUNT, np.random.default_rng(0)))
-    image, *_ = oncard.cut(Stock(plates, "cpu"), numbers, points, chance())
-    first, again, other = (oncard.light(image, chance(seed)) for seed in (1, 1, 2))
+    image, *_ = gpu_samples.cut(Stock(plates, "cpu"), numbers, points, chance())
+    first, again, other = (gpu_samples.light(image, chance(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(first, first.round())
@@ -94,7 +94,7 @@ def test_light_keeps_levels_and_its_seed(plates: list[Plate], samples: Samples) 
 
 
 def test_colours_are_changed_in_half_and_turning_a_hue_leaves_grey_grey() -> None:
-    colours = oncard._colours(oncard._Draws(4000, chance()))
+    colours = gpu_samples._colours(gpu_samples._Draws(4000, chance()))
     same = (colours == torch.eye(3)).all(dim=(1, 2))
     assert 0.47 < same.float().mean() < 0.57  # a sixth of the exchanged ones are as they were
     whole = colours[(colours.sum(dim=2) - 1).abs().amax(dim=1) < 1e-5]
@@ -107,7 +107,7 @@ def test_jpeg_is_opencvs(plates: list[Plate]) -> None:
     noise = np.random.default_rng(0).normal(0, 12, (96, 96))
     grey = np.clip(plates[0].image[:96, :96].mean(axis=2) + noise, 0, 255).round()
     image = torch.from_numpy(np.tile(grey, (2, 3, 1, 1))).float()
-    ours = oncard.jpeg(image, torch.tensor([40.0, 50.0])).round()
+    ours = gpu_samples.jpeg(image, torch.tensor([40.0, 50.0])).round()
     for i, quality in enumerate((40, 50)):
         coded = cv2.imencode(".jpg", grey.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         lost = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE) - grey
@@ -118,15 +118,15 @@ def test_jpeg_is_opencvs(plates: list[Plate]) -> None:
 
 def test_batches_of_a_round(plates: list[Plate], samples: Samples) -> None:
     stock = Stock(plates, "cpu")
-    batches = list(CardSamples(samples, stock, 10))
+    batches = list(GpuSamples(samples, stock, 10))
     assert [len(batch[0]) for batch in batches] == [10, 10, 4]
-    assert len(CardSamples(samples, stock, 10)) == 3
-    again = next(iter(CardSamples(samples, stock, 10)))
+    assert len(GpuSamples(samples, stock, 10)) == 3
+    again = next(iter(GpuSamples(samples, stock, 10)))
     for first, second in zip(batches[0], again, strict=True):
         torch.testing.assert_close(first, second, equal_nan=True, rtol=0, atol=0)
     assert batches[0][0].dtype == torch.uint8
     # the second of two processes has other samples than the first, half as many as one alone
-    halves = [list(CardSamples(samples, stock, 10, range(12 * n, 12 * n + 12))) for n in (0, 1)]
+    halves = [list(GpuSamples(samples, stock, 10, range(12 * n, 12 * n + 12))) for n in (0, 1)]
     assert [[len(batch[0]) for batch in half] for half in halves] == [[10, 2], [10, 2]]
     assert not torch.equal(halves[0][0][0], halves[1][0][0])
 
@@ -135,7 +135,7 @@ def test_a_net_learns_from_them(plates: list[Plate]) -> None:
     torch.manual_seed(0)
     module = TipModule(kernels=4, features=6, hidden=5)
     before = module.net.layers[0].weight.detach().clone()
-    batches = CardSamples(Samples(plates, 16, seed=0), Stock(plates, "cpu"), 8)
+    batches = GpuSamples(Samples(plates, 16, seed=0), Stock(plates, "cpu"), 8)
     trainer = lightning.Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -149,7 +149,7 @@ def test_a_net_learns_from_them(plates: list[Plate]) -> None:
 
 def test_each_round_has_batches_of_its_own(plates: list[Plate]) -> None:
     stock = Stock(plates, "cpu")
-    rounds = (CardSamples(Samples(plates, COUNT, 3, number), stock, COUNT) for number in (0, 1))
+    rounds = (GpuSamples(Samples(plates, COUNT, 3, number), stock, COUNT) for number in (0, 1))
     # of samples around tips, which are the same places in every round
     first, second = (next(iter(batches))[2][::2].nan_to_num() for batches in rounds)
     assert not torch.equal(first, second)
