@@ -158,7 +158,7 @@ def claim(folder: Folder, record: Mapping[str, Any], overwrite: bool) -> bool:
         ]
         for name in (*written, "report.html"):
             # somebody's marked tips, perhaps, or a comparison
-            if folder.read(name) is not None and not overwrite:
+            if not overwrite and folder.has(name):
                 raise InputError(
                     f"{folder} holds {name}, and no run made it; give another output= or say "
                     "overwrite=true"

@@ -32,10 +32,6 @@ class Verdict:
     sentences: list[str]
     differences: pd.DataFrame
 
-    def __str__(self) -> str:
-        """All sentences."""
-        return " ".join(self.sentences)
-
 
 def differences(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
     """Each two detectors compared, the one with the higher F1 first.

@@ -23,7 +23,7 @@ def finding(*hits: int, alarms: int = 0, images=None) -> Evaluation:
 
 
 def said_of(evaluations: dict[str, Evaluation]) -> str:
-    return str(judge(evaluations))
+    return " ".join(judge(evaluations).sentences)
 
 
 def test_who_finds_more_is_said_of_100():

@@ -21,10 +21,6 @@ class Format(Protocol):
     """A way to keep points."""
 
     @property
-    def NAME(self) -> str:  # noqa: N802
-        """What people call it."""
-
-    @property
     def KEEPS(self) -> tuple[str, ...] | None:  # noqa: N802
         """The columns it keeps besides ``image, x, y``; None: all."""
 

@@ -35,7 +35,6 @@ from roottip.formats.marks import (
 )
 from roottip.places import read_file
 
-NAME = "ImageJ ROIs"
 KEEPS = ("ignore",)
 ENDINGS = (".zip", ".roi")
 SINGLE = False

@@ -18,7 +18,6 @@ from roottip.errors import InputError
 from roottip.formats.gallery import Gallery, folder_files
 from roottip.formats.marks import CARRIED, TIP, Collector, Marks, by_image, file_names
 
-NAME = "napari points"
 KEEPS = CARRIED
 ENDINGS = (".csv",)
 SINGLE = False

@@ -36,7 +36,6 @@ from roottip.formats.marks import (
 )
 from roottip.places import read_file
 
-NAME = "RSML"
 KEEPS = CARRIED
 ENDINGS = (".rsml",)
 SINGLE = False

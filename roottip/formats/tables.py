@@ -25,7 +25,6 @@ class Tables:
     SINGLE = True
 
     def __init__(self, ending: str) -> None:
-        self.NAME = f"points table ({ending})"
         self.ENDINGS = (ending,)
 
     def recognises(self, path: Path) -> bool:
