@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import re
@@ -26,39 +25,12 @@ from roottip.errors import InputError, check_number
 from roottip.formats.markup import child, encode
 from roottip.places import check_folder, write_whole
 from roottip.synth.growth import SPECIES, check_species
-from roottip.synth.plate import Plate, stream, varied
+from roottip.synth.plate import FINEST, SMALLEST, Plate, checked, stream, varied
 from roottip.synth.render import Picture, picture, plant
 from roottip.synth.truth import TIP_COLUMNS
 
-SMALLEST = 32
-"""px of a plate's side."""
-
-FINEST = 1000.0
-"""px that a mm is drawn large at most."""
-
 _MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
 """Processes that Python can wait for on Windows, and elsewhere."""
-
-_LEAST = {"width": SMALLEST, "height": SMALLEST, "top": -math.inf, "cast": -1.0, "jpeg": 1.0}
-"""Of settings of a plate; of all others 0."""
-
-_SHARES = (
-    *("laterals", "thinnest", "translucency", "cap", "shading", "gloss", "faint", "hair_opacity"),
-    *("haze", "film", "seeds", "shadow", "vignette", "cast"),
-)
-_COLOURS = [f"{what}_{colour}" for what in ("paper", "root") for colour in ("red", "green", "blue")]
-_MOST = (
-    dict.fromkeys(_SHARES, 1.0)
-    | dict.fromkeys(_COLOURS, 255.0)
-    | {"jpeg": 100.0, "px_per_mm": FINEST}
-)
-"""Of all others there is no limit."""
-
-_ABOVE = ("px_per_mm", "day", "root_width", "sharpness", "grain_size")
-"""Settings that must be more than that."""
-
-FINEST_GRID = 0.1
-"""mm, of the squares that a plate may be engraved with."""
 
 _DRAWN = re.compile(r"plate_\d{4,}(_day[\d.e+-]+)?\.(jpg|rsml)")
 """What files of a drawing are called."""
@@ -102,7 +74,7 @@ def varied_plates(
     check_number("seed", seed, 0, whole=True)
     if px_per_mm is not None:
         check_number("px_per_mm", px_per_mm, 0, FINEST, above=True)
-    given = _checked(knobs or {})
+    given = checked(knobs or {})
     wide, high = int(given.get("width", size)), int(given.get("height", size))
     return [
         replace(varied(plate_seed(seed, n), wide, high, names, px_per_mm), **given)
@@ -113,28 +85,6 @@ def varied_plates(
 def plate_seed(seed: int, number: int) -> int:
     """The seed of one plate of a dataset, far from those of its neighbours."""
     return int(stream(seed, "plate", number).integers(2**31))
-
-
-def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are given, as the types that `Plate` wants."""
-    kinds = {key: type(value) for key, value in asdict(Plate()).items()}
-    given: dict[str, Any] = {}
-    for key, value in knobs.items():
-        if value is None:
-            continue
-        if key not in kinds:
-            raise InputError(f"plate.{key}: there is no such setting of a plate")
-        if kinds[key] is str:
-            check_species([str(value)])
-            given[key] = str(value)
-        else:
-            least, most = _LEAST.get(key, 0.0), _MOST.get(key, math.inf)
-            whole = kinds[key] is int
-            check_number(f"plate.{key}", value, least, most, above=key in _ABOVE, whole=whole)
-            given[key] = kinds[key](value)
-    if 0 < given.get("grid", 0.0) < FINEST_GRID:
-        raise InputError(f"plate.grid={given['grid']} must be 0 or at least {FINEST_GRID} mm")
-    return given
 
 
 def write_dataset(

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
-from roottip.synth.growth import SPECIES
+from roottip.errors import InputError, check_number
+from roottip.synth.growth import SPECIES, check_species
+
+SMALLEST = 32
+"""px of a plate's side."""
+
+FINEST = 1000.0
+"""px that a mm is drawn large at most."""
+
+_FINEST_GRID = 0.1
+"""mm, of the squares that a plate may be engraved with."""
+
+
+def _within(default: float, least: float = 0.0, most: float = math.inf, above: bool = False) -> Any:
+    """A field and the limits of what may be given for it; of a plain one the least is 0."""
+    return field(default=default, metadata={"least": least, "most": most, "above": above})
+
+
+def _share(default: float) -> Any:
+    return _within(default, most=1.0)
 
 
 @dataclass(frozen=True)
@@ -110,30 +131,30 @@ class Plate:
         Quality, 1 to 100.
     """
 
-    width: int = 1500
-    height: int = 1500
-    px_per_mm: float = 8.0
+    width: int = _within(1500, SMALLEST)
+    height: int = _within(1500, SMALLEST)
+    px_per_mm: float = _within(8.0, most=FINEST, above=True)
     species: str = "wheat"
-    day: float = 6.0
+    day: float = _within(6.0, above=True)
     plants: int = 2
-    laterals: float = 1.0
-    top: float = 10.0
-    root_width: float = 7.0
-    thinnest: float = 0.4
+    laterals: float = _share(1.0)
+    top: float = _within(10.0, -math.inf)
+    root_width: float = _within(7.0, above=True)
+    thinnest: float = _share(0.4)
     taper: float = 0.75
-    sharpness: float = 2.0
-    translucency: float = 0.15
-    cap: float = 0.3
-    shading: float = 0.3
-    gloss: float = 0.1
-    faint: float = 0.1
+    sharpness: float = _within(2.0, above=True)
+    translucency: float = _share(0.15)
+    cap: float = _share(0.3)
+    shading: float = _share(0.3)
+    gloss: float = _share(0.1)
+    faint: float = _share(0.1)
     pairs: float = 0.5
     pair_gap: float = 20.0
     hairs: float = 12.0
     hair_length: float = 0.9
-    hair_opacity: float = 0.25
+    hair_opacity: float = _share(0.25)
     hairless: float = 3.0
-    haze: float = 0.1
+    haze: float = _share(0.1)
     long_hairs: float = 4.0
     dirt: float = 10.0
     residue: float = 3.0
@@ -142,29 +163,29 @@ class Plate:
     drops: float = 1.0
     stains: float = 4.0
     dirt_size: float = 5.0
-    film: float = 0.15
+    film: float = _share(0.15)
     labels: float = 0.4
     ruled: float = 0.3
     grid: float = 0.0
     clamp: float = 0.0
     rim: float = 0.0
-    seeds: float = 1.0
+    seeds: float = _share(1.0)
     leaves: float = 0.0
-    shadow: float = 0.15
+    shadow: float = _share(0.15)
     light: float = 0.15
-    vignette: float = 0.1
+    vignette: float = _share(0.1)
     grain: float = 4.0
-    grain_size: float = 1.5
-    cast: float = 0.0
-    paper_red: float = 60.0
-    paper_green: float = 75.0
-    paper_blue: float = 190.0
-    root_red: float = 218.0
-    root_green: float = 215.0
-    root_blue: float = 215.0
+    grain_size: float = _within(1.5, above=True)
+    cast: float = _within(0.0, -1.0, 1.0)
+    paper_red: float = _within(60.0, most=255.0)
+    paper_green: float = _within(75.0, most=255.0)
+    paper_blue: float = _within(190.0, most=255.0)
+    root_red: float = _within(218.0, most=255.0)
+    root_green: float = _within(215.0, most=255.0)
+    root_blue: float = _within(215.0, most=255.0)
     defocus: float = 0.8
     noise: float = 3.0
-    jpeg: int = 92
+    jpeg: int = _within(92, 1.0, 100.0)
 
     @property
     def paper(self) -> tuple[float, float, float]:
@@ -180,6 +201,32 @@ class Plate:
     def megapixels(self) -> float:
         """Of the picture."""
         return self.width * self.height / 1e6
+
+
+def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are given, not None, as the types that `Plate` wants.
+
+    Raises
+    ------
+    InputError
+        There is no such setting, or it is out of its range.
+    """
+    limits = {own.name: own.metadata or {"least": 0.0} for own in fields(Plate)}
+    given: dict[str, Any] = {}
+    for key, value in settings.items():
+        if value is None:
+            continue
+        if key not in limits:
+            raise InputError(f"plate.{key}: there is no such setting of a plate")
+        kind = type(getattr(Plate, key))
+        if kind is str:
+            check_species([str(value)])
+        else:
+            check_number(f"plate.{key}", value, whole=kind is int, **limits[key])
+        given[key] = kind(value)
+    if 0 < given.get("grid", 0.0) < _FINEST_GRID:
+        raise InputError(f"plate.grid={given['grid']} must be 0 or at least {_FINEST_GRID} mm")
+    return given
 
 
 def stream(seed: int, *what: str | int) -> np.random.Generator:
