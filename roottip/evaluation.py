@@ -154,7 +154,7 @@ def evaluate(
 
     kept = score >= threshold
     finds = _Finds(found[kept].reset_index(drop=True), found_xy[kept], to_hidden[kept])
-    matches = _outcomes(finds, visible, distractors, _sizes(listed), number, tolerance)
+    matches = _outcomes(finds, visible, visible_xy, distractors, _sizes(listed), number, tolerance)
     per_image = _per_image(matches, groups)
     px_per_mm = _px_per_mm(listed)
     summary = {
@@ -273,13 +273,13 @@ def _matches(
 def _outcomes(
     finds: _Finds,
     visible: pd.DataFrame,
+    visible_xy: Floats,
     distractors: pd.DataFrame,
     sizes: Floats,
     number: Mapping[str, int],
     tolerance: float,
 ) -> pd.DataFrame:
     """The table of `Evaluation.matches`: image by image, with the causes of tips and of alarms."""
-    visible_xy = _apart(visible, number)
     pairs = match(finds.xy, visible_xy, tolerance, finds.to_hidden <= tolerance)
     tip_causes, neighbour = causes.of_tips(visible, _images(visible, number), sizes)
     tips = visible.assign(cause=tip_causes, neighbour=neighbour).reset_index(drop=True)
