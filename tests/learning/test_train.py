@@ -248,11 +248,21 @@ def test_a_glance_loses_no_tip_and_is_passed_on(
 
 
 @pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"batch": 0}, "trainer.batch=0 must be a whole number of at least 1"),
+        ({"rounds": "abc"}, "trainer.rounds=abc must be a whole number"),
+        ({"rate": -1}, "trainer.rate=-1 must be a number of at least 0"),
+    ],
+)
+def test_a_recipe_of_numbers_that_cannot_be_is_refused(settings: dict, said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        Recipe(**settings)
+
+
+@pytest.mark.parametrize(
     ("settings", "given", "said"),
     [
-        ({"batch": 0}, {}, "trainer.batch=0 must be a whole number of at least 1"),
-        ({"rounds": "abc"}, {}, "trainer.rounds=abc must be a whole number"),
-        ({"rate": -1}, {}, "trainer.rate=-1 must be a number of at least 0"),
         ({}, {"seed": -1}, "seed=-1 must be a whole number of at least 0"),
         ({}, {"threshold": 5}, "threshold=5 must be a number of at least 0 and at most 1"),
         ({"accelerator": "abacus"}, {}, "trainer.accelerator=abacus"),
