@@ -37,8 +37,8 @@ class Ensemble(lightning.LightningModule):
     def __init__(
         self,
         sees: Mapping[str, NDArray[np.bool_]],
-        features: int = 64,
-        rate: float = 2e-3,
+        features: int = FULL.features,
+        rate: float = FULL.rate,
     ) -> None:
         super().__init__()
         self.rate = rate

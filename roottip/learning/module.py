@@ -18,10 +18,7 @@ from torchmetrics.classification import BinaryAccuracy
 
 from roottip.errors import InputError
 from roottip.learning.net import Net, TipNet, channels_last
-
-OFFSET_WEIGHT = 0.02
-"""What a px of a window's offset weighs in the loss where not told. Whether there is a tip comes
-first: at 0.2 a net fitted to ten photographs finds fewer."""
+from roottip.learning.recipe import FULL
 
 DECAY = 1e-2
 """Weight decay of a `TipNet`'s training, where not told."""
@@ -87,12 +84,12 @@ class TipModule(Learner):
     def __init__(
         self,
         kernels: int = 32,
-        features: int = 64,
+        features: int = FULL.features,
         hidden: int = 128,
-        rate: float = 2e-3,
+        rate: float = FULL.rate,
         decay: float = DECAY,
-        tip_weight: float = 2.0,
-        offset_weight: float = OFFSET_WEIGHT,
+        tip_weight: float = FULL.tip_weight,
+        offset_weight: float = FULL.offset_weight,
     ) -> None:
         super().__init__(TipNet(kernels, features, hidden), rate, decay, tip_weight)
         self.offset_weight = offset_weight
@@ -131,7 +128,7 @@ def tip_loss(
     label: Tensor,
     offset: Tensor,
     tip_weight: float,
-    offset_weight: float = OFFSET_WEIGHT,
+    offset_weight: float = FULL.offset_weight,
 ) -> Tensor:
     """What a net gets wrong of a batch of `patches.Samples`: what its windows are, and where."""
     logits, offsets = net.look(image.contiguous(memory_format=torch.channels_last))
