@@ -392,10 +392,10 @@ def test_starts_from_a_trained_net(drawn: Path, tmp_path: Path) -> None:
 def test_a_net_begins_with_the_statistics_of_all_datasets(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = tmp_path / "dark"
+    other = tmp_path / "pale"
     shutil.copytree(drawn, other)
     for path in (other / "images").iterdir():
-        cv2.imwrite(str(path), 20 + read_image(path)[..., ::-1] // 8)
+        cv2.imwrite(str(path), 150 + read_image(path)[..., ::-1] // 8)
     seen = []
 
     def stop(net: object, start: object, windows: torch.Tensor) -> None:
@@ -407,7 +407,7 @@ def test_a_net_begins_with_the_statistics_of_all_datasets(
     with pytest.raises(InputError, match="enough"):
         train([drawn, other], tmp_path / "out", TINY, dev=0.5, start=SHIPPED)
     assert len(seen) == 8
-    assert 2 <= sum(level < 40 for level in seen) <= 6
+    assert 2 <= sum(level > 100 for level in seen) <= 6
 
 
 def test_lightning_leaves_the_samples_as_they_are_dealt_out(
