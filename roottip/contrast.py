@@ -18,10 +18,15 @@ _WINDOW = 31
 seeds and bundles fill less than half of it."""
 
 _SMOOTH = 3.0
-"""px there. Grey levels are whole, so the ground has steps, which would be raised with the rest."""
+"""px there, of a Gaussian. Grey levels are whole, so the ground has steps, which would be raised
+with the rest."""
 _ROOM = 70.0
 """Grey levels kept on both sides of the ground for what stands out from it, if the image has as
 many."""
+
+_SIDE = 3000
+"""px of a side of the small copy at most: the ground of a scan of fine roots is a median over more,
+but its memory does not grow with the scan."""
 
 _ROWS = 64
 """Rows raised at a time: each pixel takes more memory meanwhile."""
@@ -48,11 +53,13 @@ def raised(image: Image | Strips, gain: float, width: float) -> Image | Strips:
     """
     if gain == 1.0:
         return image
-    small = bands.shrunk(image, max(1, round(max(image.shape[:2]) / width)))
-    median = cv2.medianBlur(small, _WINDOW).astype(np.float32)
-    ground = cv2.GaussianBlur(median, (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE)
-    low, high = np.minimum(gain * ground, _ROOM), np.minimum(gain * (255 - ground), _ROOM)
-    added = (np.clip(ground, low, 255 - high) - gain * ground).astype(np.float32)
+    small = bands.shrunk(image, min(_SIDE, max(1, round(max(image.shape[:2]) / width))))
+    added = cv2.medianBlur(small, _WINDOW).astype(np.float32)
+    cv2.GaussianBlur(added, (0, 0), _SMOOTH, dst=added, borderType=cv2.BORDER_REPLICATE)
+    for top in range(0, len(added), _ROWS):
+        ground = added[top : top + _ROWS].copy()
+        low, high = np.minimum(gain * ground, _ROOM), np.minimum(gain * (255 - ground), _ROOM)
+        added[top : top + _ROWS] = np.clip(ground, low, 255 - high) - gain * ground
     change = partial(_changed, gain=gain, added=added, shape=image.shape)
     if isinstance(image, Strips):
         return bands.Changed(image, change)
@@ -70,4 +77,4 @@ def _changed(
     here = cv2.warpAffine(
         added, place, rows.shape[1::-1], flags=how, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(np.clip(np.rint(gain * rows + here), 0, 255), np.uint8)
+    return np.asarray(cv2.addWeighted(rows, gain, here, 1, 0, dtype=cv2.CV_8U), np.uint8)

@@ -174,9 +174,11 @@ def _counts(counter: Counter[str]) -> str:
 
 
 def _leads_back(path: Path, place: str, top: Path) -> bool:
-    """Whether a folder that lies in `place` is in truth elsewhere below `top`."""
+    """Whether a folder that lies in `place` is in truth elsewhere below `top`, and found there."""
     real = Path(os.path.realpath(path))
-    return real != Path(place, path.name) and real.is_relative_to(top)
+    if real == Path(place, path.name) or not real.is_relative_to(top):
+        return False
+    return not any(map(_is_hidden, real.relative_to(top).parts))
 
 
 def _matched(source: Path, remark: Remark) -> tuple[Path, list[Path]]:
@@ -233,7 +235,8 @@ def _listed(path: Path, remark: Remark) -> list[str]:
         else:
             text = data.decode("utf-8-sig", "surrogateescape")
         lines = (line.strip() for line in re.split(r"[\r\n]", text))
-        said = (line for line in lines if line[:1] != "#" or (path.parent / line).is_file())
+        # not Path.is_file, which raises where no name may be so long
+        said = (x for x in lines if x[:1] != "#" or os.path.isfile(path.parent / x))  # noqa: PTH113
         # in quotes where Windows' Explorer copied paths
         names = [re.sub(r'^"(.*)"$', r"\1", line) for line in said]
     names = [name.replace("\\", "/") for name in names if name]

@@ -137,7 +137,7 @@ def _check_form(key: str, value: str, kinds: set[Any]) -> None:
 
 def _check_input(command: str, given: list[str]) -> None:
     """Refuse several inputs, in the two ways in which other keys take several values."""
-    if len(given) > 1 or (re.fullmatch(r"\[.*,.*\]", given[0]) and not Path(given[0]).exists()):
+    if len(given) > 1 or (re.fullmatch(r"\[.*,.*\]", given[0]) and not _exists(given[0])):
         what = "a folder, a pattern or a list file" if command == "detect" else "a file or a folder"
         raise InputError(
             f"{' '.join(f'input={value}' for value in given)}: give input= once: {what}"

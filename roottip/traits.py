@@ -63,6 +63,7 @@ class Traits:
         for name in ("px_per_mm", "scale_bar_mm"):
             if (value := getattr(self, name)) is not None:
                 check_number(name, value, 0, above=True)
+                object.__setattr__(self, name, float(value))  # NumPy's are no JSON
         scales = self.px_per_mm is not None, self.resolution_tag, self.scale_bar_mm is not None
         if sum(scales) > 1:
             raise InputError(
@@ -72,7 +73,9 @@ class Traits:
         group = () if self.group is None else self.group
         if isinstance(group, str):  # a sequence of letters to Python
             raise InputError(f"group={group!r} is one word; give a list of fields, [{group!r}]")
-        told = f"group={','.join(map(str, group))}"
+        group = tuple(map(str, group))
+        object.__setattr__(self, "group", group or None)
+        told = f"group={','.join(group)}"
         if group and self.pattern is None:
             raise InputError(f"{told} needs pattern=, which says what the fields of names are")
         unknown = [name for name in group if name not in fields]

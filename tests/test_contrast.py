@@ -34,6 +34,15 @@ def test_roots_stand_out_so_much_more_and_their_ground_stays(colour, contrast):
     assert np.array_equal(after, expected.reshape(after.shape))
 
 
+@pytest.mark.parametrize("width", [3.0, 5.0, 8.0])
+def test_what_is_as_large_as_a_seed_is_no_ground(width):
+    image = np.full((500, 500), 120, np.uint8)
+    side = round(11 * width)
+    image[200 : 200 + side, 200 : 200 + side] = 130
+    after = raised(image, 4.0, width)
+    assert np.array_equal(after, np.where(image == 130, 160, 120))
+
+
 @pytest.mark.parametrize("width", [3.0, 5.0, 11.0])
 def test_they_do_on_each_side_of_a_shadow_and_on_a_slope(width):
     shadow = np.tile(np.where(np.arange(600) < 300, 80, 150), (400, 1))

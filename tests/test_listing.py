@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_a_list_that_names_a_file_twice_means_it_once(folder):
 def test_lines_of_a_list_that_are_no_paths(folder):
     (folder / "#1.png").touch()
     (folder / "run.txt").write_text(
-        "# of May\n#1.png\n#2.png\np2.JPG\nhttp://h/a.jpg\ns3://b/a.jpg"
+        f"# of May{' and June' * 50}\n#1.png\n#2.png\np2.JPG\nhttp://h/a.jpg\ns3://b/a.jpg"
     )
     said = []
     names = find_images(folder / "run.txt", said.append)[1]
@@ -150,6 +151,14 @@ def test_hidden_folders_below_the_given_one_are_left_out(share):
     (share / "run.txt").write_text("@eaDir/a.png")
     assert find_images(share / "run.txt", said.append)[1] == ["@eaDir/a.png"]
     assert len(said) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_what_a_link_shows_of_a_hidden_folder_is_seen(tmp_path):
+    (tmp_path / ".store" / "may").mkdir(parents=True)
+    Image.fromarray(PIXELS).save(tmp_path / ".store" / "may" / "a.png")
+    (tmp_path / "day1").symlink_to(tmp_path / ".store" / "may")
+    assert find_images(tmp_path)[1] == ["day1/a.png"]
 
 
 def test_hidden_folders_at_an_address_are_left_out(share):

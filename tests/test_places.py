@@ -57,10 +57,12 @@ def test_a_file_in_a_folder_has_its_name_there(tmp_path):
 
 
 def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
-    def acquire(lock, timeout):
+    fcntl = pytest.importorskip("fcntl", reason="Windows locks otherwise")
+
+    def flock(file, operation):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(places.FileLock, "acquire", acquire)
+    monkeypatch.setattr(fcntl, "flock", flock)
     number = errno.ENOLCK
     with pytest.raises(
         InputError, match=r"cannot lock \(as NFS .*; give an output= on another one"

@@ -75,6 +75,8 @@ def test_lists_may_be_longer_than_names_of_files():
     told = ",".join(names)
     settings = read_settings(app.COMMANDS["evaluate"], [f"found=[{told}]", "truth=t"])
     assert settings["found"] == [Path(name) for name in names]
+    with pytest.raises(InputError, match="give input= once"):
+        read_settings(app.COMMANDS["detect"], [f"input=[{told}]", "output=o"])
     for command, word in (("evaluate", f"found={told}"), ("compare", f"detectors={told}")):
         with pytest.raises(InputError, match="write a list in brackets"):
             read_settings(app.COMMANDS[command], [word])

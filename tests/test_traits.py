@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -279,3 +281,10 @@ def test_a_group_is_a_list_of_fields():
     with pytest.raises(InputError, match=r"group='day' is one word; give a list .*, \['day'\]"):
         Traits(pattern="{day}", group="day")
     assert Traits(pattern="{day}", group=("day",)).measure(*run_of({"3.png": []}))[2]["day"][0]
+
+
+def test_settings_of_numpys_types_are_written_as_any():
+    asked = Traits(np.int64(20), pattern="{ff}_{n}", group=np.array(["ff"]))
+    plain = {"px_per_mm": 20, "resolution_tag": False, "scale_bar_mm": None}
+    plain |= {"pattern": "{ff}_{n}", "group": ["ff"]}
+    assert json.loads(json.dumps(asdict(asked))) == plain
