@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 
 TESTS = (
     "bands causes certainty compare completion contrast convert detector engine evaluation formats "
-    "images interchange ledger listing looks matching meter noise page pictures places ruled runpage "
-    "scale scalebar settings splits surroundings table traits verdict windows"
+    "images interchange ledger listing looks matching meter noise page pictures places ruled "
+    "runpage scale scalebar settings splits surroundings table traits verdict windows"
 )
 TOOLS = "fsspec hypothesis pycocotools pytest scikit-image scikit-learn tifffile"
 
