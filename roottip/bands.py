@@ -47,11 +47,11 @@ class Strips(ABC):
 
 
 class Changed(Strips):
-    """A large image that is changed a few rows at a time, whenever they are asked for.
+    """An image that is changed a few rows at a time, whenever they are asked for.
 
     Parameters
     ----------
-    strips : Strips
+    image : (H, W) or (H, W, 3) uint8, or Strips
     change : callable
         Of some rows and the number of their first in the image: as many rows, changed.
     reach : int
@@ -59,12 +59,12 @@ class Changed(Strips):
     """
 
     def __init__(
-        self, strips: Strips, change: Callable[[Image, int], Image], reach: int = 0
+        self, image: Image | Strips, change: Callable[[Image, int], Image], reach: int = 0
     ) -> None:
-        self.shape, self._strips, self._change, self._reach = strips.shape, strips, change, reach
+        self.shape, self._image, self._change, self._reach = image.shape, image, change, reach
 
     def __iter__(self) -> Iterator[Image]:
-        for top, start, band in in_bands(self._strips, _ROWS, self._reach):
+        for top, start, band in in_bands(pieces(self._image), _ROWS, self._reach):
             yield self._change(band, start)[top - start : top - start + _ROWS]
 
 

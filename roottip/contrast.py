@@ -20,6 +20,7 @@ seeds and bundles fill less than half of it."""
 _SMOOTH = 3.0
 """px there, of a Gaussian. Grey levels are whole, so the ground has steps, which would be raised
 with the rest."""
+
 _ROOM = 70.0
 """Grey levels kept on both sides of the ground for what stands out from it, if the image has as
 many."""
@@ -27,9 +28,6 @@ many."""
 _SIDE = 3000
 """px of a side of the small copy at most: the ground of a scan of fine roots is a median over more,
 but its memory does not grow with the scan."""
-
-_ROWS = 64
-"""Rows raised at a time: each pixel takes more memory meanwhile."""
 
 
 @overload
@@ -56,15 +54,12 @@ def raised(image: Image | Strips, gain: float, width: float) -> Image | Strips:
     small = bands.shrunk(image, min(_SIDE, max(1, round(max(image.shape[:2]) / width))))
     added = cv2.medianBlur(small, _WINDOW).astype(np.float32)
     cv2.GaussianBlur(added, (0, 0), _SMOOTH, dst=added, borderType=cv2.BORDER_REPLICATE)
-    for top in range(0, len(added), _ROWS):
-        ground = added[top : top + _ROWS].copy()
+    for ground in added:  # a row at a time: another copy of a scan's would be large
         low, high = np.minimum(gain * ground, _ROOM), np.minimum(gain * (255 - ground), _ROOM)
-        added[top : top + _ROWS] = np.clip(ground, low, 255 - high) - gain * ground
+        ground[...] = np.clip(ground, low, 255 - high) - gain * ground
     change = partial(_changed, gain=gain, added=added, shape=image.shape)
-    if isinstance(image, Strips):
-        return bands.Changed(image, change)
-    rows = range(0, len(image), _ROWS)
-    return np.concatenate([change(image[top : top + _ROWS], top) for top in rows])
+    changed = bands.Changed(image, change)
+    return changed if isinstance(image, Strips) else np.concatenate(list(changed))
 
 
 def _changed(

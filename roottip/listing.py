@@ -133,9 +133,9 @@ def _searched(folder: Path, remark: Remark) -> list[Path]:
             continue
         been.add(place)
         here = Path(parent)
-        # what a link leads back to is found where it is; of several to one place the first counts
         seen = (name for name in below if not _is_hidden(name))
         hidden += [here / name for name in below if _is_hidden(name) and _has_image(here / name)]
+        # what a link leads back to is found where it is; of several to one place the first counts
         below[:] = sorted(name for name in seen if not _leads_back(here / name, place, top))
         found += [here / name for name in files if _is_image(here / name)]
         endings = (PurePath(name).suffix.lower() for name in files if name[0] != ".")

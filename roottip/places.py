@@ -208,6 +208,8 @@ class Folder:
         else:
             self.place = Path(place)
             check_folder(self.place)
+            # not Path.resolve, which raises at a link to itself before Python 3.13
+            self._root = os.path.realpath(place)
 
     def __str__(self) -> str:
         return str(self.place)
@@ -217,9 +219,8 @@ class Folder:
         if self._system is not None or is_address(place):
             inside = f"{str(self).rstrip('/')}/"
             return str(place)[len(inside) :] if str(place).startswith(inside) else None
-        # not Path.resolve, which raises at a link to itself before Python 3.13
-        path, top = (Path(os.path.realpath(there)) for there in (place, self.place))
-        return path.relative_to(top).as_posix() if path.is_relative_to(top) else None
+        path = Path(os.path.realpath(place))
+        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else None
 
     def write(self, name: str, data: bytes, lasting: bool = False) -> None:
         """Write a file; what was there is replaced in one step.
